@@ -1,0 +1,52 @@
+"Numeric checkers behind the exercises, one module a chapter: `from ddpm_course.checks import noising as check`."
+
+import torch
+
+
+class Exercise:
+    """One exercise: what the right function returns, and what the usual wrong ones return, on the same inputs.
+
+    Call it with your function. It prints that the answer is right, or raises AssertionError with what it recognises.
+    """
+
+    def __init__(self, right, # the right function
+                 cases, # () -> list of argument tuples, the same at every call
+                 wrong, # {what the learner did: a function that does it}
+                 praise="", # what to take away, printed with a right answer
+                 tol=1e-5): # largest difference that counts as equal, relative to the size of the right values
+        self.right, self.cases, self.wrong, self.praise, self.tol = right, cases, wrong, praise, tol
+
+    def __call__(self, answer):
+        cases = self.cases()
+        got = [answer(*args) for args in self.cases()]
+        assert not any(g is None for g in got), "your function returns None: fill in the stub, and return the result"
+        expected = [self.right(*args) for args in cases]
+        if all(self.same(g, e) for g, e in zip(got, expected)):
+            print("Right." + f" {self.praise}" * bool(self.praise))
+            return
+        for what, function in self.wrong.items():
+            assert not all(self.same(g, function(*args)) for g, args in zip(got, self.cases())), f"Not yet: {what}"
+        raise AssertionError(next(self.difference(g, e) for g, e in zip(got, expected) if not self.same(g, e)))
+
+    def same(self, a, b):
+        "Equal in shape and, within `tol`, in value; tuples and lists part by part."
+        if isinstance(b, (tuple, list)):
+            return isinstance(a, (tuple, list)) and len(a) == len(b) and all(self.same(x, y) for x, y in zip(a, b))
+        try: a, b = torch.as_tensor(a).double(), torch.as_tensor(b).double()
+        except (TypeError, ValueError, RuntimeError): return False
+        return a.shape == b.shape and bool(torch.isclose(a, b, rtol=0, atol=self.tol * max(1e-12, b.abs().max() if b.numel() else 0), equal_nan=True).all())
+
+    def difference(self, got, expected):
+        "How an unrecognised answer differs from the right one."
+        if isinstance(expected, (tuple, list)): return f"Not yet: expected {describe(expected)}, got {describe(got)}"
+        try: g, e = torch.as_tensor(got).double(), torch.as_tensor(expected).double()
+        except (TypeError, ValueError, RuntimeError): return f"Not yet: expected numbers, got {type(got).__name__}"
+        if g.shape != e.shape: return f"Not yet: expected shape {tuple(e.shape)}, got {tuple(g.shape)}"
+        worst = (g - e).abs().nan_to_num(float("inf")).flatten().argmax()
+        return f"Not yet: the first value that is furthest off should be {e.flatten()[worst]:.6g}, and is {g.flatten()[worst]:.6g}"
+
+
+def describe(value):
+    "A value as a learner would name it."
+    if isinstance(value, (tuple, list)): return f"{type(value).__name__} of {len(value)}: {str(value)[:80]}"
+    return str(value)[:80]
