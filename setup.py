@@ -8,6 +8,8 @@ from setuptools import setup
 ini = ConfigParser(delimiters=["="], interpolation=None)
 ini.read(Path(__file__).with_name("settings.ini"), encoding="utf-8")
 settings = ini["DEFAULT"]
+course, dev = (settings[f"{name}_requirements"].split() for name in ("course", "dev"))
 setup(description=settings["description"], install_requires=settings["requirements"].split(),
-      extras_require={"dev": settings["dev_requirements"].split()},
-      entry_points={"console_scripts": settings["console_scripts"].split()})
+      extras_require={"course": course, "dev": course + dev},
+      entry_points={"console_scripts": settings["console_scripts"].splitlines(),
+                    "nbdev": ["ddpm_course = ddpm_course._modidx:d"]}) # lets other nbdev projects link to our names

@@ -6,7 +6,7 @@ import torch
 class Exercise:
     """One exercise: what the right function returns, and what the usual wrong ones return, on the same inputs.
 
-    Call it with your function. It prints that the answer is right, or raises AssertionError with what it recognises.
+    Call it with your function. It prints that the answer is right, or raises AssertionError that names the mistake it recognizes.
     """
 
     def __init__(self, right, # the right function
@@ -19,7 +19,7 @@ class Exercise:
     def __call__(self, answer):
         cases = self.cases()
         got = [answer(*args) for args in self.cases()]
-        assert not any(g is None for g in got), "your function returns None: fill in the stub, and return the result"
+        if any(g is None for g in got): return print("Your turn: this function still returns None.") # so that Run All passes over stubs
         expected = [self.right(*args) for args in cases]
         if all(self.same(g, e) for g, e in zip(got, expected)):
             print("Right." + f" {self.praise}" * bool(self.praise))

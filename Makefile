@@ -1,0 +1,42 @@
+# Each target makes the virtual environment it needs in .venv. PYTHON=python3.12 chooses the Python, ARGS="..." passes options on.
+PYTHON ?= python3
+BIN := .venv/bin
+WARM := from ddpm_course.training import digits_model; from ddpm_course.metrics import digits_classifier; digits_model(); digits_classifier()
+
+help: ## this list (the default)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-5s %s\n", $$1, $$2}' Makefile
+
+demo: $(BIN)/installed ## train on digits, sample and measure: runs/demo/index.html, in about 5 minutes on 2 cores
+	$(BIN)/ddpm-course demo $(ARGS)
+
+test: $(BIN)/installed-dev ## run every notebook and every test
+	$(BIN)/python -c "$(WARM)" # the two small networks that notebooks share, trained once on this machine
+	OMP_NUM_THREADS=1 $(BIN)/nbdev-test --n-workers $$($(BIN)/python -c "import os; print(min(8, os.cpu_count()))")
+	$(BIN)/python -m pytest $(ARGS)
+
+lab: $(BIN)/installed-dev ## open the course in JupyterLab
+	$(BIN)/jupyter lab nbs/index.ipynb $(ARGS)
+
+bench: $(BIN)/installed-dev ## speed and memory against diffusers, as ratios, also in runs/bench.json
+	@mkdir -p runs
+	$(BIN)/python benchmarks/bench.py --out runs/bench.json $(ARGS)
+
+docs: quarto $(BIN)/installed-dev ## build the site in _docs (needs Quarto)
+	PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/nbdev-docs $(ARGS)
+
+quarto:
+	@command -v quarto >/dev/null || { echo "make docs needs Quarto 1.7 or later on the PATH: https://quarto.org/docs/get-started/" >&2; exit 1; }
+
+$(BIN)/pip:
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { echo "$(PYTHON) is not Python 3.11 or later; name another with make PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv .venv || { $(PYTHON) -m venv --without-pip .venv && $(PYTHON) -m pip --python .venv install pip; } # Debian may lack ensurepip
+
+$(BIN)/installed: settings.ini setup.py pyproject.toml | $(BIN)/pip
+	$(BIN)/pip install -e .
+	@touch $@
+
+$(BIN)/installed-dev: settings.ini setup.py pyproject.toml | $(BIN)/pip
+	$(BIN)/pip install -e ".[dev]"
+	@touch $@ $(BIN)/installed
+
+.PHONY: help demo test lab bench docs quarto

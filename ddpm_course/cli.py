@@ -1,0 +1,126 @@
+"The command `ddpm-course`: `ddpm-course demo` trains, samples and measures on the digits in a few minutes on a CPU."
+
+import html, json, sys, time
+from pathlib import Path
+
+import torch
+from fastcore.script import anno_parser
+from tqdm.auto import tqdm
+
+from ddpm_course.data import load_digits, show_images
+from ddpm_course.ddpm import condition, ddpm_steps, image_seeds
+from ddpm_course.ddim import ddim_steps
+from ddpm_course.folders import load_model
+from ddpm_course.metrics import digits_classifier, score_digits
+from ddpm_course.training import DIGITS_FIT, checkpoints, train_digits
+
+
+def generate(sampler_steps, # ddpm_steps or ddim_steps
+             trained, # a `Trained` class-conditional model
+             labels, # int64 (n,)
+             seed, # of the whole set; image i is the same whatever the batch size
+             steps, # of the sampler
+             batch=100): # images at a time
+    "One image for each label, float (n, C, H, W), and the seconds it took."
+    seeds, images, began = image_seeds(seed, len(labels)), [], time.perf_counter()
+    name = sampler_steps.__name__.removesuffix("_steps").upper()
+    with tqdm(total=-(-len(labels) // batch) * steps, desc=f"{name}, {steps} steps, {len(labels)} images", unit="step") as bar:
+        for i in range(0, len(labels), batch):
+            y = labels[i:i + batch]
+            for step in sampler_steps(condition(trained.model, y), trained.schedule, (len(y), *trained.shape), steps,
+                                      seed=seeds[i:i + batch], clip=trained.clip): bar.update()
+            images.append(step.x_prev.cpu())
+    return torch.cat(images), time.perf_counter() - began
+
+
+def measure(name, sampler_steps, trained, labels, seed, steps):
+    "A row of the table, and the images that it speaks of."
+    images, seconds = generate(sampler_steps, trained, labels, seed, steps)
+    return {"sampler": name, "steps": steps, "seconds": round(seconds, 1), **score_digits(images, labels)._asdict()}, images
+
+
+def table(rows):
+    "Rows of scores as text: the columns line up, and every distance stands beside its floor."
+    columns = {"sampler": "{}", "steps": "{}", "n": "{}", "seconds": "{:.1f}", "accuracy": "{:.3f}", "distance": "{:.3f}", "floor": "{:.3f}", "nearest": "{:.3f}"}
+    cells = [list(columns), *([form.format(row[name]) for name, form in columns.items()] for row in rows)]
+    return "\n".join("  ".join(cell.rjust(10) for cell in line) for line in cells)
+
+
+READING = ("n: images compared with as many held-out digits. accuracy: share that an independent classifier reads as the digit asked for. "
+           "distance: Frechet distance in its 64 features; floor: the same for n real training digits. "
+           "nearest: distance to the nearest training image over that of held-out digits; well below 1 would mean copies.")
+
+
+def save_pictures(out, trained, losses, images, labels, seed):
+    "samples.png, trajectory.png and loss.png in `out`."
+    from matplotlib.figure import Figure
+    rows = [(labels == digit).nonzero()[:10, 0] for digit in range(10)]
+    figure = Figure(figsize=(6, 6), layout="constrained")
+    show_images(images[torch.cat(rows)], ax=figure.add_subplot(), title="DDIM, 50 steps: one row a digit")
+    figure.savefig(out / "samples.png", dpi=100)
+
+    steps = list(ddim_steps(condition(trained.model, torch.arange(10)), trained.schedule, (10, *trained.shape), seed=seed, clip=trained.clip))
+    shown = [*range(0, 50, 7), 49]
+    figure = Figure(figsize=(12, 6.5), layout="constrained")
+    for ax, name in zip(figure.subplots(1, 2), ("x_t", "x0_hat")):
+        strips = torch.stack([getattr(steps[i], name) for i in shown], 1) # (10, shown, C, H, W)
+        show_images(strips.flatten(0, 1), len(shown), ax=ax, heads=[f"t={steps[i].t}" for i in shown],
+                    title={"x_t": "x_t, from noise to digit", "x0_hat": "x0_hat: what the network believes at t"}[name])
+    figure.savefig(out / "trajectory.png", dpi=100)
+
+    figure = Figure(figsize=(7, 3.5), layout="constrained")
+    ax = figure.add_subplot()
+    ax.plot(losses, lw=0.5, alpha=0.5, label="each step")
+    mean = torch.tensor(losses).unfold(0, window := max(1, len(losses) // 40), 1).mean(1)
+    ax.plot(range(window - 1, len(losses)), mean, label=f"mean of {window} steps")
+    ax.set(title="Training loss", xlabel="step", ylabel="mean squared error of eps", yscale="log")
+    ax.legend()
+    figure.savefig(out / "loss.png", dpi=100)
+
+
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>ddpm_course demo</title>
+<style>body {{ font-family: system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }} img {{ max-width: 100% }}
+pre {{ overflow-x: auto; background: #f4f4f4; padding: 1rem }}</style>
+<h1>Digits from noise</h1><p>{about}</p><pre>{table}</pre><p>{reading}</p>
+<h2>Samples</h2><img src="samples.png" alt="Ten rows of ten generated digits, 0 to 9">
+<h2>From noise to digit</h2><img src="trajectory.png" alt="Ten digits at nine moments of sampling, noisy and as estimated">
+<h2>Loss</h2><img src="loss.png" alt="Training loss against step"></html>
+"""
+
+
+def demo(out:str="runs/demo", # folder for the results; must not hold a run
+         seed:int=0, # of training and sampling: the same seed gives the same images
+         train_steps:int=DIGITS_FIT["steps"], # optimizer steps
+         device:str=None, # "cpu", or None for an accelerator where there is one
+         quick:bool=False): # a few seconds, to see that everything works; the digits will be noise
+    "Train a class-conditional U-Net on scikit-learn's digits, sample with DDPM and DDIM, measure both."
+    out, began = Path(out), time.perf_counter()
+    if checkpoints(out) or (out / "model").exists(): raise FileExistsError(f"{out} already holds a run; delete it, or choose another folder with --out")
+    if quick: train_steps = min(train_steps, 20)
+    run = train_digits(out, steps=train_steps, seed=seed, device=device)
+    trained = load_model(out / "model", device=next(run.model.parameters()).device)
+    labels, order = load_digits("test").labels, torch.randperm(797, generator=torch.Generator().manual_seed(0))
+    digits_classifier() # trained now if it never was, so that no sampler is timed with it
+    ddim, images = measure("DDIM", ddim_steps, trained, labels[:100] if quick else labels, seed, 10 if quick else 50)
+    ddpm, _ = measure("DDPM", ddpm_steps, trained, labels[order[:100 if quick else 200]], seed, 50 if quick else 1000)
+    save_pictures(out, trained, run.losses, images, labels[:len(images)], seed)
+    about = (f"{sum(p.numel() for p in trained.model.parameters()):,} parameters, {train_steps} steps on 1,000 digits, seed {seed}, "
+             f"{time.perf_counter() - began:.0f} s in all on {trained.model.conv_in.weight.device.type}.")
+    (out / "scores.json").write_text(json.dumps({"about": about, "reading": READING, "rows": [ddpm, ddim]}, indent=1))
+    (out / "index.html").write_text(PAGE.format(about=html.escape(about), table=html.escape(table([ddpm, ddim])), reading=html.escape(READING)), encoding="utf-8")
+    print(f"\n{table([ddpm, ddim])}\n\n{READING}\n{about}\nOpen {out / 'index.html'}")
+
+
+COMMANDS = {"demo": demo}
+
+
+def main(argv=None):
+    "Entry point: `ddpm-course COMMAND [options]`."
+    name, *options = (sys.argv[1:] if argv is None else argv) or ["--help"]
+    if name not in COMMANDS:
+        print("usage: ddpm-course COMMAND [options]; ddpm-course COMMAND --help tells more\n\ncommands:")
+        for command, function in COMMANDS.items(): print(f"  {command:10}{function.__doc__}")
+        sys.exit(0 if name in ("-h", "--help") else f"ddpm-course: no command {name!r}")
+    arguments = vars(anno_parser(COMMANDS[name], prog=f"ddpm-course {name}").parse_args(options))
+    try: COMMANDS[name](**{k: v for k, v in arguments.items() if k not in ("pdb", "xtra")})
+    except (OSError, ValueError) as e: sys.exit(f"ddpm-course {name}: {e}")

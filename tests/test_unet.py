@@ -1,0 +1,234 @@
+"The U-Net held against diffusers' UNet2DModel, and against its own contract."
+
+import copy, json
+
+import pytest
+import torch
+from diffusers import UNet2DModel
+from torch import nn
+
+from ddpm_course.unet import Attention, NormSiLU, ResBlock, Stage, UNet, timestep_embedding
+
+CIFAR10 = dict(sample_size=32, in_channels=3, out_channels=3, block_out_channels=(128, 256, 256, 256), layers_per_block=2, # google/ddpm-cifar10-32
+               down_block_types=("DownBlock2D", "AttnDownBlock2D", "DownBlock2D", "DownBlock2D"),
+               up_block_types=("UpBlock2D", "UpBlock2D", "AttnUpBlock2D", "UpBlock2D"), act_fn="silu", center_input_sample=False,
+               attention_head_dim=None, downsample_padding=0, flip_sin_to_cos=False, freq_shift=1, mid_block_scale_factor=1,
+               norm_eps=1e-6, norm_num_groups=32, time_embedding_type="positional")
+SMALL = CIFAR10 | dict(block_out_channels=(16, 32), norm_num_groups=8, layers_per_block=1, down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+                       up_block_types=("AttnUpBlock2D", "UpBlock2D"))
+NETS = {"ddpm": {}, "two layers": dict(layers_per_block=2), "padded on all sides": dict(downsample_padding=1), "heads of 8": dict(attention_head_dim=8),
+        "cosines first": dict(flip_sin_to_cos=True, freq_shift=0), "doubled channels": dict(out_channels=6), "one channel": dict(in_channels=1, out_channels=1),
+        "attention above": dict(down_block_types=("AttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "AttnUpBlock2D")),
+        "no attention but in the middle": dict(down_block_types=("DownBlock2D",) * 2, up_block_types=("UpBlock2D",) * 2),
+        "three levels": dict(block_out_channels=(8, 16, 32), down_block_types=("DownBlock2D", "AttnDownBlock2D", "DownBlock2D"),
+                             up_block_types=("UpBlock2D", "AttnUpBlock2D", "UpBlock2D"))}
+
+
+def peers(**config):
+    "A diffusers network with random weights and ours with the same."
+    torch.manual_seed(0)
+    theirs = UNet2DModel(**config).eval()
+    for name, p in theirs.named_parameters(): # its norms and biases begin at 1 and 0, where mix-ups do not show
+        if p.ndim == 1: nn.init.normal_(p, 1.0 if "norm" in name and name.endswith("weight") else 0.0, 0.2)
+    return theirs, UNet.from_diffusers(theirs)
+
+
+def inputs(C=3, batch=2, size=32):
+    rng = torch.Generator().manual_seed(1)
+    return torch.randn(batch, C, size, size, generator=rng), torch.tensor([3, 700, 999, 0])[:batch]
+
+
+def small(**kwargs): return UNet(**dict(in_channels=1, channels=(8, 16), layers=1, attention=(False, True), groups=4) | kwargs)
+
+
+def awake(net):
+    "The same network with random weights where it began with zeros."
+    torch.manual_seed(2)
+    for p in net.parameters():
+        if not p.any(): nn.init.normal_(p, std=0.1)
+    return net
+
+
+# ---- the same as diffusers ----
+
+def test_the_default_is_the_published_cifar10_network(tmp_path):
+    theirs, ours = peers(**CIFAR10)
+    assert ours.config == UNet().config and sum(p.numel() for p in ours.parameters()) == sum(p.numel() for p in theirs.parameters()) == 35_746_307
+    x, t = inputs()
+    with torch.no_grad(): expected, got = theirs(x, t).sample, ours(x, t)
+    assert expected.std() > 0.1 and (got - expected).abs().max() <= 1e-5
+    with torch.no_grad(): got = ours.to(memory_format=torch.channels_last)(x.to(memory_format=torch.channels_last), t)
+    assert (got - expected).abs().max() <= 1e-5
+
+
+@pytest.mark.parametrize("change", NETS.values(), ids=NETS)
+def test_outputs_and_gradients_equal_diffusers(change, monkeypatch):
+    theirs, ours = peers(**SMALL | change)
+    monkeypatch.setattr(NormSiLU, "large", 1) # recompute all activations
+    x, t = inputs(C=ours.config["in_channels"], size=16)
+    pairs = []
+    for net in (theirs, ours):
+        x.requires_grad_().grad = None
+        out = net(x, t) if net is ours else net(x, t).sample
+        out.square().mean().backward()
+        pairs.append((out.detach(), x.grad, net.conv_in.weight.grad))
+    for a, b in zip(*pairs): assert (a - b).abs().max() <= 1e-5 * max(1, a.abs().max())
+
+
+def test_from_a_saved_folder(tmp_path):
+    theirs, ours = peers(**SMALL)
+    theirs.save_pretrained(tmp_path)
+    x, t = inputs(size=16)
+    for source in (tmp_path, str(tmp_path)):
+        with torch.no_grad(): assert torch.equal(UNet.from_diffusers(source)(x, t), ours(x, t))
+    assert not ours.training
+
+
+def test_double_precision_stays():
+    theirs, _ = peers(**SMALL)
+    ours, (x, t) = UNet.from_diffusers(theirs.double()), inputs(size=16)
+    with torch.no_grad(): assert ours(x.double(), t).dtype == torch.float64
+
+
+@pytest.mark.parametrize("change, word", [({"act_fn": "gelu"}, "gelu"), ({"num_class_embeds": 10}, "num_class_embeds"), ({"class_embed_type": "timestep"}, "class_embed_type"),
+                                          ({"resnet_time_scale_shift": "scale_shift"}, "scale_shift"), ({"downsample_type": "resnet"}, "resnet"),
+                                          ({"out_channels": 4}, "out_channels"), ({"center_input_sample": True}, "center_input_sample"),
+                                          ({"up_block_types": ("UpBlock2D", "AttnUpBlock2D")}, "mirrored"), ({"mid_block_type": None}, "mid_block_type"),
+                                          ({"down_block_types": ("SkipDownBlock2D", "AttnDownBlock2D")}, "SkipDownBlock2D")])
+def test_other_architectures_are_refused(change, word):
+    from ddpm_course.unet import config_from_diffusers
+    with pytest.raises(ValueError, match=word): config_from_diffusers(SMALL | dict(dropout=0.0) | change)
+
+
+def test_a_missing_folder_is_an_error(tmp_path):
+    with pytest.raises(OSError): UNet.from_diffusers(tmp_path / "nothing")
+
+
+# ---- the contract ----
+
+def test_a_new_network_predicts_zero_and_its_blocks_do_nothing():
+    net, (x, t) = small(), inputs(C=1, size=8)
+    assert torch.equal(net(x, t), torch.zeros_like(x))
+    for block in net.modules():
+        if isinstance(block, Attention) or (isinstance(block, ResBlock) and isinstance(block.skip, nn.Identity)):
+            h, emb = torch.randn(2, block.norm.num_channels if isinstance(block, Attention) else block.norm1.num_channels, 4, 4), torch.randn(2, 32)
+            assert torch.equal(block(h, emb), h)
+
+
+def test_time_matters_and_may_be_any_real_number():
+    net, (x, _) = awake(small()), inputs(C=1, size=8)
+    out = lambda t: net(x, torch.tensor([t, t]))
+    assert torch.equal(out(500), out(500.0)) and not torch.allclose(out(500), out(500.5)) and not torch.allclose(out(0), out(1))
+
+
+def test_labels_matter_and_the_last_row_is_no_label():
+    net, (x, t) = awake(small(num_classes=10)), inputs(C=1, size=8)
+    a, b, none = (net(x, t, torch.full((2,), y)) for y in (0, 9, 10))
+    assert not torch.allclose(a, b) and not torch.allclose(a, none) and net.embed.label.num_embeddings == 11 and net.num_classes == 10
+
+
+def test_doubled_channels_for_a_variance(): assert small(learn_variance=True)(*inputs(C=1, size=8)).shape == (2, 2, 8, 8)
+
+
+def test_images_need_not_be_square(): assert awake(small())(torch.randn(2, 1, 8, 12), torch.tensor([1, 2])).shape == (2, 1, 8, 12)
+
+
+def test_the_configuration_rebuilds_the_network():
+    net = awake(small(num_classes=3, predicts="v", head_dim=4))
+    twin = UNet(**json.loads(json.dumps(net.config)))
+    twin.load_state_dict(net.state_dict())
+    x, t = inputs(C=1, size=8)
+    assert torch.equal(net(x, t, t * 0), twin(x, t, t * 0)) and twin.predicts == "v"
+
+
+def test_inputs_are_not_written_to():
+    net, (x, t) = awake(small()), inputs(C=1, size=8)
+    before, emb = x.clone(), net.embed(t)
+    for block in net.modules():
+        if isinstance(block, (ResBlock, Attention)):
+            h = torch.randn(2, (block.norm if isinstance(block, Attention) else block.norm1).num_channels, 4, 4)
+            kept, e = h.clone(), emb.clone()
+            block(h, e)
+            assert torch.equal(h, kept) and torch.equal(e, emb)
+    net(x, t)
+    assert torch.equal(x, before)
+
+
+def test_context_reaches_every_layer():
+    class Probe(nn.Module):
+        def forward(self, x, emb, context=None):
+            seen.append(context)
+            return x
+
+    net, seen, (x, t) = small(), [], inputs(C=1, size=8)
+    stages = [m for m in net.modules() if isinstance(m, Stage)]
+    for stage in stages: stage.append(Probe())
+    net(x, t, context="a text")
+    assert seen == ["a text"] * len(stages)
+
+
+def test_each_image_is_on_its_own():
+    net, (x, t) = awake(small()), inputs(C=1, batch=4, size=8)
+    assert torch.allclose(net(x, t)[2:3], net(x[2:3], t[2:3]), atol=1e-5)
+
+
+def test_recomputing_changes_no_value_and_no_gradient(monkeypatch):
+    net, (x, t) = awake(small(dropout=0.3)).train(), inputs(C=1, size=8)
+    def run(large):
+        monkeypatch.setattr(NormSiLU, "large", large)
+        torch.manual_seed(0)
+        net.zero_grad()
+        loss = net(x, t).square().mean()
+        loss.backward()
+        return [loss.detach(), *(p.grad for p in net.parameters())]
+    assert all(torch.equal(a, b) for a, b in zip(run(float("inf")), run(1)))
+
+
+def test_bfloat16_autocast():
+    net, (x, t) = awake(small()), inputs(C=1, size=8)
+    with torch.autocast("cpu", torch.bfloat16): out = net(x, t)
+    out.float().square().mean().backward()
+    assert torch.allclose(out.float(), net(x, t), atol=0.05) and all(p.grad.isfinite().all() and p.grad.dtype == torch.float32 for p in net.parameters())
+
+
+def test_a_copy_is_independent():
+    net, (x, t) = awake(small()), inputs(C=1, size=8)
+    twin = copy.deepcopy(net)
+    with torch.no_grad(): next(twin.parameters()).add_(1)
+    assert not torch.allclose(net(x, t), twin(x, t))
+
+
+@pytest.mark.parametrize("dim", [2, 8, 128])
+def test_timestep_embedding_in_double_precision(dim):
+    t = torch.tensor([0, 1, 10, 999])
+    shift = 0 if dim == 2 else 1
+    omega = 10_000 ** (-torch.arange(dim // 2, dtype=torch.float64) / (dim // 2 - shift))
+    angles = t[:, None] * omega
+    assert torch.allclose(timestep_embedding(t, dim, freq_shift=shift).double(), torch.cat([angles.sin(), angles.cos()], 1), atol=2e-4)
+
+
+# ---- bad input ----
+
+X, T = torch.zeros(2, 1, 8, 8), torch.tensor([1, 2])
+Y = torch.tensor([0, 1])
+
+
+@pytest.mark.parametrize("args, error, word", [
+    ((X[0], T), ValueError, r"x_t.*\(1, 8, 8\)"), ((X.to(torch.uint8), T), TypeError, "uint8"), ((X.expand(2, 3, 8, 8), T), ValueError, "3 channels.*has 1"),
+    ((X[..., :7], T), ValueError, "8x7.*multiples of 2"), ((X[..., :7, :], T), ValueError, "7x8"), ((X, 5), ValueError, "5; expected a tensor"),
+    ((X, T[:1]), ValueError, r"shape \(1,\)"), ((X, T[:, None]), ValueError, r"\(2, 1\)"), ((X, torch.tensor(5)), ValueError, r"shape \(\)"),
+    ((X, T, Y), ValueError, "no classes")])
+def test_bad_inputs_are_named(args, error, word):
+    with pytest.raises(error, match=word): small()(*args)
+
+
+@pytest.mark.parametrize("y, error, word", [(None, ValueError, "got no labels.*y = 10"), (Y.float(), TypeError, "float32"), ([0, 1], TypeError, "list"),
+                                            (Y[:1], ValueError, r"\(1,\)"), (Y[:, None], ValueError, r"\(2, 1\)"), (Y + 10, ValueError, "10 to 11.*0..9"), (Y - 1, ValueError, "-1")])
+def test_bad_labels_are_named(y, error, word):
+    with pytest.raises(error, match=word): small(num_classes=10)(X, T, y)
+
+
+@pytest.mark.parametrize("config, word", [(dict(attention=(True,)), "2 levels"), (dict(groups=3), "3 groups"), (dict(head_dim=3), "heads of 3"),
+                                          (dict(channels=(9, 15), groups=3), "odd"), (dict(predicts="noise"), "eps, x0, v")])
+def test_bad_configurations_are_named(config, word):
+    with pytest.raises(ValueError, match=word): small(**config)
