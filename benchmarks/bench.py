@@ -245,7 +245,7 @@ def bench(rounds=9, quick=False, device=None, batch=None, compile=None, threads=
     from ddpm_course.training import auto_precision
     torch.set_num_threads(threads)
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    cuda, rounds = device.type == "cuda", min(rounds, 3) if quick else rounds
+    cuda, rounds = device.type == "cuda", min(rounds, 2) if quick else rounds
     batch, compile, bf16 = batch or (128 if cuda else 8), cuda if compile is None else compile, auto_precision(device) == "bf16"
     result = about(device, threads) | {"rounds": rounds, "batch": batch, "rows": []}
     def rows():
@@ -263,7 +263,7 @@ def main(argv=None):
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--out", help="write the results to this JSON file")
     p.add_argument("--rounds", type=int, default=9, help="turns of every competitor")
-    p.add_argument("--quick", action="store_true", help="at most 3 rounds and 100 DDPM steps: about two minutes")
+    p.add_argument("--quick", action="store_true", help="2 rounds, 100 DDPM steps: a minute or two")
     p.add_argument("--device", help="cpu or cuda; cuda where there is one")
     p.add_argument("--batch", type=int, help="8 on a CPU, 128 on a GPU")
     p.add_argument("--compile", action=argparse.BooleanOptionalAction, help="torch.compile ours and the switched column; on a GPU by default")

@@ -7,11 +7,11 @@ import torch
 from fastcore.script import anno_parser
 from tqdm.auto import tqdm
 
-from ddpm_course.data import load_digits, show_images
+from ddpm_course.data import show_images
 from ddpm_course.ddpm import condition, ddpm_steps, image_seeds
 from ddpm_course.ddim import ddim_steps
 from ddpm_course.folders import load_model
-from ddpm_course.metrics import digits_classifier, score_digits
+from ddpm_course.metrics import digits_classifier, held_out_digits, score_digits
 from ddpm_course.training import DIGITS_FIT, checkpoints, train_digits
 
 
@@ -33,21 +33,24 @@ def generate(sampler_steps, # ddpm_steps or ddim_steps
     return torch.cat(images), time.perf_counter() - began
 
 
-def measure(name, sampler_steps, trained, labels, seed, steps):
-    "A row of the table, and the images that it speaks of."
+def measure(name, sampler_steps, trained, n, seed, steps):
+    "A row of the table, and the n images and labels that it speaks of."
+    labels = held_out_digits(n)[1]
     images, seconds = generate(sampler_steps, trained, labels, seed, steps)
-    return {"sampler": name, "steps": steps, "seconds": round(seconds, 1), **score_digits(images, labels)._asdict()}, images
+    return {"sampler": name, "steps": steps, "seconds": round(seconds, 1), **score_digits(images, labels)._asdict()}, images, labels
 
 
 def table(rows):
     "Rows of scores as text: the columns line up, and every distance stands beside its floor."
-    columns = {"sampler": "{}", "steps": "{}", "n": "{}", "seconds": "{:.1f}", "accuracy": "{:.3f}", "distance": "{:.3f}", "floor": "{:.3f}", "nearest": "{:.3f}"}
+    columns = {"sampler": "{}", "steps": "{}", "n": "{}", "seconds": "{:.1f}", "accuracy": "{:.3f}", "distance": "{:.3f}", "floor": "{:.3f}",
+               "matched_floor": "{:.3f}", "nearest": "{:.3f}"}
     cells = [list(columns), *([form.format(row[name]) for name, form in columns.items()] for row in rows)]
-    return "\n".join("  ".join(cell.rjust(10) for cell in line) for line in cells)
+    return "\n".join("  ".join(cell.rjust(max(8, len(name))) for cell, name in zip(line, columns)) for line in cells)
 
 
 READING = ("n: images compared with as many held-out digits. accuracy: share that an independent classifier reads as the digit asked for. "
-           "distance: Frechet distance in its 64 features; floor: the same for n real training digits. "
+           "distance: Frechet distance in its 64 features; floor: the same for n real training digits, drawn at random; "
+           "matched_floor: drawn with as many of each digit as were asked for. "
            "nearest: distance to the nearest training image over that of held-out digits; well below 1 would mean copies.")
 
 
@@ -99,11 +102,10 @@ def demo(out:str="runs/demo", # folder for the results; must not hold a run
     if quick: train_steps = min(train_steps, 20)
     run = train_digits(out, steps=train_steps, seed=seed, device=device)
     trained = load_model(out / "model", device=next(run.model.parameters()).device)
-    labels, order = load_digits("test").labels, torch.randperm(797, generator=torch.Generator().manual_seed(0))
     digits_classifier() # trained now if it never was, so that no sampler is timed with it
-    ddim, images = measure("DDIM", ddim_steps, trained, labels[:100] if quick else labels, seed, 10 if quick else 50)
-    ddpm, _ = measure("DDPM", ddpm_steps, trained, labels[order[:100 if quick else 200]], seed, 50 if quick else 1000)
-    save_pictures(out, trained, run.losses, images, labels[:len(images)], seed)
+    ddim, images, labels = measure("DDIM", ddim_steps, trained, 200 if quick else 797, seed, 10 if quick else 50)
+    ddpm, _, _ = measure("DDPM", ddpm_steps, trained, 100 if quick else 200, seed, 50 if quick else 1000)
+    save_pictures(out, trained, run.losses, images, labels, seed)
     about = (f"{sum(p.numel() for p in trained.model.parameters()):,} parameters, {train_steps} steps on 1,000 digits, seed {seed}, "
              f"{time.perf_counter() - began:.0f} s in all on {trained.model.conv_in.weight.device.type}.")
     (out / "scores.json").write_text(json.dumps({"about": about, "reading": READING, "rows": [ddpm, ddim]}, indent=1))

@@ -138,7 +138,7 @@ def load_model(folder, # a model folder, or a checkpoint
     schedule = None if config["betas"] is None else NoiseSchedule(config["betas"])
     return Trained(model.to(device).eval(), schedule, config["shape"] and tuple(config["shape"]), config["clip"], config)
 
-# %% ../nbs/03b_folders.ipynb #60465e55
+# %% ../nbs/03b_folders.ipynb #26908172
 def cache_folder():
     "Where small trained models are kept: $DDPM_COURSE_CACHE, or ddpm_course in the user's cache folder."
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -152,7 +152,7 @@ def cached_model(name, recipe, train):
     folder = cache_folder() / f"{name}-{digest}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
-        if not (folder / "model" / "config.json").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            train(folder)
-    return load_model(folder / "model")
+        try: return load_model(folder / "model")
+        except (OSError, ValueError): shutil.rmtree(folder, ignore_errors=True) # not trained yet, or by a version with other layers
+        train(folder)
+        return load_model(folder / "model")

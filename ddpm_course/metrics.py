@@ -7,7 +7,7 @@ Docs: https://ddpm-course.github.io/ddpm_course/metrics.html.md"""
 # %% auto #0
 __all__ = ['CLASSIFIER_FIT', 'psd_sqrt', 'frechet_distance', 'feature_distance', 'DigitsClassifier', 'jitter', 'classifier_loss',
            'train_classifier', 'digits_classifier', 'stratified_order', 'held_out_digits', 'real_features',
-           'digits_floor', 'nearest_digits', 'DigitsScore', 'round_grey', 'score_digits']
+           'digits_floor', 'nearest_digits', 'DigitsScore', 'round_gray', 'score_digits']
 
 # %% ../nbs/06_metrics.ipynb #7aeecf81
 import warnings
@@ -160,7 +160,7 @@ def nearest_digits(x): # digits (n, 1, 8, 8) in [-1, 1]
     real = train.batch(range(len(train)))[0].flatten(1)
     return tuple(torch.cdist(x.flatten(1), real, compute_mode="donot_use_mm_for_euclid_dist").min(1)) # exact: a copy is at 0
 
-# %% ../nbs/06_metrics.ipynb #cb8a116a
+# %% ../nbs/06_metrics.ipynb #6b9db2f4
 class DigitsScore(NamedTuple):
     "What `score_digits` found."
     accuracy: float # share of images that the classifier reads as the label asked for
@@ -173,11 +173,11 @@ class DigitsScore(NamedTuple):
     def __repr__(self): return ", ".join(f"{name} {value if name == 'n' else f'{value:.3f}'}" for name, value in self._asdict().items())
 
 
-def round_grey(x): # float images (n, 1, 8, 8)
-    "Images rounded to the 17 grey levels that real digits have, as floats in [-1, 1]."
+def round_gray(x): # float images (n, 1, 8, 8)
+    "Images rounded to the 17 gray levels that real digits have, as floats in [-1, 1]."
     return from_uint8(to_uint8(x, 16), 16)
 
-# %% ../nbs/06_metrics.ipynb #37b4738b
+# %% ../nbs/06_metrics.ipynb #891e9137
 @torch.no_grad()
 def score_digits(fakes, # float images (n, 1, 8, 8) in [-1, 1], n of 2..797
                  labels, # the digits asked for, int64 (n,); best those of `held_out_digits(n)`
@@ -190,7 +190,7 @@ def score_digits(fakes, # float images (n, 1, 8, 8) in [-1, 1], n of 2..797
     if labels.shape != (n,) or labels.dtype != torch.int64 or not set(labels.tolist()) <= set(range(10)):
         raise ValueError(f"labels: got {labels.dtype} of shape {tuple(labels.shape)}; expected int64 digits 0..9 of shape ({n},)")
     if subsets < 1: raise ValueError(f"subsets={subsets}; expected at least 1")
-    net, fakes = digits_classifier(), round_grey(fakes.cpu())
+    net, fakes = digits_classifier(), round_gray(fakes.cpu())
     return DigitsScore(
         accuracy=(net(fakes).argmax(1) == labels).float().mean().item(),
         distance=feature_distance(net.features(fakes), real_features()[2][:n]),

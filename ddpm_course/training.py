@@ -10,7 +10,7 @@ __all__ = ['DIGITS_UNET', 'DIGITS_FIT', 'EMA', 'lr_at', 'auto_precision', 'make_
            'open_run', 'start_run', 'train_step', 'stop_signals', 'collect', 'loop', 'fit', 'every', 'preview',
            'loss_by_t', 'train_digits', 'digits_model', 'load_model', 'save_model']
 
-# %% ../nbs/04_training.ipynb #1f1fa60e
+# %% ../nbs/04_training.ipynb #e6b68db6
 import copy, hashlib, json, math, shutil, signal, threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,7 +26,6 @@ from .ddpm import BatchRandom, DDPMLoss, Wrapper, condition, ddpm_loss, ddpm_sam
 from .folders import atomic_folder, cached_model, load_model, load_weights, save_model, write_model
 from .noising import NoiseSchedule, cosine_schedule
 from .unet import UNet
-_all_ = ["load_model", "save_model"] # defined in the interlude before this chapter, offered here too
 
 # %% ../nbs/04_training.ipynb #c01c5def
 class EMA:
@@ -123,7 +122,7 @@ class Run:
     losses: list = field(default_factory=list) # mean loss of each step
     norms: list = field(default_factory=list) # gradient norm of each step, before clipping
 
-# %% ../nbs/04_training.ipynb #786cf1dd
+# %% ../nbs/04_training.ipynb #76da09ba
 def checkpoints(out):
     "The checkpoint folders of a run, oldest first."
     return sorted((Path(out) / "checkpoints").glob("step-*"))
@@ -149,9 +148,8 @@ def load_checkpoint(run, folder):
     except Exception as e: raise ValueError(f"{folder} cannot be read ({e}); delete it to continue from the checkpoint before it") from e
     run.losses, run.norms = (state.pop(name).tolist() for name in ("losses", "norms"))
     run.step = len(run.losses)
-    parameters = [p for group in run.optimizer.param_groups for p in group["params"]]
     for (i, name), value in ((key.split("."), value) for key, value in state.items()):
-        p = parameters[int(i)] # its moments share its device and memory format; "step" is one number
+        p = run.optimizer.param_groups[0]["params"][int(i)] # its moments share its device and memory format; "step" is one number
         run.optimizer.state[p][name] = torch.empty_like(p).copy_(value) if value.shape == p.shape else value.to(p.device)
 
 # %% ../nbs/04_training.ipynb #acc619f2
@@ -212,19 +210,19 @@ def train_step(accelerator, net, optimizer, run, data, loss):
     run.ema.update(run.model, run.step * c["batch_size"], c["batch_size"])
     return torch.stack([torch.stack(losses).detach().mean(), norm]).float()
 
-# %% ../nbs/04_training.ipynb #a3b74358
+# %% ../nbs/04_training.ipynb #c7fa6907
 @contextmanager
 def stop_signals():
     "A list that gains every SIGTERM or SIGINT (Ctrl-C), so that a loop can save before it leaves; the block ends as the first one asks."
-    numbers = [n for n in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(n) != signal.SIG_IGN]
-    if threading.current_thread() is not threading.main_thread(): numbers = [] # Python allows handlers nowhere else
-    received, old = [], {n: signal.signal(n, lambda n, frame: received.append(n)) for n in numbers}
+    main, received = threading.current_thread() is threading.main_thread(), [] # Python allows handlers in no other thread
+    wanted = [n for n in (signal.SIGTERM, signal.SIGINT) if main and signal.getsignal(n) != signal.SIG_IGN]
+    old = {n: signal.signal(n, lambda n, frame: received.append(n)) for n in wanted}
     try: yield received
     finally:
         for n, handler in old.items(): signal.signal(n, handler or signal.SIG_DFL)
     if received: raise KeyboardInterrupt if received[0] == signal.SIGINT else SystemExit(128 + received[0])
 
-# %% ../nbs/04_training.ipynb #d3a76c47
+# %% ../nbs/04_training.ipynb #b48063cf
 def collect(accelerator, run, pending, received):
     "Move pending (loss, norm) pairs to the run as means over ranks; raise at the first that is not finite. True if any rank was told to stop."
     note = torch.tensor([received[0] if received else 0.0, 0.0], device=accelerator.device)
@@ -232,8 +230,7 @@ def collect(accelerator, run, pending, received):
     pending.clear()
     for loss, norm in table[:, :-1].mean(0).tolist():
         if not (math.isfinite(loss) and math.isfinite(norm)):
-            where = f"step {len(run.losses)} (counted from 0): loss {loss}, gradient norm {norm}; checkpoints are older"
-            raise FloatingPointError(f"{where}. Look for NaN in the data, or start again with a lower lr")
+            raise FloatingPointError(f"step {len(run.losses)} (counted from 0): loss {loss}, gradient norm {norm}; try a lower lr, or look for NaN in the data")
         run.losses.append(loss)
         run.norms.append(norm)
     if (number := int(table[:, -1, 0].max())) and not received: received.append(number)
@@ -306,7 +303,8 @@ def loss_by_t(model, schedule, x0, y=None, ts=None, seed=0):
     with sampling(model):
         return torch.stack([ddpm_loss(model, schedule, x0, y, t=torch.full((len(x0),), t, device=x0.device), rng=rng()).mean() for t in ts])
 
-# %% ../nbs/04_training.ipynb #13301075
+# %% ../nbs/04_training.ipynb #5093092a
+_all_ = ["load_model", "save_model"] # defined in the interlude before this chapter, offered here too
 DIGITS_UNET = dict(in_channels=1, channels=(32, 64), layers=1, attention=(False, True), groups=8, num_classes=10)
 DIGITS_FIT = dict(steps=1200, batch_size=128, lr=2e-3, weight_decay=0.01, ema_halflife=18_000)
 

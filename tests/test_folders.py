@@ -196,3 +196,6 @@ def test_cached_models_are_made_once_for_each_recipe(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt): cached_model("m", {"steps": 1}, train)
     for recipe in ({"steps": 1}, {"steps": 1}, {"steps": 2}): assert same_weights(cached_model("m", recipe, train).model, network())
     assert len(made) == 3 and made[0] == made[1] != made[2]
+    save_model(tmp_path / "older", network(width=16), ema=network(width=16)) # what an older architecture of the same recipe left
+    (tmp_path / "older" / "ema.safetensors").replace(made[2] / "model" / "ema.safetensors")
+    assert same_weights(cached_model("m", {"steps": 2}, train).model, network()) and len(made) == 4

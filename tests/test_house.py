@@ -69,7 +69,7 @@ def test_no_name_is_defined_twice():
 
 
 def test_no_notebook_defines_a_function_that_stands_elsewhere():
-    homes = {what: f"{name}.py" for name in MODULES for what in defined(PARSED[name], constants=False)}
+    homes = {what: f"{name}.py" for name in FLOOR for what in defined(PARSED[name], constants=False)}
     faults = []
     for path in NOTEBOOKS:
         own = {what for c in code(path) if not c.exported and not c.skipped and "code-fold" not in c.directives for what in defined(c.tree, constants=False)}

@@ -143,6 +143,7 @@ def test_the_wheel_installs_into_an_empty_environment(built, tmp_path):
     run(sys.executable, "-m", "venv", tmp_path / "venv")
     run(tmp_path / "venv" / "bin" / "pip", "install", built[1], cwd=tmp_path)
     run(tmp_path / "venv" / "bin" / "python", "-c", USE, cwd=tmp_path, PYTHONPATH="")
+    shutil.rmtree(tmp_path / "venv") # 5 GB, which pytest would keep
 
 
 # ---- the commands ----

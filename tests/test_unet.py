@@ -7,7 +7,8 @@ import torch
 from diffusers import UNet2DModel
 from torch import nn
 
-from ddpm_course.unet import Attention, NormSiLU, ResBlock, Stage, UNet, timestep_embedding
+from ddpm_course import unet
+from ddpm_course.unet import Attention, ResBlock, Stage, UNet, timestep_embedding
 
 CIFAR10 = dict(sample_size=32, in_channels=3, out_channels=3, block_out_channels=(128, 256, 256, 256), layers_per_block=2, # google/ddpm-cifar10-32
                down_block_types=("DownBlock2D", "AttnDownBlock2D", "DownBlock2D", "DownBlock2D"),
@@ -22,6 +23,12 @@ NETS = {"ddpm": {}, "two layers": dict(layers_per_block=2), "padded on all sides
         "no attention but in the middle": dict(down_block_types=("DownBlock2D",) * 2, up_block_types=("UpBlock2D",) * 2),
         "three levels": dict(block_out_channels=(8, 16, 32), down_block_types=("DownBlock2D", "AttnDownBlock2D", "DownBlock2D"),
                              up_block_types=("UpBlock2D", "AttnUpBlock2D", "UpBlock2D"))}
+
+
+LEAN = unet.lean
+
+
+def always(f, x, **kwargs): return LEAN(f, x, 1, **kwargs)
 
 
 def peers(**config):
@@ -64,7 +71,7 @@ def test_the_default_is_the_published_cifar10_network(tmp_path):
 @pytest.mark.parametrize("change", NETS.values(), ids=NETS)
 def test_outputs_and_gradients_equal_diffusers(change, monkeypatch):
     theirs, ours = peers(**SMALL | change)
-    monkeypatch.setattr(NormSiLU, "large", 1) # recompute all activations
+    monkeypatch.setattr(unet, "lean", always) # recompute all that can be
     x, t = inputs(C=ours.config["in_channels"], size=16)
     pairs = []
     for net in (theirs, ours):
@@ -175,13 +182,25 @@ def test_each_image_is_on_its_own():
 def test_recomputing_changes_no_value_and_no_gradient(monkeypatch):
     net, (x, t) = awake(small(dropout=0.3)).train(), inputs(C=1, size=8)
     def run(large):
-        monkeypatch.setattr(NormSiLU, "large", large)
+        monkeypatch.setattr(unet, "lean", lambda f, x, **kwargs: LEAN(f, x, large, **kwargs))
         torch.manual_seed(0)
         net.zero_grad()
         loss = net(x, t).square().mean()
         loss.backward()
         return [loss.detach(), *(p.grad for p in net.parameters())]
     assert all(torch.equal(a, b) for a, b in zip(run(float("inf")), run(1)))
+
+
+def test_recomputing_repeats_no_convolution(monkeypatch):
+    net, (x, t) = awake(small()).train(), inputs(C=1, size=8)
+    def convolutions(f):
+        monkeypatch.setattr(unet, "lean", f)
+        with torch.profiler.profile() as p: net(x, t).square().mean().backward()
+        return {e.key: e.count for e in p.key_averages() if "conv" in e.key or "group_norm" in e.key}
+    once, again = convolutions(lambda f, x, **kwargs: f(x)), convolutions(always)
+    assert again["aten::native_group_norm"] == 2 * once["aten::native_group_norm"]
+    names = [n for n in once if n.startswith(("aten::mkldnn_conv", "aten::_slow_conv2d_f", "aten::thnn"))]
+    assert names and all(again[n] == once[n] for n in names)
 
 
 def test_bfloat16_autocast():

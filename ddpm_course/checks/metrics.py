@@ -54,7 +54,7 @@ overlap = Exercise(
 def levels(x): return ((x.clamp(-1, 1) + 1) * 8).round().long()
 
 
-grey_levels = Exercise(
+gray_levels = Exercise(
     levels,
     lambda: [(torch.linspace(-1.1, 1.1, 128).view(2, 1, 8, 8),), (torch.linspace(-0.6, 0.5, 64).view(1, 1, 8, 8),)],
     {"this cuts the fraction off, so that every level comes out half a level too dark; round":
@@ -65,7 +65,7 @@ grey_levels = Exercise(
      "values below -1 wrap round to bright in uint8; clamp first": lambda x: ((x + 1) * 8).round().long() % 256,
      "0..16 are 17 levels, so the range from -1 to 1 is 16 steps wide": lambda x: ((x.clamp(-1, 1) + 1) * 7.5).round().long(),
      "these are the 256 levels of photographs; digits have 17": lambda x: ((x.clamp(-1, 1) + 1) * 127.5).round().long()},
-    "Clamp, then round: the only way from a float image to grey levels.")
+    "Clamp, then round: the only way from a float image to gray levels.")
 
 
 def mean_gap(images, train, dim=1): return torch.cdist(images, train).min(dim).values.mean()
