@@ -63,7 +63,7 @@ def save_pictures(out, trained, losses, images, labels, seed):
     figure.savefig(out / "samples.png", dpi=100)
 
     steps = list(ddim_steps(condition(trained.model, torch.arange(10)), trained.schedule, (10, *trained.shape), seed=seed, clip=trained.clip))
-    shown = [*range(0, 50, 7), 49]
+    shown = range(0, 50, 7)
     figure = Figure(figsize=(12, 6.5), layout="constrained")
     for ax, name in zip(figure.subplots(1, 2), ("x_t", "x0_hat")):
         strips = torch.stack([getattr(steps[i], name) for i in shown], 1) # (10, shown, C, H, W)
@@ -86,7 +86,7 @@ PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>ddpm_cours
 pre {{ overflow-x: auto; background: #f4f4f4; padding: 1rem }}</style>
 <h1>Digits from noise</h1><p>{about}</p><pre>{table}</pre><p>{reading}</p>
 <h2>Samples</h2><img src="samples.png" alt="Ten rows of ten generated digits, 0 to 9">
-<h2>From noise to digit</h2><img src="trajectory.png" alt="Ten digits at nine moments of sampling, noisy and as estimated">
+<h2>From noise to digit</h2><img src="trajectory.png" alt="Ten digits at eight moments of sampling, noisy and as estimated">
 <h2>Loss</h2><img src="loss.png" alt="Training loss against step"></html>
 """
 
