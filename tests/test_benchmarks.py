@@ -17,12 +17,8 @@ def slow(result): return {row["what"]: row["speed"] for row in result["rows"] if
 
 
 def test_no_ratio_is_below_0_9(tmp_path):
-    "A row that is slow in three runs; on a shared machine one or two may be chance."
-    found = None
-    for attempt in range(3):
-        result = measure(tmp_path / f"{attempt}.json")
-        assert {"machine", "versions", "date", "rows"} <= result.keys() and len(result["rows"]) == 7
-        assert all(row["met"] is None or row["value"] > -100 for row in result["rows"])
-        found = {what: speed for what, speed in slow(result).items() if found is None or what in found}
-        if not found: return
-    assert not found, f"slower than the yardstick, three times: {found}"
+    result = measure(tmp_path / "bench.json")
+    assert {"machine", "versions", "date", "rows"} <= result.keys() and len(result["rows"]) == 7
+    assert all(row["met"] is None or row["value"] > -100 for row in result["rows"])
+    if found := slow(result): found = {what: speed for what, speed in slow(measure(tmp_path / "again.json")).items() if what in found} # once may be chance
+    assert not found, f"slower than the yardstick, twice: {found}"
