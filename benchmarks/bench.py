@@ -1,11 +1,11 @@
 """Speed against diffusers, side by side in one run: `python benchmarks/bench.py --out bench.json`.
 
 Same network (the 35.7-million-parameter U-Net of CIFAR-10), same weights, same inputs; times are medians of rounds in which every
-competitor has its turn, ratios are medians of the ratios within a round. Two columns of diffusers: "shipped" is its model, EMAModel and
+competitor has its turn (samplers: at every step), ratios are medians of the ratios within a round. Two columns of diffusers: "shipped" is its model, EMAModel and
 torch's AdamW as they come, in float32; "switched" has our switches too (channels_last, fused AdamW, foreach EMA, bf16 where we use it).
 """
 
-import argparse, datetime, json, os, platform, statistics, subprocess, sys, time
+import argparse, datetime, json, os, platform, random, statistics, subprocess, sys, time
 from functools import partial
 from pathlib import Path
 
@@ -177,29 +177,47 @@ def memory_row(batch, device, bf16, compile, threads):
                switched=used["ours"] / used["switched"], megabytes={k: v / 1e6 for k, v in used.items()})
 
 
-def diffusers_loop(scheduler, model, shape, steps):
+def diffusers_steps(scheduler, model, shape, steps):
     "diffusers' own sampling loop around our network."
     scheduler.set_timesteps(steps)
     x = torch.randn(shape, generator=(rng := torch.Generator().manual_seed(0))).to(model.conv_in.weight.device)
-    with torch.no_grad():
-        for t in scheduler.timesteps: x = scheduler.step(model(x, t.expand(len(x)).to(x.device)), t, x, generator=rng).prev_sample
-    return x
+    for t in scheduler.timesteps: yield (x := scheduler.step(model(x, t.expand(len(x)).to(x.device)), t, x, generator=rng).prev_sample)
 
 
-def bare_forwards(model, x, ts):
-    with torch.no_grad():
-        for t in ts: model(x, t)
+def in_turns(makers, # {name: function that returns a generator}, all with the same number of steps
+             rounds, device):
+    "Seconds of every round, {name: [rounds]}. One step each in turn, so that whatever else the machine does meets all of them alike."
+    seconds, names = {name: [] for name in makers}, list(makers)
+    def timed(call):
+        sync(device)
+        began = time.perf_counter()
+        result = call()
+        sync(device)
+        return result, time.perf_counter() - began
+    for i in range(rounds + 1):
+        running, total = {}, {}
+        for name, make in makers.items(): running[name], total[name] = timed(make)
+        while running:
+            for name in random.sample(names, len(names)):
+                if name in running: # the turn that ends a generator counts too
+                    result, took = timed(lambda: next(running[name], None))
+                    total[name] += took
+                    if result is None: del running[name]
+        if i > 0:
+            for name in names: seconds[name].append(total[name])
+    return seconds
 
 
-def sampler_row(name, sample, scheduler, steps, most, rounds, device):
+def sampler_row(name, our_steps, scheduler, steps, most, rounds, device):
     "What a sampler costs over the forwards that it cannot do without: the small network, batch 8, 8x8."
     from ddpm_course.noising import linear_schedule
     from ddpm_course.unet import UNet
     torch.manual_seed(0)
     model, schedule, shape = UNet(**SMALL).eval().to(device), linear_schedule(), (8, 1, 8, 8)
     x, ts = torch.randn(shape, device=device), list(torch.arange(steps, device=device)[:, None].expand(-1, 8))
-    seconds = interleaved({"bare": partial(bare_forwards, model, x, ts), "ours": lambda: sample(model, schedule, shape, steps, seed=0),
-                           "diffusers": lambda: diffusers_loop(scheduler, model, shape, steps)}, rounds, device)
+    with torch.no_grad(): # as in every sampler's own loop
+        seconds = in_turns({"bare": lambda: (model(x, t) for t in ts), "ours": lambda: our_steps(model, schedule, shape, steps, seed=0),
+                            "diffusers": lambda: diffusers_steps(scheduler, model, shape, steps)}, rounds, device)
     value = 100 * (ratio(seconds["ours"], seconds["bare"]) - 1)
     return row(f"{name}, {steps} steps, over as many bare forwards", f"at most +{most}%", value, "%", value <= most, speed=ratio(seconds["bare"], seconds["ours"]),
                diffusers=100 * (ratio(seconds["diffusers"], seconds["bare"]) - 1), seconds={k: statistics.median(v) for k, v in seconds.items()})
@@ -207,9 +225,9 @@ def sampler_row(name, sample, scheduler, steps, most, rounds, device):
 
 def sampler_rows(rounds, quick, device):
     from diffusers import DDIMScheduler, DDPMScheduler
-    from ddpm_course.sampling import ddim_sample, ddpm_sample
-    yield sampler_row("ddim_sample", ddim_sample, DDIMScheduler(timestep_spacing="trailing"), 50, 2, 3 * rounds, device)
-    yield sampler_row("ddpm_sample", ddpm_sample, DDPMScheduler(timestep_spacing="trailing"), 100 if quick else 1000, 3, rounds, device)
+    from ddpm_course.sampling import ddim_steps, ddpm_steps
+    yield sampler_row("DDIM", ddim_steps, DDIMScheduler(timestep_spacing="trailing"), 50, 2, 3 * rounds, device)
+    yield sampler_row("DDPM", ddpm_steps, DDPMScheduler(timestep_spacing="trailing"), 100 if quick else 1000, 3, rounds, device)
 
 
 def import_row(rounds):

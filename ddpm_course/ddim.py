@@ -72,7 +72,7 @@ def ddim_sample(model, # model(x_t, t); bind labels with `condition`
                 progress=False): # show a bar
     "Images (B, C, H, W) by DDIM (Song et al. 2021, eq. 12)."
     n = steps if timesteps is None else len(timesteps)
-    return last(ddim_steps(model, schedule, shape, steps, eta, spacing, timesteps, x_T, noise, seed, clip, device), n, progress)
+    return last(model, ddim_steps(model, schedule, shape, steps, eta, spacing, timesteps, x_T, noise, seed, clip, device), n, progress)
 
 # %% ../nbs/05_ddim.ipynb #f4b9b32f
 def slerp(a, # noise (B, C, H, W)

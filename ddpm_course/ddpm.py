@@ -10,7 +10,6 @@ __all__ = ['BatchRandom', 'split_output', 'predicts_of', 'target', 'drop_labels'
            'device_of', 'start', 'sampling', 'last', 'ddpm_steps', 'ddpm_sample']
 
 # %% ../nbs/03_ddpm.ipynb #08454a69
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -240,22 +239,27 @@ def start(model, shape, timesteps, x_T, noise, seed, device):
     return x, list(zip(timesteps, [*timesteps[1:], -1])), iter(stream if noise is None else noise)
 
 # %% ../nbs/03_ddpm.ipynb #e4413b6d
-@contextmanager
-def sampling(model):
-    "No gradients, and the model in evaluation mode. Never around a `yield`: the caller would run under it too."
-    training = getattr(model, "training", False)
-    if training: model.eval()
-    try:
-        with torch.no_grad(): yield
-    finally:
-        if training: model.train()
+class sampling:
+    "`with sampling(model):` no gradients, and the model in evaluation mode. Never around a `yield`: the caller would run under it too."
+    def __init__(self, model): self.model = model
+
+    def __enter__(self): # what is so already stays untouched: at every step of a sampler that would cost more than the sampler's arithmetic
+        self.grad, self.training = torch.is_grad_enabled(), getattr(self.model, "training", False)
+        if self.grad: torch.set_grad_enabled(False)
+        if self.training: self.model.eval()
+
+    def __exit__(self, *error):
+        if self.grad: torch.set_grad_enabled(True)
+        if self.training: self.model.train()
 
 
-def last(steps, # a generator of Step
+def last(model, # the model that is sampled from
+         steps, # a generator of Step
          n, # how many it will yield
          progress=False): # show a bar
     "The last x_prev of a sampler's steps."
-    for step in tqdm(steps, total=n, disable=not progress, desc="sampling"): pass
+    with sampling(model):
+        for step in tqdm(steps, total=n, disable=not progress, desc="sampling"): pass
     return step.x_prev
 
 # %% ../nbs/03_ddpm.ipynb #89f12f19
@@ -290,5 +294,5 @@ def ddpm_sample(model, # model(x_t, t); bind labels with `condition`
                 progress=False): # show a bar
     "Images (B, C, H, W) by ancestral sampling (Ho et al. 2020, algorithm 2); betas are respaced when steps are skipped."
     n = len(timesteps) if timesteps is not None else steps or len(schedule)
-    return last(ddpm_steps(model, schedule, shape, steps, variance, timesteps=timesteps, x_T=x_T, noise=noise,
+    return last(model, ddpm_steps(model, schedule, shape, steps, variance, timesteps=timesteps, x_T=x_T, noise=noise,
                            seed=seed, clip=clip, device=device), n, progress)

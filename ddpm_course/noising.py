@@ -54,7 +54,10 @@ class NoiseSchedule:
     def __post_init__(self):
         object.__setattr__(self, "betas", check_betas(self.betas))
         clean = torch.ones(1, dtype=torch.float64) # row 0 is t = -1, clean data
-        object.__setattr__(self, "_tables", {torch.device("cpu"): torch.cat([clean, (1 - self.betas).cumprod(0)])})
+        table = torch.cat([clean, (1 - self.betas).cumprod(0)])
+        object.__setattr__(self, "_tables", {torch.device("cpu"): table})
+        object.__setattr__(self, "_floats", table.tolist()) # a sampler asks for single values at every step
+        object.__setattr__(self, "ends_in_noise", self._floats[-1] == 0) # alpha_bar = 0 at t = T-1
 
     def __len__(self): return len(self.betas)
 
@@ -68,12 +71,13 @@ class NoiseSchedule:
         "alpha_bar_t in float64: a float for an int t, (B,) for a tensor t, (B, 1, 1, 1) as `like` when given. t = -1 gives 1."
         if isinstance(t, int):
             if not -1 <= t < self.T: raise IndexError(f"t={t}; expected -1 (clean data) to {self.T - 1}")
-            return self._tables[torch.device("cpu")][t + 1].item()
+            return self._floats[t + 1]
         return broadcast(_gather(self, t), like)
 
     def rates(self, t, like=None):
         "Signal rate sqrt(alpha_bar_t) and noise rate sqrt(1 - alpha_bar_t), shaped as by `alpha_bar`."
         alpha_bar = self.alpha_bar(t)
+        if isinstance(t, int): return alpha_bar**0.5, (1 - alpha_bar)**0.5
         return broadcast(alpha_bar**0.5, like), broadcast((1 - alpha_bar)**0.5, like)
 
 # %% ../nbs/01_noising.ipynb #2423548b
@@ -163,7 +167,7 @@ def x0_from(schedule, # NoiseSchedule
     if predicts == "x0": return out
     if predicts == "v": return signal * x_t - noise * out # Salimans & Ho 2022, section 4
     if predicts != "eps": raise ValueError(f"predicts={predicts!r}; expected one of {', '.join(PREDICTS)}")
-    if schedule.betas[-1] == 1 and (torch.as_tensor(t) == schedule.T - 1).any():
+    if schedule.ends_in_noise and (torch.as_tensor(t) == schedule.T - 1).any():
         raise ValueError(f"t={schedule.T - 1} has alpha_bar = 0: eps alone cannot give x0 there; use a model that predicts v or x0")
     return (x_t - noise * out) / signal
 
