@@ -1,55 +1,25 @@
-"The command `ddpm-course`: `ddpm-course demo` trains, samples and measures on the digits in a few minutes on a CPU."
+"The command `ddpm-course`: `demo` trains, samples and measures on the digits in a few minutes on a CPU; `table` makes the tables of the course."
 
-import html, json, sys, time
+import html, sys, time
 from pathlib import Path
 
 import torch
 from fastcore.script import anno_parser
-from tqdm.auto import tqdm
 
+from ddpm_course import protocol
 from ddpm_course.data import show_images
-from ddpm_course.ddpm import condition, ddpm_steps, image_seeds
+from ddpm_course.ddpm import condition
 from ddpm_course.ddim import ddim_steps
+from ddpm_course.features import digits_classifier
 from ddpm_course.folders import load_model
-from ddpm_course.metrics import digits_classifier, held_out_digits, score_digits
+from ddpm_course.protocol import measure, table
+from ddpm_course.scores import conditions, save_scores
 from ddpm_course.training import DIGITS_FIT, checkpoints, train_digits
 
 
-def generate(sampler_steps, # ddpm_steps or ddim_steps
-             trained, # a `Trained` class-conditional model
-             labels, # int64 (n,)
-             seed, # of the whole set; image i is the same whatever the batch size
-             steps, # of the sampler
-             batch=100): # images at a time
-    "One image for each label, float (n, C, H, W), and the seconds it took."
-    seeds, images, began = image_seeds(seed, len(labels)), [], time.perf_counter()
-    name = sampler_steps.__name__.removesuffix("_steps").upper()
-    with tqdm(total=-(-len(labels) // batch) * steps, desc=f"{name}, {steps} steps, {len(labels)} images", unit="step") as bar:
-        for i in range(0, len(labels), batch):
-            y = labels[i:i + batch]
-            for step in sampler_steps(condition(trained.model, y), trained.schedule, (len(y), *trained.shape), steps,
-                                      seed=seeds[i:i + batch], clip=trained.clip): bar.update()
-            images.append(step.x_prev.cpu())
-    return torch.cat(images), time.perf_counter() - began
-
-
-def measure(name, sampler_steps, trained, n, seed, steps):
-    "A row of the table, and the n images and labels that it speaks of."
-    labels = held_out_digits(n)[1]
-    images, seconds = generate(sampler_steps, trained, labels, seed, steps)
-    return {"sampler": name, "steps": steps, "seconds": round(seconds, 1), **score_digits(images, labels)._asdict()}, images, labels
-
-
-def table(rows):
-    "Rows of scores as text: the columns line up, and every distance stands beside its floor."
-    columns = {"sampler": "{}", "steps": "{}", "n": "{}", "seconds": "{:.1f}", "accuracy": "{:.3f}", "distance": "{:.3f}", "floor": "{:.3f}",
-               "matched_floor": "{:.3f}", "nearest": "{:.3f}"}
-    cells = [list(columns), *([form.format(row[name]) for name, form in columns.items()] for row in rows)]
-    return "\n".join("  ".join(cell.rjust(max(8, len(name))) for cell, name in zip(line, columns)) for line in cells)
-
-
-READING = ("n: images compared with as many held-out digits. accuracy: share that an independent classifier reads as the digit asked for. "
-           "distance: Frechet distance in its 64 features; floor: the same for n real training digits, drawn at random; "
+SHOWN = ("sampler", "steps", "n_fake", "seconds", "accuracy", "distance", "floor", "matched_floor", "nearest") # columns of the demo's table
+READING = ("n_fake: images compared with as many held-out digits. accuracy: share that an independent classifier reads as the digit asked for. "
+           "distance: Frechet distance in its 64 features; in brackets, 95 % intervals over the images. floor: the same for n real training digits, drawn at random; "
            "matched_floor: drawn with as many of each digit as were asked for. "
            "nearest: distance to the nearest training image over that of held-out digits; well below 1 would mean copies.")
 
@@ -103,17 +73,31 @@ def demo(out:str="runs/demo", # folder for the results; must not hold a run
     run = train_digits(out, steps=train_steps, seed=seed, device=device)
     trained = load_model(out / "model", device=next(run.model.parameters()).device)
     digits_classifier() # trained now if it never was, so that no sampler is timed with it
-    ddim, images, labels = measure("DDIM", ddim_steps, trained, 200 if quick else 797, seed, 10 if quick else 50)
-    ddpm, _, _ = measure("DDPM", ddpm_steps, trained, 100 if quick else 200, seed, 50 if quick else 1000)
+    model = f"digits, {train_steps} steps, seed {seed}"
+    ddim, images, labels = measure("DDIM", trained, 200 if quick else 797, seed, 10 if quick else 50, model=model)
+    ddpm, _, _ = measure("DDPM", trained, 100 if quick else 200, seed, 50 if quick else 1000, model=model)
+    rows = [ddpm._asdict(), ddim._asdict()]
     save_pictures(out, trained, run.losses, images, labels, seed)
     about = (f"{sum(p.numel() for p in trained.model.parameters()):,} parameters, {train_steps} steps on 1,000 digits, seed {seed}, "
              f"{time.perf_counter() - began:.0f} s in all on {trained.model.conv_in.weight.device.type}.")
-    (out / "scores.json").write_text(json.dumps({"about": about, "reading": READING, "rows": [ddpm, ddim]}, indent=1))
-    (out / "index.html").write_text(PAGE.format(about=html.escape(about), table=html.escape(table([ddpm, ddim])), reading=html.escape(READING)), encoding="utf-8")
-    print(f"\n{table([ddpm, ddim])}\n\n{READING}\n{about}\nOpen {out / 'index.html'}")
+    save_scores(out / "scores.json", rows, conditions() | {"run": about})
+    (out / "index.html").write_text(PAGE.format(about=html.escape(about), table=html.escape(table(rows, SHOWN)), reading=html.escape(READING)), encoding="utf-8")
+    print(f"\n{table(rows, SHOWN)}\n\n{READING}\n{about}\nOpen {out / 'index.html'}")
 
 
-COMMANDS = {"demo": demo}
+TABLES = {"ddim-steps": protocol.table_ddim_steps, "dynamics": protocol.table_dynamics}
+
+
+def tables(name:str, # which table; `ddpm-course table --help` lists them
+           scale:str="digits", # "digits", or "smoke" to see in seconds that it runs
+           out:str="runs/tables", # folder for NAME.json and NAME.csv; finished rows are kept in .NAME/
+           workers:int=2): # processes of one thread each; 0: this process alone
+    "Make a table of the course; a run that was stopped goes on where it was."
+    if name not in TABLES: raise ValueError(f"no table {name!r}; there are {', '.join(TABLES)}")
+    print(table(TABLES[name](out, scale, workers)))
+
+
+COMMANDS = {"demo": demo, "table": tables}
 
 
 def main(argv=None):
