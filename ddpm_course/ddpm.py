@@ -10,6 +10,7 @@ __all__ = ['BatchRandom', 'split_output', 'predicts_of', 'target', 'drop_labels'
            'device_of', 'start', 'sampling', 'last', 'ddpm_steps', 'ddpm_sample']
 
 # %% ../nbs/03_ddpm.ipynb #08454a69
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -86,7 +87,8 @@ def ddpm_loss(model, # model(x_t, t, y), any parameterization
               *, t=None, # int64 (B,); drawn uniformly from 0..T-1 if None
               eps=None, # noise like x0; drawn if None
               rng=None, # BatchRandom; torch's global generator if None
-              drop=0.0): # share of labels replaced by "no label", for classifier-free guidance
+              drop=0.0, # share of labels replaced by "no label", for classifier-free guidance
+              weight=None): # weight(schedule, t, predicts) -> (B,), multiplies the loss; 1 if None
     "L_simple per example (B,): mean squared error of the prediction (Ho et al. 2020, eq. 14)."
     check_images(x0, "x0")
     rng = rng or BatchRandom(int(torch.randint(2**31, ())), 0, len(x0), device=x0.device)
@@ -96,7 +98,11 @@ def ddpm_loss(model, # model(x_t, t, y), any parameterization
     num_classes = getattr(model, "num_classes", None)
     out = model(x_t, t) if num_classes is None else model(x_t, t, drop_labels(y, num_classes, drop, rng))
     error = split_output(out, x_t)[0] - target(predicts_of(model), schedule, x0, t, eps)
-    return error.square().flatten(1).mean(1)
+    loss = error.square().flatten(1).mean(1)
+    if weight is None: return loss
+    w = weight(schedule, t, predicts_of(model))
+    if w.shape != loss.shape: raise ValueError(f"weight returned shape {tuple(w.shape)}; expected one number per example, {tuple(loss.shape)}")
+    return loss * w.to(loss)
 
 # %% ../nbs/03_ddpm.ipynb #6605980e
 @dataclass(frozen=True)
@@ -104,8 +110,9 @@ class DDPMLoss:
     "`ddpm_loss` with its schedule and label dropout bound: loss(model, x, y, rng) -> (B,), which is what a training loop calls."
     schedule: NoiseSchedule
     drop: float = 0.0 # share of labels replaced by "no label"
+    weight: Callable | None = None # weight(schedule, t, predicts) -> (B,), such as `schedules.MinSNR`; 1 if None
 
-    def __call__(self, model, x, y, rng): return ddpm_loss(model, self.schedule, x, y, rng=rng, drop=self.drop)
+    def __call__(self, model, x, y, rng): return ddpm_loss(model, self.schedule, x, y, rng=rng, drop=self.drop, weight=self.weight)
 
 # %% ../nbs/03_ddpm.ipynb #387a0196
 def estimate(model, # model(x_t, t), labels already bound

@@ -13,7 +13,7 @@ __all__ = ['DIGITS_UNET', 'DIGITS_FIT', 'EMA', 'lr_at', 'auto_precision', 'make_
 # %% ../nbs/04_training.ipynb #e6b68db6
 import copy, hashlib, json, math, shutil, signal, threading
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -180,10 +180,10 @@ def start_run(accelerator, model, data, loss, clip, **config):
     model.to(accelerator.device, memory_format=torch.channels_last).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=config["lr"], weight_decay=config["weight_decay"], fused=True)
     about = {"schedule": getattr(loss, "schedule", None), "shape": getattr(data, "shape", None), "clip": clip}
+    name = lambda v: getattr(v, "__name__", type(v).__name__)
     config |= {"model": type(model).__name__, "arguments": getattr(model, "config", None), "precision": accelerator.mixed_precision,
-               "loss": getattr(loss, "__name__", type(loss).__name__), "loss_fields": getattr(loss, "__dict__", {}),
-               "examples": len(data), "shape": about["shape"], "flip": getattr(data, "flip", False)}
-    digest = lambda v: hashlib.sha256(str(v.betas.tolist()).encode()).hexdigest()[:16] if isinstance(v, NoiseSchedule) else type(v).__name__
+               "loss": name(loss), "loss_fields": getattr(loss, "__dict__", {}), "examples": len(data), "shape": about["shape"], "flip": getattr(data, "flip", False)}
+    digest = lambda v: hashlib.sha256(str(v.betas.tolist()).encode()).hexdigest()[:16] if isinstance(v, NoiseSchedule) else {name(v): vars(v)} if is_dataclass(v) else name(v)
     config = json.loads(json.dumps(config, default=digest)) # as it will come back from a checkpoint
     return Run(model, EMA(model, config["ema_halflife"]), optimizer, config, about, accelerator.is_main_process)
 

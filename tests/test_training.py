@@ -12,6 +12,7 @@ from ddpm_course import training
 from ddpm_course.data import load_digits
 from ddpm_course.ddpm import DDPMLoss
 from ddpm_course.noising import cosine_schedule, linear_schedule
+from ddpm_course.schedules import MinSNR
 from ddpm_course.training import EMA, batch_index, checkpoints, every, fit, load_model, loss_by_t, lr_at, preview, save_model
 from ddpm_course.unet import UNet
 
@@ -226,12 +227,24 @@ def test_another_configuration_is_refused_by_name(tmp_path):
     before = sorted(p.name for p in tmp_path.rglob("*"))
     changes = [(dict(lr=1e-3), "lr: was 0.01, is 0.001"), (dict(seed=3), "seed: was 0, is 3"), (dict(steps=99), "steps: was 12, is 99"),
                (dict(precision="bf16"), "precision: was no, is bf16"), (dict(model=net(dropout=0.1)), "arguments: .*dropout"),
-               (dict(data=load_digits("all")), "examples: was 1000, is 1797"), (dict(loss=DDPMLoss(linear_schedule(), drop=0.1)), "loss_fields: .*schedule")]
+               (dict(data=load_digits("all")), "examples: was 1000, is 1797"), (dict(loss=DDPMLoss(linear_schedule(), drop=0.1)), "loss_fields: .*schedule"),
+               (dict(loss=DDPMLoss(cosine_schedule(), drop=0.1, weight=MinSNR())), "loss_fields: .*'weight': None.*'MinSNR': {'gamma': 5.0}")]
     for change, message in changes:
         with pytest.raises(ValueError, match=f"another configuration .*{message}"): train(out=tmp_path, resume=True, **change)
     with pytest.raises(FileExistsError, match="already holds a run; pass resume=True"): train(out=tmp_path)
     assert sorted(p.name for p in tmp_path.rglob("*")) == before
     assert train(out=tmp_path, resume=True, accumulate=2, save_every=0).step == STEPS # how it is computed may change
+
+
+def other_weight(schedule, t, predicts): return torch.full((len(t),), 0.5)
+
+
+def test_another_weight_of_the_loss_is_another_configuration(tmp_path):
+    weighted = lambda weight: DDPMLoss(cosine_schedule(), drop=0.1, weight=weight)
+    train(loss=weighted(MinSNR(5.0)), out=tmp_path, stop_at=5)
+    for weight, message in ((MinSNR(4.0), "'gamma': 5.0.*'gamma': 4.0"), (None, "'weight': None"), (other_weight, "'weight': 'other_weight'")):
+        with pytest.raises(ValueError, match=f"another configuration .*loss_fields: .*{message}"): train(loss=weighted(weight), out=tmp_path, resume=True)
+    assert same(train(loss=weighted(MinSNR(5.0)), out=tmp_path, resume=True), train(loss=weighted(MinSNR(5.0))))
 
 
 def test_a_folder_that_holds_a_model_is_refused(tmp_path):
