@@ -6,15 +6,15 @@ Docs: https://ddpm-course.github.io/ddpm_course/protocol.html.md"""
 
 # %% auto #0
 __all__ = ['HELD_OUT', 'COLUMNS', 'SCALES', 'stratified_order', 'held_out_digits', 'real_features', 'digits_floor', 'DigitsScore',
-           'round_gray', 'check_fakes', 'score_digits', 'generate', 'measure', 'keyed', 'finish_row', 'run_table',
-           'save_csv', 'table', 'check_scale', 'smoke_model', 'steps_row', 'steps_rows', 'table_ddim_steps', 'dynamics',
-           'table_dynamics']
+           'round_gray', 'check_fakes', 'score_digits', 'generate', 'measure', 'keyed', 'leave_with_parent',
+           'finish_row', 'run_table', 'save_csv', 'table', 'check_scale', 'smoke_model', 'steps_row', 'steps_rows',
+           'table_ddim_steps', 'dynamics', 'table_dynamics']
 
 # %% ../nbs/06b_protocol.ipynb #cf66d1ea
-import csv, json, tempfile, time
+import csv, os, tempfile, threading, time
 from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import NamedTuple
 
@@ -114,9 +114,9 @@ def score_digits(fakes, # float images (n, 1, 8, 8) in [-1, 1], n of 2..797
     seen, reference = extract(digits_classifier(), fakes), real_features()[2][torch.arange(n)]
     right = (seen.probabilities.argmax(1) == labels).double()
     return DigitsScore(
-        Score("accuracy", right.mean().item(), bootstrap(lambda i: right[i].mean(), n), n, features=seen.name, **protocol),
-        frechet(seen, reference, HELD_OUT, resamples=resamples, **protocol),
-        digits_floor(n, subsets), digits_floor(n, subsets, labels), memorization(fakes, held_out, train, HELD_OUT, **protocol))
+        Score("accuracy", right.mean().item(), bootstrap(lambda i: right[i].mean(), n, groups=labels), n, features=seen.name, **protocol),
+        frechet(seen, reference, HELD_OUT, resamples=resamples, groups=labels, **protocol),
+        digits_floor(n, subsets), digits_floor(n, subsets, labels), memorization(fakes, held_out, train, HELD_OUT, groups=labels, **protocol))
 
 # %% ../nbs/06b_protocol.ipynb #6a1493c7
 def generate(sampler_steps, # ddpm_steps or ddim_steps
@@ -156,11 +156,18 @@ def measure(sampler, # "DDIM" or "DDPM"
 def keyed(row): return "-".join(f"{k}={v}" for k, v in row.items())
 
 
+def leave_with_parent():
+    "In a worker: end when the process that started it has ended, however that happened."
+    def watch():
+        parent_process().join()
+        os._exit(1)
+    threading.Thread(target=watch, daemon=True).start()
+    torch.set_num_threads(1)
+
+
 def finish_row(function, row, file):
     "Compute one row of a table, `function(**row) -> {name: Score}`, unless its file is there; the cards."
-    if not file.exists():
-        torch.set_num_threads(1)
-        save_scores(file, [function(**row)])
+    if not file.exists(): save_scores(file, [function(**row)])
     return load_scores(file)[0]
 
 
@@ -173,9 +180,9 @@ def run_table(name, # of the table; finished rows are kept in out/.name/
     "Fill a table, row by row, resumably; returns its rows of cards and writes name.json and name.csv."
     out = Path(out)
     files = [out / f".{name}" / f"{keyed(row)}.json" for row in rows]
-    with ProcessPoolExecutor(max(1, workers), get_context("spawn")) as pool:
+    with ProcessPoolExecutor(max(1, workers), get_context("spawn"), leave_with_parent) as pool:
         jobs = [pool.submit(finish_row, function, row, file) if workers else None for row, file in zip(rows, files)]
-        cards = [job.result() if job else finish_row(function, row, file) for row, file, job in zip(rows, files, tqdm(jobs, name, unit="row"))]
+        cards = [job.result() if job else finish_row(function, row, file) for row, file, job in zip(rows, files, tqdm(jobs, name, unit="row", disable=None))]
     save_scores(out / f"{name}.json", cards, conditions() | {"command": command, "threads": 1, "processes": max(1, workers)})
     save_csv(out / f"{name}.csv", rows, cards)
     return cards
