@@ -48,14 +48,14 @@ def sigmoid_schedule(T=1000, # number of steps
     s = (torch.linspace(start, end, T + 1, dtype=torch.float64) / tau).sigmoid()
     return schedule_from((s[-1] - s) / (s[-1] - s[0]), max_beta)
 
-# %% ../nbs/07_schedules.ipynb #900279ef
+# %% ../nbs/07_schedules.ipynb #df2236f1
 def zero_terminal_snr(schedule): # NoiseSchedule with T of at least 2
     "The schedule with sqrt(alpha_bar) shifted and stretched so that the last is 0 and the first stays (Lin et al. 2023, algorithm 1)."
     if len(schedule) < 2: raise ValueError("zero_terminal_snr: got a schedule of T=1; expected at least 2 steps, as the first is kept")
     signal = schedule.alpha_bars.sqrt()
-    signal = (signal - signal[-1]) * signal[0] / (signal[0] - signal[-1])
-    betas = 1 - (signal[1:] / signal[:-1])**2 # the last is exactly 1
-    return NoiseSchedule(torch.cat([schedule.betas[:1], betas]))
+    signal = signal - signal[-1]
+    betas = 1 - (signal[1:] / signal[:-1])**2 # the last is exactly 1; a stretch would cancel here
+    return NoiseSchedule(torch.cat([schedule.betas[:1], betas])) # and the first decides it
 
 # %% ../nbs/07_schedules.ipynb #0dab4205
 @dataclass(frozen=True)
