@@ -6,12 +6,13 @@ Docs: https://ddpm-course.github.io/ddpm_course/schedules.html.md"""
 
 # %% auto #0
 __all__ = ['CONTESTANTS', 'log_snr', 'scaled_linear_schedule', 'schedule_from', 'sigmoid_schedule', 'zero_terminal_snr', 'MinSNR',
-           'check_losses', 'adaptive_schedule', 'contestant', 'schedules_row', 'by_contestant', 'table_schedules',
-           'linear_schedule', 'cosine_schedule']
+           'check_losses', 'adaptive_schedule', 'contestant', 'schedules_row', 'by_contestant', 'plot_schedules',
+           'table_schedules', 'linear_schedule', 'cosine_schedule']
 
 # %% ../nbs/07_schedules.ipynb #cd979b61
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -148,9 +149,27 @@ def by_contestant(cards): # rows of `table_schedules`, several seeds each
     return sorted(means, key=lambda row: row["distance"].value)
 
 
+def plot_schedules(means): # of `by_contestant`
+    "Every run, mean and interval of each contestant's distance: a matplotlib figure."
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=(8, 3.8), dpi=76, layout="constrained")
+    ax, cards = figure.subplots(), [row["distance"] for row in means[::-1]]
+    for i, s in enumerate(cards):
+        ax.plot(s.notes["values"], [i] * len(s.seed), ".", color="gray", ms=5)
+        ax.errorbar(s.value, i, xerr=[[s.value - s.interval[0]], [s.interval[1] - s.value]], fmt="o", color="tab:blue", capsize=3)
+    ax.axvline(means[0]["matched_floor"].value, color="gray", ls="--", lw=1, label="matched floor")
+    ax.set(title="Question 1: which schedule?", xlabel="Fréchet distance, log scale", xscale="log", yticks=range(len(cards)), yticklabels=[s.model.rsplit(", ", 1)[0] for s in cards])
+    ax.set_xticks([1.5, 2, 3, 4, 6, 8, 10], [1.5, 2, 3, 4, 6, 8, 10])
+    ax.minorticks_off()
+    ax.legend(loc="lower right")
+    return figure
+
+
 def table_schedules(out, scale="digits", workers=2):
     "Question 1: the same network trained equally long under each schedule, target and weighting, five seeds each."
     check_scale(scale)
     seeds, steps, n = (5, 400, 797) if scale == "digits" else (2, 10, 100)
     rows = [dict(name=name, seed=seed, steps=steps, n=n, scale=scale) for seed in range(seeds) for name in CONTESTANTS]
-    return by_contestant(run_table("schedules", schedules_row, rows, out, workers, f"ddpm-course table schedules --scale {scale}"))
+    means = by_contestant(run_table("schedules", schedules_row, rows, out, workers, f"ddpm-course table schedules --scale {scale}"))
+    plot_schedules(means).savefig(Path(out) / "schedules.png")
+    return means
