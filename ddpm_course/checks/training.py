@@ -39,7 +39,8 @@ warm_cosine = Exercise(
      "the cosine counts from the end of the warm-up; yours jumps down there":
          lambda step, steps, lr, warmup: lr_at(step, steps, lr, warmup) if step < warmup else lr * 0.5 * (1 + math.cos(math.pi * step / steps)),
      "1 + cos goes from 2 to 0: halve it": lambda step, steps, lr, warmup: lr_at(step, steps, lr, warmup) * (1 if step < warmup else 2),
-     "this falls along a straight line": lambda step, steps, lr, warmup: lr_at(step, steps, lr, warmup) if step < warmup else lr * (steps - step) / (steps - warmup)})
+     "this falls along a straight line": lambda step, steps, lr, warmup: lr_at(step, steps, lr, warmup) if step < warmup else lr * (steps - step) / (steps - warmup)},
+    "Up along a line, down along half a cosine, and no step is lost at either end.")
 
 
 def gradients():
