@@ -88,7 +88,7 @@ class Features:
 def check_range(x):
     "Return images (B, C, H, W) if they keep to [-1, 1], with some overshoot; else ValueError, or a warning where they look like [0, 1]."
     low, high = check_images(x, finite=True).min().item(), x.max().item()
-    if low < -2 or high > 2: raise ValueError(f"images: values from {low:.3g} to {high:.3g}; expected [-1, 1]; convert gray levels with from_uint8")
+    if low < -8 or high > 8: raise ValueError(f"images: values from {low:.3g} to {high:.3g}; expected [-1, 1]; convert gray levels with from_uint8")
     if low >= 0 and high > 0.5: warnings.warn(f"images: no value below 0 (they go from {low:.3g} to {high:.3g}); images here are in [-1, 1]: x * 2 - 1 converts from [0, 1]", stacklevel=3)
     return x
 

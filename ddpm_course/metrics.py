@@ -130,14 +130,15 @@ def frechet(fake, # `Features` of generated images
             reference="", # which real images: "CIFAR-10 train"
             name="Fréchet distance", # what to call it
             resamples=None, # for the interval; 200, or 0 where more than 256 features make each one slow
+            groups=None, # int64 (n_fake,): labels that the fakes were asked for, kept in the resamples
             **protocol): # sampler, steps, ... of the `Score`
     "Fréchet distance as a `Score`; the interval is over the generated images."
     same_network(fake, real)
     stats, D = stats_of(real), fake.values.shape[1]
     value = feature_distance(fake, stats)
     resamples = (200 if D <= 256 else 0) if resamples is None else resamples
-    interval = bootstrap(lambda i: distance_of_stats(stats_of(fake[i]), stats), len(fake), resamples) if resamples else None
-    return Score(name, value, interval, len(fake), stats.n, reference, fake.name, **protocol)
+    interval = bootstrap(lambda i: distance_of_stats(stats_of(fake[i]), stats), len(fake), resamples, groups=groups) if resamples else None
+    return Score(name, value, interval and (max(0.0, interval[0]), interval[1]), len(fake), stats.n, reference, fake.name, **protocol)
 
 
 def fid(fake, # `Features` by `Inception`
@@ -224,8 +225,9 @@ def nearest(x, # images or features, one row each after flattening (N, ...)
 def memorization(fakes, held_out, train, # images or features (N, ...), (M, ...), (K, ...)
                  reference="", # which images these are
                  features="pixels", # what they are described by
+                 groups=None, # int64 (N,): labels that the fakes were asked for, kept in the resamples
                  **protocol): # sampler, steps, ... of the `Score`
     "Mean distance from fakes to the nearest training image, over that of held-out images, as a `Score`: well below 1 means copies."
     gaps, normal = nearest(fakes, train)[0].double(), nearest(held_out, train)[0].double().mean()
     if normal == 0: raise ValueError("every held-out image is a training image; the two sets must not overlap")
-    return Score("nearest-neighbor ratio", (gaps.mean() / normal).item(), bootstrap(lambda i: gaps[i].mean() / normal, len(gaps)), len(fakes), len(held_out), reference, features, **protocol)
+    return Score("nearest-neighbor ratio", (gaps.mean() / normal).item(), bootstrap(lambda i: gaps[i].mean() / normal, len(gaps), groups=groups), len(fakes), len(held_out), reference, features, **protocol)

@@ -1,12 +1,12 @@
 "The command line: the quick demo end to end, and what it says when it cannot run."
 
-import json
 import subprocess
 import sys
 
 import pytest
 
 from ddpm_course import cli
+from ddpm_course.scores import load_scores
 
 
 def run(*args): return subprocess.run([sys.executable, "-c", "from ddpm_course.cli import main; main()", *args], capture_output=True, text=True, timeout=600)
@@ -25,8 +25,8 @@ def test_the_demo_leaves_everything_it_promises(demo):
     assert {p.name for p in (out / "model").iterdir()} == {"config.json", "model.safetensors", "ema.safetensors"}
     assert all(name in result.stdout for name in ("sampler", "accuracy", "distance", "floor", "DDIM", "DDPM"))
     assert "images/s" in result.stderr and "DDPM" in result.stderr # the progress bars
-    rows = json.loads((out / "scores.json").read_text())["rows"]
-    assert [row["sampler"] for row in rows] == ["DDPM", "DDIM"] and all(row["floor"] > 0 for row in rows)
+    rows = load_scores(out / "scores.json") # every number is a card
+    assert [row["distance"].sampler for row in rows] == ["DDPM", "DDIM"] and all(row["floor"].value > 0 and row["distance"].interval for row in rows)
     page = (out / "index.html").read_text()
     assert all(name in page for name in ("samples.png", "trajectory.png", "loss.png"))
 
@@ -54,3 +54,19 @@ def test_unknown_commands_and_help(capsys):
     assert e.value.code == 0
     with pytest.raises(SystemExit) as e: cli.main(["demo", "--help"])
     assert e.value.code == 0 and "--train-steps" in capsys.readouterr().out
+
+
+def test_a_table_by_command_goes_on_where_it_was(tmp_path):
+    first = run("table", "ddim-steps", "--scale", "smoke", "--workers", "0", "--out", str(tmp_path))
+    assert first.returncode == 0 and first.stdout.count("DDIM") == 12 and first.stdout.count("DDPM") == 1, first.stderr
+    assert {p.name for p in tmp_path.iterdir()} == {".ddim-steps", "ddim-steps.json", "ddim-steps.csv", "ddim-steps.png"}
+    kept = {p: p.stat().st_mtime_ns for p in (tmp_path / ".ddim-steps").iterdir()}
+    next(iter(kept)).unlink()
+    again = run("table", "ddim-steps", "--scale", "smoke", "--workers", "0", "--out", str(tmp_path))
+    assert again.returncode == 0 and sum(kept[p] == p.stat().st_mtime_ns for p in kept) == len(kept) - 1 == 12
+
+
+def test_a_table_that_is_not_there_and_a_scale_that_is_not(tmp_path):
+    for arguments, says in ((("steps",), "no table 'steps'; there are ddim-steps"), (("dynamics", "--scale", "full"), "scale='full'; expected one of smoke, digits")):
+        result = run("table", *arguments, "--out", str(tmp_path))
+        assert result.returncode != 0 and says in result.stderr and "Traceback" not in result.stderr

@@ -1,19 +1,22 @@
-"Metrics against torchmetrics, torch-fidelity and SciPy; closed forms; faults; and the digits score on images whose score is known."
+"Metrics against torchmetrics, torch-fidelity and SciPy; closed forms; streaming and merging; faults."
 
 import math, warnings
 
 import pytest
 import scipy.linalg
 import torch
+from torch import distributed
 from torch_fidelity.metric_fid import fid_statistics_to_metric
+from torch_fidelity.metric_isc import isc_features_to_metric
+from torch_fidelity.metric_prc import calculate_precision_recall_full
 from torchmetrics.image.fid import _compute_fid
+from torchmetrics.image.kid import poly_mmd
 
-from ddpm_course.data import load_digits
-from ddpm_course.metrics import (CLASSIFIER_FIT, DigitsClassifier, classifier_loss, digits_classifier, digits_floor, feature_distance,
-                                 frechet_distance, held_out_digits, jitter, nearest_digits, psd_sqrt, real_features, round_gray, score_digits,
-                                 stratified_order, train_classifier)
-from ddpm_course.ddpm import BatchRandom
-from ddpm_course.folders import load_model
+from ddpm_course import metrics
+from ddpm_course.features import Features
+from ddpm_course.metrics import (FeatureStats, feature_distance, fid, frechet, frechet_distance, inception_score, kid, memorization, nearest,
+                                 precision_recall, psd_sqrt, split_scores, squared_mmd, within)
+from ddpm_course.scores import INCEPTION
 
 
 def randn(*shape, seed=0): return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
@@ -140,11 +143,11 @@ def test_what_is_no_gaussian_is_refused(arguments, says):
 
 
 @pytest.mark.parametrize("a, b, says", [
-    (randn(1, 3), randn(9, 3), "got 1 features; a covariance needs at least 2"),
-    (randn(9, 3), randn(0, 3), "got 0 features"),
-    (randn(9, 3), randn(9, 4), r"\(9, 3\) and \(9, 4\); expected \(N, D\) and \(M, D\)"),
-    (randn(9, 3, 1), randn(9, 3), r"expected \(N, D\)"),
-    (randn(9, 3).log(), randn(9, 3), "look for NaN in the features")])
+    (randn(1, 3), randn(9, 3), "got 1 and 9 features; a covariance needs at least 2"),
+    (randn(9, 3), randn(0, 3), "got 9 and 0 features"),
+    (randn(9, 3), randn(9, 4), "got 3 and 4 features; expected as many in both"),
+    (randn(9, 3, 1), randn(9, 3), r"got shape \(9, 3, 1\); expected \(B, D\)"),
+    (randn(9, 3).log(), randn(9, 3), "rows hold NaN or infinity; look for NaN in the images")])
 def test_what_are_no_features_is_refused(a, b, says):
     with pytest.raises(ValueError, match=says): feature_distance(a, b)
 
@@ -160,172 +163,165 @@ def test_too_few_features_warn_and_give_a_number():
         feature_distance(randn(9, 8), randn(99, 8, seed=1))
 
 
-FAKES, ASKED = -torch.ones(70, 1, 8, 8), torch.zeros(70, dtype=torch.int64)
+# ---- streaming ----
+
+@pytest.mark.parametrize("sizes", [[500], [1] * 500, [499, 1], [100, 0, 400], [7] * 71 + [3]])
+def test_stats_do_not_depend_on_the_batches(sizes):
+    features = 1e4 + randn(500, 6) * torch.logspace(0, 3, 6, dtype=torch.float64)
+    stats = FeatureStats()
+    for part in features[torch.randperm(500, generator=torch.Generator().manual_seed(len(sizes)))].split(sizes): stats.update(part)
+    assert stats.n == 500 and torch.allclose(stats.mean, features.mean(0), rtol=1e-13) and torch.allclose(stats.cov, features.T.cov(), rtol=1e-9)
 
 
-@pytest.mark.parametrize("fakes, labels, error, says", [
-    (FAKES.byte(), ASKED, TypeError, "fakes: got dtype torch.uint8"),
-    (FAKES.numpy(), ASKED, TypeError, "fakes: got ndarray"),
-    (FAKES[:, 0], ASKED, ValueError, r"fakes: got shape \(70, 8, 8\)"),
-    (FAKES.expand(-1, 3, -1, -1), ASKED, ValueError, r"\(70, 3, 8, 8\); expected \(n, 1, 8, 8\)"),
-    (FAKES.log(), ASKED, ValueError, "fakes: .* NaN"),
-    (FAKES[:1], ASKED[:1], ValueError, r"n=1; expected 2\.\.797"),
-    (FAKES[:0], ASKED[:0], ValueError, r"n=0; expected 2\.\.797"),
-    (FAKES[:1].expand(798, -1, -1, -1), ASKED[:1].expand(798), ValueError, r"n=798; expected 2\.\.797"),
-    (FAKES, ASKED[1:], ValueError, r"labels: .*\(69,\); expected int64 digits 0\.\.9 of shape \(70,\)"),
-    (FAKES, ASKED + 10, ValueError, r"digits 0\.\.9"),
-    (FAKES, ASKED - 1, ValueError, r"digits 0\.\.9"),
-    (FAKES, ASKED.float(), ValueError, "labels: got torch.float32")])
-def test_the_score_refuses_what_it_cannot_score(fakes, labels, error, says):
-    with pytest.raises(error, match=says): score_digits(fakes, labels)
+def test_merged_stats_are_those_of_all_and_in_any_order():
+    features = randn(90, 5, seed=3)
+    whole, parts = FeatureStats("net").update(features), [FeatureStats("net").update(part) for part in features.split([10, 60, 20])]
+    for order in ([0, 1, 2], [2, 0, 1]):
+        merged = FeatureStats("net")
+        for i in order: merged.merge(parts[i])
+        assert merged.n == 90 and torch.allclose(merged.mean, whole.mean, atol=1e-14) and torch.allclose(merged.cov, whole.cov, rtol=1e-12)
+    assert whole.merge(FeatureStats("net")).n == 90 # nothing added
 
 
-def test_a_floor_needs_a_subset():
-    with pytest.raises(ValueError, match="subsets=0"): score_digits(FAKES, ASKED, subsets=0)
+def gather_on(rank, file, results):
+    distributed.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=2)
+    mine = randn(60, 4, seed=1).split([45, 15])[rank]
+    whole = FeatureStats().update(mine).gather()
+    results[rank] = (whole.n, whole.mean, whole.cov)
+    distributed.destroy_process_group()
 
 
-# ---- the classifier ----
-
-@pytest.fixture(scope="module")
-def digits():
-    (real, labels), (unseen, asked) = (load_digits(split).batch(range(n)) for split, n in (("train", 1000), ("test", 797)))
-    return real, labels, unseen, asked
-
-
-def test_the_classifier_knows_digits_from_at_most_64_features(digits):
-    net, (_, _, unseen, asked) = digits_classifier(), digits
-    assert (net(unseen).argmax(1) == asked).float().mean() >= 0.99
-    features = net.features(unseen)
-    assert features.shape[1] <= 64 and torch.equal(net.head(features), net(unseen))
-    assert not net.training and not features.requires_grad
+def test_stats_merge_over_processes(tmp_path):
+    with torch.multiprocessing.Manager() as manager:
+        results = manager.dict()
+        torch.multiprocessing.spawn(gather_on, (str(tmp_path / "rendezvous"), results), nprocs=2)
+        features = randn(60, 4, seed=1)
+        for n, mean, cov in results.values():
+            assert n == 60 and torch.allclose(mean, features.mean(0), atol=1e-14) and torch.allclose(cov, features.T.cov(), rtol=1e-12)
+        assert torch.equal(results[0][2], results[1][2]) # the same on each rank, to the last bit
 
 
-def test_the_classifier_sees_the_training_split_alone(tmp_path, monkeypatch):
-    import ddpm_course.metrics as metrics
-    asked = []
-    monkeypatch.setattr(metrics, "load_digits", lambda split="train": asked.append(split) or load_digits(split))
-    monkeypatch.setattr(metrics, "CLASSIFIER_FIT", CLASSIFIER_FIT | {"steps": 3})
-    runs = [train_classifier(tmp_path / name) for name in "ab"]
-    assert asked == ["train", "train"] and runs[0].config["examples"] == 1000
-    a, b = (load_model(tmp_path / name / "model").model.state_dict() for name in "ab")
-    assert all(torch.equal(a[name], b[name]) for name in a) # the recipe is repeatable
+@pytest.mark.parametrize("call, says", [
+    (lambda: FeatureStats("a").merge(FeatureStats("b")), "'a' and of 'b' do not mix"),
+    (lambda: FeatureStats().update(randn(4, 3)).update(randn(4, 2)), "got 3 and 2 features"),
+    (lambda: FeatureStats().update(torch.tensor([[0.0], [math.nan]])), "1 of 2 rows hold NaN"),
+    (lambda: FeatureStats().update(randn(4)), r"\(4,\); expected \(B, D\)"),
+    (lambda: FeatureStats().update(randn(1, 4)).cov, "got 1 features; a covariance needs at least 2")])
+def test_what_stats_refuse(call, says):
+    with pytest.raises(ValueError, match=says): call()
 
 
-def test_jitter_keeps_the_contract_and_moves_little(digits):
-    real = digits[0][:200]
-    assert torch.allclose(jitter(real, BatchRandom(0, 0, 200), 0, 0, 0), real, atol=1e-5)
-    moved = jitter(real, BatchRandom(0, 0, 200))
-    assert torch.equal(moved, jitter(real, BatchRandom(0, 0, 200))) and not torch.equal(moved, jitter(real, BatchRandom(0, 1, 200)))
-    assert -1 - 1e-5 <= moved.min() and moved.max() <= 1 + 1e-5 and 0.005 < (moved - real).square().mean() < 0.2
-    dot = -torch.ones(400, 1, 9, 9)
-    dot[:, :, 4, 4] = 1
-    weight = jitter(dot, BatchRandom(0, 0, 400), turn=0, zoom=0, shift=0.5)[:, 0] + 1 # half a pixel at most, along each axis
-    across = (weight.sum(1) * torch.arange(-4, 5)).sum(1) / weight.sum((1, 2))
-    assert 0.45 < across.abs().max() <= 0.5 + 1e-4 and abs(across.mean()) < 0.05
+# ---- the other metrics against others ----
+
+@pytest.mark.parametrize("n, D", [(5, 3), (60, 8), (200, 64)])
+def test_kid_agrees_with_torchmetrics(n, D):
+    a, b = randn(n, D, seed=1), 1.5 * randn(n, D, seed=2) + 0.2
+    assert squared_mmd(a, b) == pytest.approx(poly_mmd(b, a).item(), rel=1e-10)
 
 
-def test_the_loss_is_one_value_an_image(digits):
-    loss = classifier_loss(DigitsClassifier(), digits[0][:6], digits[1][:6], BatchRandom(0, 0, 6))
-    assert loss.shape == (6,) and loss.requires_grad
-    net, (real, labels, *_) = digits_classifier(), digits
-    plain = torch.nn.functional.cross_entropy(net(real), labels, reduction="none")
-    assert (classifier_loss(net, real, labels, BatchRandom(0, 0, 1000)) - plain).abs().max() > 1e-3 # jittered
+def test_kid_is_unbiased_where_the_diagonal_would_show():
+    pairs = [(randn(12, 6, seed=2 * s), randn(12, 6, seed=2 * s + 1)) for s in range(400)]
+    values = torch.tensor([squared_mmd(a, b) for a, b in pairs])
+    assert values.mean().abs() < 4 * values.std() / 20
+    k = lambda a, b: (a @ b.T / 6 + 1)**3
+    with_diagonal = torch.stack([k(a, a).mean() + k(b, b).mean() - 2 * k(a, b).mean() for a, b in pairs])
+    assert with_diagonal.mean() > 20 * with_diagonal.std() / 20 # the bug would be seen
 
 
-# ---- the held-out digits and the floor ----
-
-@pytest.mark.parametrize("n", [2, 10, 100, 333, 797])
-def test_held_out_digits_are_fixed_stratified_and_nested(n, digits):
-    images, labels = held_out_digits(n)
-    assert images.shape == (n, 1, 8, 8) and torch.equal(images, held_out_digits()[0][:n]) and torch.equal(labels, held_out_digits()[1][:n])
-    expected = n * digits[3].bincount() / 797
-    assert (labels.bincount(minlength=10) - expected).abs().max() <= 1
-    assert torch.cdist(images.flatten(1), digits[0].flatten(1)).min() > 0.1 # none is a training digit
+def seen(n, D=8, K=10, seed=0, shift=0.0, name="toy"): return Features(name, (randn(n, D, seed=seed) + shift).float(), (2 * randn(n, K, seed=seed + 50)).softmax(1).float())
 
 
-def test_a_stratified_order_is_a_shuffle(digits):
-    order = stratified_order(digits[3])
-    assert order.sort().values.equal(torch.arange(797)) and not order.equal(torch.arange(797))
-    assert not order.equal(stratified_order(digits[3], seed=1)) and order.equal(stratified_order(digits[3]))
-    assert digits[3][order][:100].bincount().tolist() == [10] * 10
+@pytest.mark.parametrize("splits", [1, 3, 10])
+def test_the_inception_score_agrees_with_torch_fidelity(splits):
+    logits = 2 * randn(103, 10, seed=4)
+    assert split_scores(logits.softmax(1), splits).mean().item() == pytest.approx(isc_features_to_metric(logits, splits, shuffle=False)["inception_score_mean"], rel=1e-10)
 
 
-def test_the_floor_falls_with_n_and_with_matched_classes():
-    chance = [digits_floor(n, 8).mean().item() for n in (100, 300, 797)]
-    matched = [digits_floor(n, 8, held_out_digits(n)[1]).mean().item() for n in (100, 300, 797)]
-    assert chance == sorted(chance, reverse=True) and matched == sorted(matched, reverse=True)
-    assert all(m < c for m, c in zip(matched, chance))
-    assert torch.equal(digits_floor(200), digits_floor(200)) and len(digits_floor(200).unique()) == 5 # fixed, and of different subsets
+def test_the_inception_score_is_shuffled():
+    certain = Features(INCEPTION, torch.zeros(100, 1), torch.eye(10).repeat_interleave(10, 0)) # sorted by class
+    assert split_scores(certain.probabilities).mean() == pytest.approx(1) and inception_score(certain).value > 4
+    assert inception_score(certain, splits=1).value == pytest.approx(10) and inception_score(certain, splits=1).interval is None
+    assert inception_score(certain).name == "Inception Score" and inception_score(seen(50)).name == "classifier score"
+    assert inception_score(certain, seed=0) == inception_score(certain, seed=0) != inception_score(certain, seed=1)
+    with pytest.raises(ValueError, match="splits=11 of 10 images; expected 1..10"): split_scores(torch.ones(10, 2) / 2, 11)
 
 
-def test_the_floor_is_that_of_training_digits_against_held_out_ones():
-    train, labels, reference = real_features()
-    assert len(train) == len(labels) == 1000 and len(reference) == 797
-    assert digits_floor(797, 1).item() == pytest.approx(feature_distance(train[torch.randperm(1000, generator=torch.Generator().manual_seed(0))[:797]], reference))
-    some = train[torch.randperm(1000, generator=torch.Generator().manual_seed(0))[:150]]
-    assert digits_floor(150, 1).item() == pytest.approx(feature_distance(some, reference[:150]))
-    assert digits_floor(200, 1, torch.full((200,), 3)).isnan().all() # there are no 200 training threes
+@pytest.mark.parametrize("n, m, k", [(80, 120, 3), (120, 80, 3), (50, 50, 1)])
+def test_precision_and_recall_agree_with_torch_fidelity(n, m, k):
+    fake, real = seen(n, 4, seed=1), seen(m, 4, seed=2, shift=0.8)
+    precision, recall = calculate_precision_recall_full(fake.values.double(), real.values.double(), k)
+    ours = precision_recall(fake, real, k=k)
+    assert (ours[0].value, ours[1].value) == pytest.approx((precision, recall), abs=1e-6) and 0 < precision < 1 and 0 < recall < 1
+    assert ours[0].interval[0] <= precision <= ours[0].interval[1] and ours[0].name == "precision" and ours[1].name == "recall"
 
 
-# ---- the score ----
-
-@pytest.fixture(scope="module")
-def like_held_out(digits):
-    "300 training digits with the held-out digits' classes."
-    order = stratified_order(digits[1], seed=7)[:300]
-    return digits[0][order], digits[1][order]
+def test_balls_in_chunks_and_with_too_few_images():
+    x, of = randn(31, 3, seed=1), randn(47, 3, seed=2)
+    assert torch.equal(within(x, of), within(x, of, chunk=5)) and within(of, of).all()
+    with pytest.raises(ValueError, match="got 3 features; the 3-th nearest neighbor needs at least 4"): within(x, of[:3])
 
 
-def test_real_digits_score_about_the_floor(like_held_out):
-    score = score_digits(*like_held_out)
-    assert score.n == 300 and score.accuracy > 0.99
-    assert 0.6 * score.matched_floor < score.distance < 1.4 * score.matched_floor and score.distance < score.floor
+def test_nearest_finds_copies_exactly_and_in_chunks():
+    train = randn(50, 2, 3, seed=1).float() + 100 # far from 0, where the fast formula rounds
+    found, index = nearest(train[[4, 9]], train, chunk=1)
+    assert found.tolist() == [0, 0] and index.tolist() == [4, 9]
+    x = randn(20, 2, 3, seed=2).float() + 100
+    gaps = (x.flatten(1)[:, None] - train.flatten(1)[None]).norm(dim=2)
+    assert torch.allclose(nearest(x, train, chunk=7)[0], gaps.min(1).values) and torch.equal(nearest(x, train)[1], gaps.argmin(1))
 
 
-def test_copies_are_seen(like_held_out, digits):
-    assert score_digits(*like_held_out).nearest == 0
-    half = torch.cat([like_held_out[0][:150], held_out_digits(300)[0][150:]])
-    assert 0.4 < score_digits(half, held_out_digits(300)[1]).nearest < 0.6
-    close = digits[0][:50] + 1e-4 * randn(50, 1, 8, 8).float()
-    exact = (close - digits[0][:50]).double().flatten(1).norm(dim=1)
-    assert torch.allclose(nearest_digits(close)[0].double(), exact, rtol=1e-3) # the fast way through x^2 - 2xy + y^2 would round it away
-    index = nearest_digits(like_held_out[0])[1]
-    assert torch.equal(digits[0][index], like_held_out[0])
+def test_memorization_says_what_share_was_copied():
+    train, unseen = randn(300, 10, seed=1), randn(100, 10, seed=2)
+    half = torch.cat([train[:50], unseen[:50]])
+    score = memorization(half, unseen, train)
+    assert 0.4 < score.value < 0.6 and score.interval[0] < score.value < score.interval[1]
+    assert memorization(unseen, unseen, train).value == 1 and memorization(train[:9], unseen, train).value == 0
+    with pytest.raises(ValueError, match="must not overlap"): memorization(unseen, train, train)
 
 
-def test_held_out_digits_are_perfect_and_not_copies():
-    score = score_digits(*held_out_digits(300))
-    assert score.distance < 1e-9 and score.nearest == 1 and score.accuracy > 0.98
+# ---- cards ----
+
+def test_a_frechet_card_says_what_was_measured():
+    fake, real = seen(200, seed=1, shift=0.5), seen(300, seed=2)
+    card = frechet(fake, real, "toy reals", sampler="DDIM", steps=50)
+    assert card.value == pytest.approx(feature_distance(fake.values, real.values), rel=1e-9) and card.interval[0] < card.value < card.interval[1]
+    assert (card.name, card.n_fake, card.n_real, card.reference, card.features, card.steps) == ("Fréchet distance", 200, 300, "toy reals", "toy", 50)
+    stats = FeatureStats("toy").update(real.values)
+    assert frechet(fake, stats, "toy reals", sampler="DDIM", steps=50) == card # stored statistics do as well
+    assert frechet(fake, real, resamples=0).interval is None
+    assert frechet(real, real).interval[0] >= 0 # a distance is never below 0
 
 
-def test_noise_is_far_from_everything():
-    score = score_digits(randn(300, 1, 8, 8).float(), held_out_digits(300)[1])
-    assert score.distance > 20 * score.floor and score.accuracy < 0.3 and score.nearest > 1.3
+def test_resamples_keep_the_classes_that_were_asked_for():
+    groups = torch.arange(200) % 2
+    values = randn(200, 4, seed=1).float() + 10 * groups[:, None].float() # two far clusters: their balance moves the distance
+    fake, real = Features("toy", values, values), Features("toy", values.flip(0) + 0.1, values)
+    width = lambda **kw: (lambda i: i[1] - i[0])(frechet(fake, real, **kw).interval)
+    assert width(groups=groups) < 0.5 * width()
 
 
-def test_wrong_labels_show_in_the_accuracy_alone():
-    images, labels = held_out_digits(300)
-    score = score_digits(images, (labels + 1) % 10)
-    assert score.accuracy < 0.05 and score.distance < 1e-9
+def test_fid_is_fid_only_with_inception_and_ten_thousand_images():
+    few, many = seen(30, seed=1, name=INCEPTION), FeatureStats(INCEPTION).update(randn(10_000, 8, seed=2))
+    with pytest.warns(UserWarning, match="30 images are too few to speak of FID"): assert fid(few, many).name == "FID@30"
+    enough = Features(INCEPTION, randn(10_000, 8, seed=3).float(), torch.ones(10_000, 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert fid(enough, many, "toy train", resamples=0).name == "FID"
+    with pytest.raises(ValueError, match="FID looks through 'inception-2015'; these are features of 'toy': use frechet"): fid(seen(30), seen(30))
 
 
-def test_one_digit_repeated_shows_in_the_distance_alone(digits):
-    zeros = digits[2][digits[3] == 0][:70]
-    score = score_digits(zeros, torch.zeros(70, dtype=torch.int64))
-    assert score.accuracy > 0.95 and score.nearest < 1.3 and score.distance > 10 * score.floor
+@pytest.mark.parametrize("metric", [frechet, kid, precision_recall])
+def test_features_of_two_networks_are_not_compared(metric):
+    with pytest.raises(ValueError, match="features of 'toy' for the fakes and of 'other' for the reals"): metric(seen(30), seen(30, name="other"))
 
 
-def test_fakes_are_rounded_to_the_gray_levels_of_digits(like_held_out):
-    images, labels = like_held_out
-    assert len(round_gray(torch.linspace(-1.5, 1.5, 1000).view(-1, 1, 1, 1)).unique()) == 17
-    assert torch.equal(round_gray(images), images) # the reals hold those levels
-    between = images * 0.98 + 0.01 * randn(*images.shape).clamp(-3, 3).float() # at most .05 away, and a level is .125 wide
-    assert score_digits(between, labels) == score_digits(images, labels)
+def test_kid_as_a_card():
+    a, b = seen(300, seed=1), seen(400, seed=2, shift=0.5)
+    card = kid(a, b, "toy reals", subset_size=100, subsets=30)
+    assert card.name == "kernel distance" and kid(seen(30, name=INCEPTION), seen(30, seed=2, name=INCEPTION)).name == "KID"
+    assert card.interval[0] < squared_mmd(a.values, b.values) < card.interval[1] and card == kid(a, b, "toy reals", subset_size=100, subsets=30)
+    assert kid(a, a[torch.arange(100)], subset_size=100, subsets=2, seed=1).value == pytest.approx(squared_mmd(a.values[torch.randperm(300, generator=torch.Generator().manual_seed(1))[:100]], a.values[:100]), abs=1)
+    with pytest.raises(ValueError, match="got 1 and 5 features"): squared_mmd(randn(1, 3), randn(5, 3))
 
 
-def test_the_score_ignores_order_and_leaves_its_arguments_alone(like_held_out):
-    images, labels = (part.clone() for part in like_held_out)
-    shuffle = torch.randperm(300, generator=torch.Generator().manual_seed(3))
-    a, b = score_digits(images, labels), score_digits(images[shuffle], labels[shuffle])
-    assert a._asdict() == pytest.approx(b._asdict(), rel=1e-5)
-    assert torch.equal(images, like_held_out[0]) and "n 300" in repr(a)
+def test_public_names(): assert {"FeatureStats", "fid", "inception_score", "kid", "precision_recall", "Score", "compare", "train_features", "frechet_distance"} <= set(metrics.__all__)

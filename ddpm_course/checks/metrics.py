@@ -51,23 +51,6 @@ overlap = Exercise(
     "The same number as tr sqrt(cov1 cov2), from symmetric matrices alone.")
 
 
-def levels(x): return ((x.clamp(-1, 1) + 1) * 8).round().long()
-
-
-gray_levels = Exercise(
-    levels,
-    lambda: [(torch.linspace(-1.1, 1.1, 128).view(2, 1, 8, 8),), (torch.linspace(-0.6, 0.5, 64).view(1, 1, 8, 8),)],
-    {"this cuts the fraction off, so that every level comes out half a level too dark; round":
-         lambda x: ((x.clamp(-1, 1) + 1) * 8).long(),
-     "this stretches each image to its own minimum and maximum; -1 is black and 1 is white in every image":
-         lambda x: ((x - x.amin((1, 2, 3), True)) / (x.amax((1, 2, 3), True) - x.amin((1, 2, 3), True)) * 16).round().long(),
-     "values outside [-1, 1] leave the levels 0..16; clamp first": lambda x: ((x + 1) * 8).round().long(),
-     "values below -1 wrap round to bright in uint8; clamp first": lambda x: ((x + 1) * 8).round().long() % 256,
-     "0..16 are 17 levels, so the range from -1 to 1 is 16 steps wide": lambda x: ((x.clamp(-1, 1) + 1) * 7.5).round().long(),
-     "these are the 256 levels of photographs; digits have 17": lambda x: ((x.clamp(-1, 1) + 1) * 127.5).round().long()},
-    "Clamp, then round: the only way from a float image to gray levels.")
-
-
 def mean_gap(images, train, dim=1): return torch.cdist(images, train).min(dim).values.mean()
 
 
@@ -88,3 +71,24 @@ nearest_ratio = Exercise(
      "this is the mean distance of the fakes alone; divide by that of the held-out images":
          lambda fakes, held_out, train: mean_gap(fakes, train)},
     "Well below 1 means copies; the held-out images say what 1 is.")
+
+
+def cubic(a, b): return (a @ b.T / a.shape[1] + 1)**3
+
+
+def others(x): return (cubic(x, x).sum() - cubic(x, x).trace()) / (len(x) * (len(x) - 1))
+
+
+unbiased = Exercise(
+    lambda a, b: others(a) + others(b) - 2 * cubic(a, b).mean(),
+    lambda: [(rows(6, 4, 1), rows(9, 4, 2) + 0.5), (rows(5, 2, 3), rows(5, 2, 4))],
+    {"the pairs of an image with itself are still in: leave the diagonals of the first two terms out":
+         lambda a, b: cubic(a, a).mean() + cubic(b, b).mean() - 2 * cubic(a, b).mean(),
+     "the diagonals are left out of the sums, but not of the count: N (N - 1) pairs remain":
+         lambda a, b: (cubic(a, a).sum() - cubic(a, a).trace()) / len(a)**2 + (cubic(b, b).sum() - cubic(b, b).trace()) / len(b)**2 - 2 * cubic(a, b).mean(),
+     "the mixed term counts twice": lambda a, b: others(a) + others(b) - cubic(a, b).mean(),
+     "the mixed term is subtracted": lambda a, b: others(a) + others(b) + 2 * cubic(a, b).mean(),
+     "the kernel divides the product by the number of features": lambda a, b: (lambda n: others(a * n) + others(b * n) - 2 * cubic(a * n, b * n).mean())(a.shape[1]**0.5),
+     "this is the root of the distance; by the field's convention it stays squared":
+         lambda a, b: (others(a) + others(b) - 2 * cubic(a, b).mean()).clamp(min=0).sqrt()},
+    "Different images only: then equals are at distance 0 on average, for any n.")

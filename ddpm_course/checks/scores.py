@@ -1,0 +1,63 @@
+"Checkers of the interlude on scores."
+
+import torch
+
+from ddpm_course.checks import Exercise
+
+
+def randn(*shape, seed=0): return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def generator(seed): return torch.Generator().manual_seed(seed)
+
+
+def resampled(x, resamples, rng): return x[torch.randint(len(x), (resamples, len(x)), generator=rng)]
+
+
+standard_error = Exercise( # an estimate from random numbers in an order of the learner's own, hence the wide tolerance
+    lambda x, resamples, rng: resampled(x, resamples, rng).mean(1).std(),
+    lambda: [(randn(30, seed=1), 20_000, generator(0)), (randn(200, seed=2).exp(), 20_000, generator(1))],
+    {"this is the spread of x itself; the mean of n numbers spreads less": lambda x, resamples, rng: x.std(),
+     "this draws without replacement: every resample is the whole set in another order, and its mean never moves":
+         lambda x, resamples, rng: torch.zeros((), dtype=torch.float64),
+     "this is the variance of the means; the standard error is its root": lambda x, resamples, rng: resampled(x, resamples, rng).mean(1).var(),
+     "this divides by n once more; the means already are means": lambda x, resamples, rng: resampled(x, resamples, rng).mean(1).std() / len(x)**0.5,
+     "this averages over the resamples instead of within each": lambda x, resamples, rng: resampled(x, resamples, rng).mean(0).std()},
+    "For a mean it agrees with std / sqrt(n); for anything else it is all there is.", tol=0.04)
+
+
+plain_interval = Exercise(
+    lambda values: (values.quantile(0.025), values.quantile(0.975)),
+    lambda: [(randn(1000, seed=1),), (randn(201, seed=2).exp(),)],
+    {"these are the smallest and the largest value": lambda values: (values.min(), values.max()),
+     "this leaves 5 % out on each side; 2.5 % each make 95 %": lambda values: (values.quantile(0.05), values.quantile(0.95)),
+     "this is mean plus and minus two standard deviations; ask for the points themselves": lambda values: (values.mean() - 1.96 * values.std(), values.mean() + 1.96 * values.std()),
+     "this is the spread of the mean; the resampled values are not averaged again":
+         lambda values: (values.mean() - 1.96 * values.std() / len(values)**0.5, values.mean() + 1.96 * values.std() / len(values)**0.5),
+     "low comes first": lambda values: (values.quantile(0.975), values.quantile(0.025))},
+    "Now look where the value itself lies.")
+
+
+def half(x, t=2.776, n=None): return t * x.std() / (n or len(x))**0.5
+
+
+def apart(a, b, width): return bool((a.mean() - b.mean()).abs() > width)
+
+
+def seeds(gap, spread=(1.0, 1.0), runs=5): return randn(runs, seed=3) * spread[0], randn(runs, seed=4) * spread[1] + gap
+
+
+def gap_at(width): # runs whose means differ by just this much
+    a, b = seeds(0.0)
+    return a - a.mean(), b - b.mean() + width(a, b)
+
+
+told_apart = Exercise(
+    lambda a, b: apart(a, b, (half(a)**2 + half(b)**2)**0.5),
+    lambda: [seeds(0.0), seeds(9.0), seeds(-9.0), gap_at(lambda a, b: 1.05 * (half(a) + half(b))), gap_at(lambda a, b: 1.05 * (half(a)**2 + half(b)**2)**0.5), gap_at(lambda a, b: 0.95 * (half(a)**2 + half(b)**2)**0.5)],
+    {"this adds the half-widths; independent errors add in quadrature": lambda a, b: apart(a, b, half(a) + half(b)),
+     "1.96 is for many numbers; Student's factor for 5 runs is 2.776": lambda a, b: apart(a, b, (half(a, 1.96)**2 + half(b, 1.96)**2)**0.5),
+     "this is the spread of single runs; the mean of n runs spreads less, by the root of n": lambda a, b: apart(a, b, (half(a, n=1)**2 + half(b, n=1)**2)**0.5),
+     "any difference counts as apart here": lambda a, b: apart(a, b, 0.0),
+     "the difference has a sign: take its size": lambda a, b: bool(a.mean() - b.mean() > (half(a)**2 + half(b)**2)**0.5)},
+    "Five runs each tell apart only what differs by about two spreads.")

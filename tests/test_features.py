@@ -1,0 +1,177 @@
+"The networks that metrics look through: the digits classifier, a trained ResNet, and the 2015 Inception weights up to their download."
+
+import hashlib, math
+
+import pytest
+import torch
+from PIL import Image
+
+from ddpm_course import features
+from ddpm_course.data import load_digits
+from ddpm_course.ddpm import BatchRandom
+from ddpm_course.features import (CLASSIFIER_FIT, DigitsClassifier, Inception, LabelsLoss, ResNet, accuracy, classifier_loss, digits_classifier, extract,
+                                  inception_weights, jitter, train_classifier, train_features)
+from ddpm_course.folders import load_model
+
+
+@pytest.fixture(scope="module")
+def digits():
+    (real, labels), (unseen, asked) = (load_digits(split).batch(range(n)) for split, n in (("train", 1000), ("test", 797)))
+    return real, labels, unseen, asked
+
+
+def test_the_classifier_knows_digits_from_at_most_64_features(digits):
+    net, (_, _, unseen, asked) = digits_classifier(), digits
+    assert (net(unseen).argmax(1) == asked).float().mean() >= 0.99
+    seen = net.features(unseen)
+    assert seen.shape[1] <= 64 and torch.equal(net.head(seen), net(unseen))
+    assert not net.training and not seen.requires_grad
+
+
+def test_the_classifier_sees_the_training_split_alone(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(features, "load_digits", lambda split="train": asked.append(split) or load_digits(split))
+    monkeypatch.setattr(features, "CLASSIFIER_FIT", CLASSIFIER_FIT | {"steps": 3})
+    runs = [train_classifier(tmp_path / name) for name in "ab"]
+    assert asked == ["train", "train"] and runs[0].config["examples"] == 1000
+    a, b = (load_model(tmp_path / name / "model").model.state_dict() for name in "ab")
+    assert all(torch.equal(a[name], b[name]) for name in a) # the recipe is repeatable
+
+
+def test_jitter_keeps_the_contract_and_moves_little(digits):
+    real = digits[0][:200]
+    assert torch.allclose(jitter(real, BatchRandom(0, 0, 200), 0, 0, 0), real, atol=1e-5)
+    moved = jitter(real, BatchRandom(0, 0, 200))
+    assert torch.equal(moved, jitter(real, BatchRandom(0, 0, 200))) and not torch.equal(moved, jitter(real, BatchRandom(0, 1, 200)))
+    assert -1 - 1e-5 <= moved.min() and moved.max() <= 1 + 1e-5 and 0.005 < (moved - real).square().mean() < 0.2
+    dot = -torch.ones(400, 1, 9, 9)
+    dot[:, :, 4, 4] = 1
+    weight = jitter(dot, BatchRandom(0, 0, 400), turn=0, zoom=0, shift=0.5)[:, 0] + 1 # half a pixel at most, along each axis
+    across = (weight.sum(1) * torch.arange(-4, 5)).sum(1) / weight.sum((1, 2))
+    assert 0.45 < across.abs().max() <= 0.5 + 1e-4 and abs(across.mean()) < 0.05
+
+
+def test_the_loss_is_one_value_an_image(digits):
+    loss = classifier_loss(DigitsClassifier(), digits[0][:6], digits[1][:6], BatchRandom(0, 0, 6))
+    assert loss.shape == (6,) and loss.requires_grad
+    net, (real, labels, *_) = digits_classifier(), digits
+    plain = torch.nn.functional.cross_entropy(net(real), labels, reduction="none")
+    assert (classifier_loss(net, real, labels, BatchRandom(0, 0, 1000)) - plain).abs().max() > 1e-3 # jittered
+
+
+# ---- extract ----
+
+def test_extract_is_independent_of_batches_and_restores_the_mode(digits):
+    net, unseen = digits_classifier(), digits[2]
+    whole = extract(net, unseen)
+    assert whole.name == "digits classifier" and len(whole) == 797 and whole.values.dtype == torch.float32
+    assert torch.allclose(extract(net, unseen, batch=13).values, whole.values, atol=1e-5)
+    assert torch.allclose(extract(net, iter(unseen.split(50))).values, whole.values, atol=1e-5) # a stream of batches
+    assert torch.allclose(whole.probabilities.sum(1), torch.ones(797)) and torch.equal(whole[:5].values, whole.values[:5])
+    net.train()
+    assert torch.allclose(extract(net, unseen).values, whole.values, atol=1e-5) and net.training # no dropout, and the mode is back
+    net.eval()
+
+
+@pytest.mark.parametrize("images, error, says", [
+    (torch.zeros(3, 1, 8, 8, dtype=torch.uint8), TypeError, "got dtype torch.uint8.*from_uint8"),
+    (torch.rand(3, 1, 8, 8) * 255, ValueError, r"expected \[-1, 1\]; convert gray levels"),
+    (torch.rand(3, 1, 8, 8) * 16, ValueError, r"expected \[-1, 1\]"),
+    (torch.full((3, 1, 8, 8), math.nan), ValueError, "NaN"),
+    (torch.rand(1, 8, 8), ValueError, r"expected \(B, C, H, W\)"),
+    ([], ValueError, "no images to look at")])
+def test_extract_refuses_what_are_no_images(images, error, says):
+    with pytest.raises(error, match=says): extract(digits_classifier(), images)
+
+
+def test_extract_warns_of_images_from_0_to_1():
+    with pytest.warns(UserWarning, match=r"no value below 0.*x \* 2 - 1"): extract(digits_classifier(), torch.rand(4, 1, 8, 8))
+
+
+def test_features_that_are_nan_are_refused():
+    net = DigitsClassifier().eval()
+    torch.nn.init.constant_(net.body[-2].bias, math.nan)
+    with pytest.raises(ValueError, match="digits classifier: 2 of 2 images have features that are NaN"): extract(net, -torch.ones(2, 1, 8, 8))
+
+
+# ---- trained features ----
+
+@pytest.fixture(scope="module")
+def resnet(tmp_path_factory):
+    return train_features(load_digits("train"), tmp_path_factory.mktemp("features"), "resnet-digits", width=8, blocks=1, shift=0.5, steps=120, device="cpu", progress=False)
+
+
+def test_a_small_resnet_learns_digits(resnet):
+    assert accuracy(resnet, load_digits("test")) > 0.9 and resnet.name == "resnet-digits"
+    seen = extract(resnet, load_digits("test").batch(range(9))[0])
+    assert seen.values.shape == (9, 32) and seen.name == "resnet-digits"
+
+
+def test_a_resnet_survives_its_folder_with_its_name(resnet, tmp_path):
+    from ddpm_course.folders import save_model
+    save_model(tmp_path / "net", resnet)
+    again = load_model(tmp_path / "net", weights="model").model
+    x = load_digits("test").batch(range(4))[0]
+    assert again.name == "resnet-digits" and torch.equal(again(x), resnet(x))
+
+
+def test_features_are_trained_from_a_folder_of_images(tmp_path):
+    for name, color in (("red", (200, 30, 30)), ("blue", (30, 30, 200))):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for i in range(8): Image.new("RGB", (20, 16), tuple(c + i for c in color)).save(tmp_path / "images" / name / f"{i}.png")
+    net = train_features(tmp_path / "images", tmp_path / "run", "colors", size=16, width=4, blocks=1, shift=0, steps=40, batch_size=16, warmup=5, device="cpu", progress=False)
+    data = features.image_folder(tmp_path / "images", 16)
+    assert accuracy(net, data) == 1 and net.config["in_channels"] == 3 and net.config["classes"] == 2
+
+
+def test_a_changed_shift_is_another_run(tmp_path):
+    train = lambda shift, **kwargs: features.fit(ResNet("toy", 1, 10, 4, 1), load_digits("train"), LabelsLoss(shift), out=tmp_path / "run", steps=2,
+                                                 batch_size=10, device="cpu", progress=False, **kwargs)
+    train(0.5, stop_at=1)
+    with pytest.raises(ValueError, match="another configuration.*shift"): train(1.0, resume=True)
+
+
+def test_widths_and_strides():
+    net = ResNet("toy", in_channels=1, classes=3, width=4, blocks=2)
+    assert net.features(torch.zeros(2, 1, 32, 32)).shape == (2, 16) and net(torch.zeros(2, 1, 33, 20)).shape == (2, 3)
+
+
+# ---- Inception, as far as one gets without a network ----
+
+def test_a_missing_file_and_a_wrong_file_say_what_to_do(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no Inception weights at .*w.pth; fetch https://.*6726825d.*SHA-256 begins with 6726825d"): inception_weights(tmp_path / "w.pth")
+    (tmp_path / "w.pth").write_bytes(b"another network")
+    with pytest.raises(ValueError, match="not the 2015 Inception network .SHA-256"): inception_weights(tmp_path / "w.pth")
+
+
+def test_a_failed_download_names_the_file_its_place_and_its_checksum(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    def refuse(url, dst, hash_prefix, progress): raise OSError("no route to host")
+    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
+    with pytest.raises(OSError, match=r"could not be downloaded to .*checkpoints.*no route to host.*fetch https://github.com.*6726825d"): inception_weights()
+
+
+def test_a_download_is_checked_and_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    calls = []
+    def fetch(url, dst, hash_prefix, progress):
+        calls.append((url, hash_prefix))
+        with open(dst, "wb") as f: f.write(b"stand-in")
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fetch)
+    monkeypatch.setattr(features, "WEIGHTS_SHA256", hashlib.sha256(b"stand-in").hexdigest()[:8])
+    assert inception_weights().read_bytes() == b"stand-in" and inception_weights().exists()
+    assert len(calls) == 1 and calls[0][0] == features.WEIGHTS_URL # the second time it is there
+
+
+def test_inception_loads_weights_of_its_architecture_and_is_read_like_any_network(tmp_path, monkeypatch):
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+    sizes = []
+    monkeypatch.setattr(FeatureExtractorInceptionV3, "load_state_dict", lambda self, state: sizes.append(len(self.state_dict()))) # random weights
+    monkeypatch.setattr(torch, "load", lambda *args, **kwargs: {})
+    (tmp_path / "w.pth").write_bytes(b"stand-in")
+    monkeypatch.setattr(features, "WEIGHTS_SHA256", hashlib.sha256(b"stand-in").hexdigest()[:8])
+    net = Inception(tmp_path / "w.pth")
+    seen = extract(net, 2 * torch.rand(3, 1, 32, 32) - 1) # gray images are shown in all three channels
+    assert seen.name == "inception-2015" and seen.values.shape == (3, 2048) and seen.probabilities.shape == (3, 1008) and sizes[0] > 400
+    uint8 = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    assert torch.equal(net.features(uint8 / 127.5 - 1), net.net(uint8)[0]) # the same bytes go in
