@@ -161,7 +161,7 @@ def plot_schedules(means): # of `by_contestant`
     ax.set(title="Question 1: which schedule?", xlabel="Fréchet distance, log scale", xscale="log", yticks=range(len(cards)), yticklabels=[s.model.rsplit(", ", 1)[0] for s in cards])
     ax.set_xticks([1.5, 2, 3, 4, 6, 8, 10], [1.5, 2, 3, 4, 6, 8, 10])
     ax.minorticks_off()
-    ax.legend(loc="lower right")
+    ax.legend(loc="lower left")
     return figure
 
 
