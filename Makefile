@@ -1,7 +1,7 @@
 # Each target makes the virtual environment it needs in .venv. PYTHON=python3.12 chooses the Python, ARGS="..." passes options on.
 PYTHON ?= python3
 BIN := .venv/bin
-WARM := from ddpm_course.training import digits_model; from ddpm_course.metrics import digits_classifier; digits_model(); digits_classifier()
+WARM := from ddpm_course.training import digits_model; from ddpm_course.features import digits_classifier; digits_model(); digits_classifier()
 
 help: ## this list (the default)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile

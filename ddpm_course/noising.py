@@ -224,7 +224,7 @@ class GaussianMixture:
 # %% ../nbs/01_noising.ipynb #c9757c76
 @dataclass
 class ExactModel:
-    "The minimiser of the denoising loss for a Gaussian mixture: E[eps | x_t], E[x_0 | x_t] or E[v | x_t]."
+    "The minimizer of the denoising loss for a Gaussian mixture: E[eps | x_t], E[x_0 | x_t] or E[v | x_t]."
     mixture: GaussianMixture
     schedule: NoiseSchedule
     predicts: str = "eps"

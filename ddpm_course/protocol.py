@@ -8,7 +8,7 @@ Docs: https://ddpm-course.github.io/ddpm_course/protocol.html.md"""
 __all__ = ['HELD_OUT', 'COLUMNS', 'SCALES', 'stratified_order', 'held_out_digits', 'real_features', 'digits_floor', 'DigitsScore',
            'round_gray', 'check_fakes', 'score_digits', 'generate', 'measure', 'keyed', 'leave_with_parent',
            'finish_row', 'run_table', 'save_csv', 'table', 'check_scale', 'smoke_model', 'steps_row', 'steps_rows',
-           'table_ddim_steps', 'dynamics', 'table_dynamics']
+           'plot_steps', 'table_ddim_steps', 'dynamics', 'plot_dynamics', 'table_dynamics']
 
 # %% ../nbs/06b_protocol.ipynb #cf66d1ea
 import csv, os, tempfile, threading, time
@@ -242,10 +242,30 @@ def steps_rows(scale):
     return [row | {"n": n, "scale": scale} for row in [dict(sampler="DDPM", steps=full, spacing="trailing", eta=1.0), *ddim]]
 
 
+def plot_steps(rows): # of the table of steps
+    "Distance against network evaluations, for each spacing and eta, above the floor: a matplotlib figure."
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=(10, 3.6), dpi=76, layout="constrained")
+    for ax, eta in zip(figure.subplots(1, 2, sharey=True), (0.0, 1.0)):
+        for spacing in ("leading", "trailing", "quadratic"):
+            cards = [row["distance"] for row in rows if row["distance"].sampler == "DDIM" and (row["distance"].spacing, row["distance"].eta) == (spacing, eta)]
+            error = torch.tensor([[s.value - s.interval[0], s.interval[1] - s.value] for s in cards]).T
+            ax.errorbar([s.nfe for s in cards], [s.value for s in cards], error.tolist(), fmt="o-", ms=4, capsize=2, lw=1.2, label=f"DDIM, {spacing}")
+        full = next(row["distance"] for row in rows if row["distance"].sampler == "DDPM")
+        ax.axhline(full.value, color="black", lw=1, ls=":", label=f"DDPM, {full.steps} steps")
+        ax.axhline(rows[0]["matched_floor"].value, color="gray", lw=1, ls="--", label="matched floor")
+        ax.set(title=f"eta = {eta:g}", xlabel="network evaluations an image (NFE)", xscale="log", yscale="log")
+    figure.axes[0].set_ylabel("Fréchet distance")
+    figure.axes[1].legend(fontsize=8)
+    return figure
+
+
 def table_ddim_steps(out, scale="digits", workers=2):
     "DDIM with few steps against DDPM with all of them: steps, spacing and eta."
     check_scale(scale)
-    return run_table("ddim-steps", steps_row, steps_rows(scale), out, workers, f"ddpm-course table ddim-steps --scale {scale}")
+    rows = run_table("ddim-steps", steps_row, steps_rows(scale), out, workers, f"ddpm-course table ddim-steps --scale {scale}")
+    plot_steps(rows).savefig(Path(out) / "ddim-steps.png")
+    return rows
 
 # %% ../nbs/06b_protocol.ipynb #d91a82cc
 def dynamics(n, steps, points, sampler_steps=50, seed=0, progress=False):
@@ -263,10 +283,26 @@ def dynamics(n, steps, points, sampler_steps=50, seed=0, progress=False):
     return rows
 
 
+def plot_dynamics(rows): # of the table of dynamics
+    "Distance against epoch for raw and averaged weights: a matplotlib figure."
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=(6.5, 3.4), dpi=76, layout="constrained")
+    ax = figure.subplots()
+    for weights in ("raw", "ema"):
+        cards = [row["distance"] for row in rows if row["distance"].weights == weights]
+        line, = ax.semilogy([s.notes["epoch"] for s in cards], [s.value for s in cards], "o-", ms=4, label=f"{weights} weights")
+        ax.fill_between([s.notes["epoch"] for s in cards], *zip(*(s.interval for s in cards)), color=line.get_color(), alpha=0.2)
+    ax.axhline(rows[0]["matched_floor"].value, color="gray", lw=1, ls="--", label="matched floor")
+    ax.set(title="Training dynamics", xlabel="epoch (1,000 images)", ylabel="Fréchet distance")
+    ax.legend()
+    return figure
+
+
 def table_dynamics(out, scale="digits", workers=0): # one run: there is nothing to share
     "Distance against epoch for raw and averaged weights."
     check_scale(scale)
     rows = dynamics(**dict(n=797, steps=DIGITS_FIT["steps"], points=12) if scale == "digits" else dict(n=100, steps=20, points=2, sampler_steps=5))
     save_scores(Path(out) / "dynamics.json", rows, conditions() | {"command": f"ddpm-course table dynamics --scale {scale}", "threads": torch.get_num_threads()})
+    plot_dynamics(rows).savefig(Path(out) / "dynamics.png")
     save_csv(Path(out) / "dynamics.csv", [{"epoch": row["distance"].notes["epoch"], "weights": row["distance"].weights} for row in rows], rows)
     return rows

@@ -54,6 +54,19 @@ def test_any_other_answer_is_wrong_without_a_name(exercise):
     assert said.startswith("Not yet: ") and said not in {f"Not yet: {what}" for what in exercise.wrong}
 
 
+def test_a_list_of_floats_is_as_exact_as_a_tensor_and_float32_is_told(capsys):
+    exercise = CHECKED["ddpm"].respaced_betas
+    exercise(lambda *args: exercise.right(*args).tolist())
+    assert capsys.readouterr().out.startswith("Right.")
+    assert "float64" in complaint(exercise, lambda *args: exercise.right(*args).float())
+
+
+def test_of_several_parts_the_first_wrong_one_is_named():
+    exercise = CHECKED["training"].clip_by_norm
+    said = complaint(exercise, lambda *args: [exercise.right(*args)[0], *(0.9 * g for g in exercise.right(*args)[1:])])
+    assert re.fullmatch(r"Not yet: the first value that is furthest off should be \S+, and is \S+ \(part 2 of 2\)", said)
+
+
 @each
 def test_it_names_some_mistake_and_is_asked_twice_alike(exercise):
     assert exercise.wrong, "name at least one usual mistake"

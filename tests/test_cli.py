@@ -59,7 +59,7 @@ def test_unknown_commands_and_help(capsys):
 def test_a_table_by_command_goes_on_where_it_was(tmp_path):
     first = run("table", "ddim-steps", "--scale", "smoke", "--workers", "0", "--out", str(tmp_path))
     assert first.returncode == 0 and first.stdout.count("DDIM") == 12 and first.stdout.count("DDPM") == 1, first.stderr
-    assert {p.name for p in tmp_path.iterdir()} == {".ddim-steps", "ddim-steps.json", "ddim-steps.csv"}
+    assert {p.name for p in tmp_path.iterdir()} == {".ddim-steps", "ddim-steps.json", "ddim-steps.csv", "ddim-steps.png"}
     kept = {p: p.stat().st_mtime_ns for p in (tmp_path / ".ddim-steps").iterdir()}
     next(iter(kept)).unlink()
     again = run("table", "ddim-steps", "--scale", "smoke", "--workers", "0", "--out", str(tmp_path))

@@ -178,7 +178,7 @@ def test_betas_are_valid_and_steps_go_where_the_loss_is():
 
 
 @pytest.mark.parametrize("ts, losses, says", [
-    ([0, 999], [0.1, float("nan")], "finite numbers of at least 0"), ([0, 999], [0.1, float("inf")], "finite numbers"), ([0, 999], [0.1, -0.1], "losses from -0.1 to 0.1"),
+    ([0, 999], [0.1, float("nan")], "finite numbers of at least 0"), ([0, 999], [0.1, float("inf")], "finite numbers"), ([0, 999], [0.2, -0.1], "losses from -0.1 to 0.2"),
     ([0, 999], [0.0, 0.0], "not all of them 0"), ([0, 500, 999], [0.1, 0.2], r"shape \(2,\).*one loss at each"), ([0, 999], [[0.1, 0.2]], r"shape \(1, 2\)"),
     ([5, 5], [0.1, 0.2], "different timesteps"), ([7], [0.1], "at least 2"), ([], [], "at least 2"), ([-1, 5], [0.1, 0.2], "0..999")])
 def test_what_is_no_loss_curve_is_refused(ts, losses, says):

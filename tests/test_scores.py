@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 import torch
 
-from ddpm_course.scores import INCEPTION, PROTOCOL, Score, average, bootstrap, compare, conditions, load_scores, number, resample, save_scores
+from ddpm_course.scores import INCEPTION, PROTOCOL, Score, average, bootstrap, compare, compare_paired, conditions, load_scores, number, resample, result_file, save_scores
 
 CARD = Score("Fréchet distance", 1.5, (1.2, 1.9), 797, 797, "digits, held out", "digits classifier", "toy", "DDIM", 50, 50, "trailing", 0.0, 1.0, "ema", 0, {"seconds": 9.8})
 
@@ -122,6 +122,17 @@ def test_an_average_has_students_interval():
     with pytest.raises(ValueError, match="got 1 scores"): average(runs[:1])
 
 
+def test_paired_runs_are_compared_seed_by_seed():
+    values = {"a": [1.0, 1.5, 0.8, 1.1], "b": [1.2, 1.6, 1.1, 1.4]}
+    a, b = (average([replace(CARD, value=v, interval=None, seed=i, model=name) for i, v in enumerate(vs)]) for name, vs in values.items())
+    found, theirs = compare_paired(a, b, vary="model"), scipy.stats.ttest_rel(values["a"], values["b"]).confidence_interval(0.95)
+    assert found.value == pytest.approx(-0.225) and found.interval == pytest.approx(tuple(theirs)) and found.apart and not compare(a, b, vary="model").apart
+    assert compare_paired(b, a, vary="model").interval == pytest.approx((-theirs.high, -theirs.low))
+    with pytest.raises(ValueError, match="different protocols .model"): compare_paired(a, b)
+    with pytest.raises(ValueError, match="expected two `average`s over the same seeds"): compare_paired(replace(a, seed=(0, 1, 2, 9)), a, vary="seed")
+    with pytest.raises(ValueError, match="expected two `average`s"): compare_paired(CARD, CARD)
+
+
 # ---- on disk ----
 
 def test_cards_and_rows_survive_a_file(tmp_path):
@@ -146,3 +157,15 @@ def test_a_file_edited_into_nonsense_is_named(tmp_path, damage):
 
 
 def test_a_card_equals_itself_after_its_dict(): assert Score(**asdict(CARD)) == CARD
+
+
+def test_a_result_is_read_where_it_is_or_fetched_once(tmp_path, monkeypatch):
+    from ddpm_course import scores
+    fetched = []
+    def fetch(url, file): fetched.append(url), save_scores(file, [CARD])
+    monkeypatch.setattr(scores.urllib.request, "urlretrieve", fetch)
+    for _ in range(2): assert load_scores(result_file("toy.json", tmp_path / "results")) == [CARD]
+    assert fetched == [scores.RESULTS + "toy.json"]
+    def refuse(url, file): raise OSError("no network")
+    monkeypatch.setattr(scores.urllib.request, "urlretrieve", refuse)
+    with pytest.raises(OSError, match="no .*other.json, and https://.*other.json could not be fetched .no network.; make it with ddpm-course table"): result_file("other.json", tmp_path)

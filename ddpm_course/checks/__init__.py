@@ -32,21 +32,33 @@ class Exercise:
         "Equal in shape and, within `tol`, in value; tuples and lists part by part."
         if isinstance(b, (tuple, list)):
             return isinstance(a, (tuple, list)) and len(a) == len(b) and all(self.same(x, y) for x, y in zip(a, b))
-        try: a, b = torch.as_tensor(a).double(), torch.as_tensor(b).double()
+        try: a, b = numbers(a), numbers(b)
         except (TypeError, ValueError, RuntimeError): return False
         return a.shape == b.shape and bool(torch.isclose(a, b, rtol=0, atol=self.tol * max(1e-12, b.abs().max() if b.numel() else 0), equal_nan=True).all())
 
     def difference(self, got, expected):
-        "How an unrecognised answer differs from the right one."
-        if isinstance(expected, (tuple, list)): return f"Not yet: expected {describe(expected)}, got {describe(got)}"
-        try: g, e = torch.as_tensor(got).double(), torch.as_tensor(expected).double()
+        "How an unrecognized answer differs from the right one; in a list, the first part that does."
+        if isinstance(expected, (tuple, list)):
+            n, whole = len(expected), all(isinstance(part, (int, float)) for part in expected)
+            if whole or not isinstance(got, (tuple, list)) or len(got) != n: return f"Not yet: expected {describe(expected)}, got {describe(got)}"
+            i = next(i for i, pair in enumerate(zip(got, expected)) if not self.same(*pair))
+            return f"{self.difference(got[i], expected[i])} (part {i + 1} of {n})"
+        try: g, e = numbers(got), numbers(expected)
         except (TypeError, ValueError, RuntimeError): return f"Not yet: expected numbers, got {type(got).__name__}"
         if g.shape != e.shape: return f"Not yet: expected shape {tuple(e.shape)}, got {tuple(g.shape)}"
         worst = (g - e).abs().nan_to_num(float("inf")).flatten().argmax()
-        return f"Not yet: the first value that is furthest off should be {e.flatten()[worst]:.6g}, and is {g.flatten()[worst]:.6g}"
+        should, is_ = (f"{x.flatten()[worst]:.6g}" for x in (e, g))
+        if should == is_: return f"Not yet: right to about six digits ({is_}), and no further; is everything computed in float64?"
+        return f"Not yet: the first value that is furthest off should be {should}, and is {is_}"
+
+
+def numbers(value):
+    "A tensor, a number, or a list of numbers as float64, without a detour through float32."
+    return torch.as_tensor(value, dtype=torch.float64)
 
 
 def describe(value):
     "A value as a learner would name it."
-    if isinstance(value, (tuple, list)): return f"{type(value).__name__} of {len(value)}: {str(value)[:80]}"
-    return str(value)[:80]
+    if not isinstance(value, (tuple, list)): return str(value)[:80] if isinstance(value, (int, float, str)) else type(value).__name__
+    if all(isinstance(part, (int, float)) for part in value): return str(value)[:80]
+    return f"a {type(value).__name__} of {len(value)}"

@@ -21,6 +21,8 @@ sigma = Exercise(
         "this puts eta under the root; eta scales sigma, so it enters the variance as eta^2": lambda a, b, eta: (eta * variance(a, b))**0.5,
         "eta is missing: this adds as much noise as DDPM does, whatever eta is": lambda a, b, eta: variance(a, b)**0.5,
         "this is eta times the root of the step's beta; the factor (1 - alpha_bar_prev) / (1 - alpha_bar_t) is missing": lambda a, b, eta: eta * (1 - a / b)**0.5,
+        "both fractions belong under the root; here it covers only the first": lambda a, b, eta: eta * ((1 - b) / (1 - a))**0.5 * (1 - a / b),
+        "this is eta times all the noise at prev; a step adds only the share sqrt((1 - alpha_bar_t / alpha_bar_prev) / (1 - alpha_bar_t)) of it": lambda a, b, eta: eta * (1 - b)**0.5,
         "the first fraction is upside down: less noise can remain at prev than at t, so 1 - alpha_bar_prev belongs on top":
             lambda a, b, eta: float("inf") if b == 1 else eta * ((1 - a) / (1 - b) * (1 - a / b))**0.5,
         "1 - alpha_bar_t / alpha_bar_prev is the step's beta; this uses the ratio itself": lambda a, b, eta: eta * ((1 - b) / (1 - a) * a / b)**0.5,
@@ -49,6 +51,7 @@ euler_step = Exercise(
             lambda x_t, eps, a, b: b**0.5 * (x_t / a**0.5 + (level(a) - level(b)) * eps),
         "this returns the rescaled image; multiply by sqrt(alpha_bar_prev) to come back to x_prev": lambda x_t, eps, a, b: euler(x_t, eps, a, b) / b**0.5,
         "this comes back with sqrt(alpha_bar_t); the image now lives at prev": lambda x_t, eps, a, b: euler(x_t, eps, a, b) * (a / b)**0.5,
+        "the step must be scaled back too: sqrt(alpha_bar_prev) multiplies the sum": lambda x_t, eps, a, b: b**0.5 * x_t / a**0.5 + (level(b) - level(a)) * eps,
         "x_t must be divided by sqrt(alpha_bar_t) before the step": lambda x_t, eps, a, b: b**0.5 * (x_t + (level(b) - level(a)) * eps),
         "sqrt(1 - alpha_bar) is the noise rate of x_t; after dividing by sqrt(alpha_bar) the noise level is sqrt((1 - alpha_bar) / alpha_bar)":
             lambda x_t, eps, a, b: b**0.5 * (x_t / a**0.5 + ((1 - b)**0.5 - (1 - a)**0.5) * eps),

@@ -23,6 +23,8 @@ mean_from_eps = Exercise(
         "this divides by sqrt(alpha_bar_t), which undoes all steps; one step shrinks by sqrt(1 - beta_t) only": lambda x_t, eps, beta, alpha_bar: (x_t - beta / (1 - alpha_bar)**0.5 * eps) / alpha_bar**0.5,
         "the division by sqrt(1 - beta_t) is missing: the step back has to undo the shrinking": lambda x_t, eps, beta, alpha_bar: x_t - beta / (1 - alpha_bar)**0.5 * eps,
         "this subtracts sqrt(beta_t) eps: eps is the noise of all steps so far, and only a share of it is the last step's": lambda x_t, eps, beta, alpha_bar: (x_t - beta**0.5 * eps) / (1 - beta)**0.5,
+        "the square root of 1 - alpha_bar_t is missing": lambda x_t, eps, beta, alpha_bar: (x_t - beta / (1 - alpha_bar) * eps) / (1 - beta)**0.5,
+        "the square root of 1 - beta_t is missing: one step shrinks by it": lambda x_t, eps, beta, alpha_bar: (x_t - beta / (1 - alpha_bar)**0.5 * eps) / (1 - beta),
         "sign: the noise has to be subtracted": lambda x_t, eps, beta, alpha_bar: (x_t + beta / (1 - alpha_bar)**0.5 * eps) / (1 - beta)**0.5,
     },
     praise="A step back removes beta_t / sqrt(1 - alpha_bar_t) of the noise, and undoes the shrinking.")
@@ -47,6 +49,8 @@ respaced_betas = Exercise(
         "these are the alphas: beta is 1 minus the ratio": lambda schedule, timesteps: 1 - _respaced(schedule, timesteps),
         "this ends at alpha_bar of timestep 0: the last step lands on clean data, prev = -1, where alpha_bar is 1":
             lambda schedule, timesteps: 1 - schedule.alpha_bars[timesteps] / schedule.alpha_bars[[*timesteps[1:], 0]],
+        "alpha_bars[-1] is Python's last entry, the noisiest, and not clean data; schedule.alpha_bar(-1) is 1":
+            lambda schedule, timesteps: 1 - schedule.alpha_bars[timesteps] / schedule.alpha_bars[[*timesteps[1:], -1]],
         "the last step is missing: it lands on clean data, so there are as many betas as timesteps": lambda schedule, timesteps: _respaced(schedule, timesteps)[:-1],
     },
     praise="A strided list of timesteps is a chain of its own, through the same noise levels.", tol=1e-8)
@@ -64,9 +68,14 @@ min_snr_weight = Exercise(
         "this caps the weight of eps itself; cap the SNR first, then divide by the SNR": lambda alpha_bar, gamma=5.0: (1 / _snr(alpha_bar)).clamp(max=gamma),
         "the SNR is a ratio of variances: alpha_bar / (1 - alpha_bar), without a square root":
             lambda alpha_bar, gamma=5.0: _snr(alpha_bar).sqrt().clamp(max=gamma) / _snr(alpha_bar).sqrt(),
+        "this multiplies by the SNR; an error in x_0 is one in eps divided by sqrt(SNR), so the weight is divided": lambda alpha_bar, gamma=5.0: _snr(alpha_bar).clamp(max=gamma) * _snr(alpha_bar),
+        "the error is squared, so its factor is too: divide by the SNR, not by its square root": lambda alpha_bar, gamma=5.0: _snr(alpha_bar).clamp(max=gamma) / _snr(alpha_bar).sqrt(),
         "this is the weight for v: SNR + 1 belongs there": lambda alpha_bar, gamma=5.0: _snr(alpha_bar).clamp(max=gamma) / (_snr(alpha_bar) + 1),
     },
     praise="For eps the weight is 1 until the SNR reaches gamma, and falls from there towards the clean end.")
+
+
+def _clipped(x_t, eps, alpha_bar): return ((x_t - (1 - alpha_bar)**0.5 * eps) / alpha_bar**0.5).clamp(-1, 1)
 
 
 def _plain(x_t, eps, alpha_bar, alpha_bar_prev, stale=False, clip=True, back=None):
@@ -84,6 +93,9 @@ plain_step = Exercise(
         "eps is fresh in both settings: with stale=True keep the network's": lambda x_t, eps, ab, prev, stale=False: _plain(x_t, eps, ab, prev, False),
         "the two settings are exchanged": lambda x_t, eps, ab, prev, stale=False: _plain(x_t, eps, ab, prev, not stale),
         "the estimate is not clipped to [-1, 1]": lambda x_t, eps, ab, prev, stale=False: _plain(x_t, eps, ab, prev, stale, clip=False),
+        "the fresh eps is (x_t - sqrt(alpha_bar) x0_hat) / sqrt(1 - alpha_bar); here x0_hat is not scaled by its rate": lambda x_t, eps, ab, prev, stale=False: _plain(x_t, eps, ab, prev, True) if stale
+            else prev**0.5 * _clipped(x_t, eps, ab) + (1 - prev)**0.5 * (x_t - _clipped(x_t, eps, ab)) / (1 - ab)**0.5,
+        "this clips x_prev too; only the estimate of x_0 is known to lie in [-1, 1]": lambda x_t, eps, ab, prev, stale=False: _plain(x_t, eps, ab, prev, stale).clamp(-1, 1),
         "this puts back the noise of alpha_bar, the level that it left; the state belongs at alpha_bar_prev": lambda x_t, eps, ab, prev, stale=False: _plain(x_t, eps, ab, prev, stale, back=ab),
     },
     praise="x0_hat and eps are one belief: change one, and the other has to follow.")

@@ -39,6 +39,10 @@ q_between = Exercise(
          lambda schedule, x_s, s, t, eps: jump(schedule.alpha_bar(t) / schedule.alpha_bar(s - 1), x_s, eps),
      "this is one step with beta_t; between s and t there are t - s of them":
          lambda schedule, x_s, s, t, eps: jump(1 - schedule.betas[t].item(), x_s, eps) if t - s > 1 else x_s,
+     "this multiplies the betas s..t-1; the steps that lead from s to t have the betas s+1..t":
+         lambda schedule, x_s, s, t, eps: jump((1 - schedule.betas[s:t]).prod(), x_s, eps),
+     "noise rates do not subtract; variances do": lambda schedule, x_s, s, t, eps: schedule.rates(t)[0] / schedule.rates(s)[0] * x_s
+         + (schedule.rates(t)[1] - schedule.rates(s)[1]) * eps,
      "the noise needs the square root of its variance":
          lambda schedule, x_s, s, t, eps: (a := schedule.alpha_bar(t) / schedule.alpha_bar(s))**0.5 * x_s + (1 - a) * eps},
     "Every pair of times has its own alpha, the ratio of two alpha_bars.")
@@ -63,6 +67,10 @@ score_from_v = Exercise(
          lambda schedule, x_t, t, v: -rotate_back(schedule, x_t, t, v)[1] / schedule.rates(t)[1]**2,
      "this is -eps; the score also divides by the noise rate":
          lambda schedule, x_t, t, v: -rotate_back(schedule, x_t, t, v)[1],
+     "this puts x_t where the definition of v has x_0; v and x_t are a rotation of eps and x_0, so rotate back":
+         lambda schedule, x_t, t, v: -(v + schedule.rates(t)[1] * x_t) / schedule.rates(t)[0] / schedule.rates(t)[1],
+     "eps is noise rate times x_t plus signal rate times v; one of the two has the wrong sign here":
+         lambda schedule, x_t, t, v: -(schedule.rates(t)[0] * v - schedule.rates(t)[1] * x_t) / schedule.rates(t)[1],
      "v is treated as if it were eps; convert it first":
          lambda schedule, x_t, t, v: -v / schedule.rates(t)[1],
      "this is built from x0 where eps belongs":
@@ -81,6 +89,11 @@ late_clip = Exercise(
     {"these are consistent: alpha_bar was taken from the clipped betas, which is the cure, not the bug":
          lambda T=1000: ((b := cosine_tables(T)[0].clamp(max=0.999)), (1 - b).cumprod(0)),
      "nothing is clipped here: the last beta is 1": lambda T=1000: cosine_tables(T),
+     "betas first, then alpha_bar": lambda T=1000: (cosine_tables(T)[1], cosine_tables(T)[0].clamp(max=0.999)),
+     "alpha_bar has T entries; yours has one more at the front, clean data":
+         lambda T=1000: (cosine_tables(T)[0].clamp(max=0.999), torch.cat([torch.ones(1, dtype=torch.float64), cosine_tables(T)[1]])),
+     "this is computed in float32, where the last cosine is far from zero; ask torch.arange for float64":
+         lambda T=1000: ((1 - (f := torch.cos((torch.arange(T + 1) / T + 0.008) / 1.008 * math.pi / 2)**2)[1:] / f[:-1]).clamp(max=0.999), f[1:] / f[0]),
      "the offset 0.008 is missing":
          lambda T=1000: ((1 - (f := torch.cos(torch.arange(T + 1, dtype=torch.float64) / T * math.pi / 2)**2)[1:] / f[:-1]).clamp(max=0.999), f[1:] / f[0])},
     "Now look at the figure: which of the two would your sampler believe?",
