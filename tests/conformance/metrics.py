@@ -26,7 +26,7 @@ class Agreement(NamedTuple):
     theirs: float | None # None: the library lacks the metric
     measured: float | None # difference as a share of ours
     passed: bool | None
-    note: str = ""
+    reason: str = "" # why there is no value of theirs
 
 
 # ---- features ----

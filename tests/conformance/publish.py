@@ -42,7 +42,7 @@ def curve(adapter, spacing):
     return dict(library=adapter.library, version=version(adapter.library), spacing=spacing, steps=CURVE_STEPS, std=[rounded(std, 5) for std in ends])
 
 
-def agreement(found): return dict(found._asdict(), measured=rounded(found.measured), version=version(found.library), expected=f"at most {metrics.TOLERANCE:g}")
+def agreement(found): return dict(found._asdict(), measured=rounded(found.measured), version=version(found.library), expected=f"at most {metrics.TOLERANCE:g}".replace("e-0", "e-"))
 
 
 def outcome(found):
