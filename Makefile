@@ -4,7 +4,7 @@ BIN := .venv/bin
 WARM := from ddpm_course.training import digits_model; from ddpm_course.features import digits_classifier; digits_model(); digits_classifier()
 
 help: ## this list (the default)
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-5s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: $(BIN)/installed ## train on digits, sample and measure: runs/demo/index.html, in about 5 minutes on 2 cores
 	$(BIN)/ddpm-course demo $(ARGS)
@@ -20,6 +20,9 @@ lab: $(BIN)/installed-dev ## open the course in JupyterLab
 bench: $(BIN)/installed-dev ## speed and memory against diffusers, as ratios, also in runs/bench.json
 	@mkdir -p runs
 	$(BIN)/python benchmarks/bench.py --out runs/bench.json $(ARGS)
+
+conformance: $(BIN)/installed-dev ## hold samplers and metrics, ours and others', to the same rules: nbs/results/conformance.json
+	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m conformance.publish --out nbs/results/conformance.json $(ARGS)
 
 docs: quarto $(BIN)/installed-dev ## build the site in _docs (needs Quarto)
 	PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/nbdev-docs $(ARGS)
@@ -39,4 +42,4 @@ $(BIN)/installed-dev: settings.ini setup.py pyproject.toml | $(BIN)/pip
 	$(BIN)/pip install -e ".[dev]"
 	@touch $@ $(BIN)/installed
 
-.PHONY: help demo test lab bench docs quarto
+.PHONY: help demo test lab bench conformance docs quarto

@@ -160,7 +160,7 @@ def bare(tmp_path):
 
 
 def test_make_lists_the_targets(bare):
-    assert {*re.findall(r"make (\w+)", bare().stdout)} == {"help", "demo", "test", "lab", "bench", "docs"}
+    assert {*re.findall(r"make (\w+)", bare().stdout)} == {"help", "demo", "test", "lab", "bench", "conformance", "docs"}
 
 
 def test_make_docs_without_quarto_says_how_to_get_it(bare):

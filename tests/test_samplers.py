@@ -1,11 +1,13 @@
 "DDPM and DDIM held against diffusers, against the exact recursion of a Gaussian, and against themselves."
 
-import math
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 import torch
 
+from conformance.adapters import call, given_noise, peer
+from conformance.rules import GAUSSIAN, reached, recursion
 from ddpm_course import ddim, ddpm, sampling
 from ddpm_course.ddim import SPACINGS, ddim_invert, ddim_sample, ddim_steps, slerp, spaced_timesteps
 from ddpm_course.ddpm import condition, ddpm_sample, ddpm_steps
@@ -36,19 +38,16 @@ def worst(a, b): return float((a - b).abs().max() / (1 + b.abs().max()))
 
 # ---- diffusers, every step ----
 
-def peer(name, schedule, spacing, predicts, clip, **kwargs):
+def configured(name, schedule, spacing, predicts, clip, **config):
     "A diffusers scheduler with our float64 alphas_cumprod."
-    import diffusers
-    scheduler = getattr(diffusers, name)(num_train_timesteps=len(schedule), timestep_spacing=spacing, prediction_type=DIFFUSERS_NAME[predicts],
-                                         clip_sample=clip is not None, clip_sample_range=clip or 1.0, **kwargs)
-    scheduler.alphas_cumprod = schedule.alpha_bars
-    return scheduler
+    return peer(name, schedule.betas, timestep_spacing=spacing, prediction_type=DIFFUSERS_NAME[predicts],
+                clip_sample=clip is not None, clip_sample_range=clip or 1.0, **config)
 
 
 def agrees_with_diffusers_ddim(course, schedule, spacing, predicts, eta, clip, steps=50):
     "Every x_prev and x0_hat of `ddim_steps` within 1e-10 of DDIMScheduler's, which walks on its own results."
     model, x, noise = Crooked(predicts), randn(*SHAPE), randn(steps, *SHAPE, seed=1)
-    scheduler = peer("DDIMScheduler", schedule, spacing, predicts, clip, set_alpha_to_one=True)
+    scheduler = configured("DDIMScheduler", schedule, spacing, predicts, clip, set_alpha_to_one=True)
     scheduler.set_timesteps(steps)
     ours = list(course.ddim.ddim_steps(model, schedule, SHAPE, steps, eta, spacing, x_T=x, noise=noise, clip=clip))
     assert [s.t for s in ours] == scheduler.timesteps.tolist()
@@ -59,20 +58,19 @@ def agrees_with_diffusers_ddim(course, schedule, spacing, predicts, eta, clip, s
         assert worst(step.x0_hat, theirs.pred_original_sample) < 1e-10 and worst(step.x_prev, x) < 1e-10, f"t={step.t}: differs from diffusers"
 
 
-def agrees_with_diffusers_ddpm(course, schedule, spacing, predicts, variance, clip, steps, monkeypatch):
+def agrees_with_diffusers_ddpm(course, schedule, spacing, predicts, variance, clip, steps):
     "The same for `ddpm_steps` and DDPMScheduler."
     model, x, noise = Crooked(predicts), randn(*SHAPE), randn(steps, *SHAPE, seed=1)
     noise[-1] = 0 # diffusers adds noise at the last step of a trailing list; there is none to add
-    scheduler = peer("DDPMScheduler", schedule, spacing, predicts, clip, variance_type=f"fixed_{variance}")
+    scheduler = configured("DDPMScheduler", schedule, spacing, predicts, clip, variance_type=f"fixed_{variance}")
     scheduler.set_timesteps(steps)
     ours = list(course.ddpm.ddpm_steps(model, schedule, SHAPE, variance=variance, timesteps=spaced_timesteps(len(schedule), steps, spacing), x_T=x, noise=noise, clip=clip))
     assert [s.t for s in ours] == scheduler.timesteps.tolist()
-    given = iter(noise)
-    monkeypatch.setattr("diffusers.schedulers.scheduling_ddpm.randn_tensor", lambda *args, **kwargs: next(given))
-    for step in ours:
-        theirs = scheduler.step(model(x, torch.tensor(step.t)), step.t, x)
-        x = theirs.prev_sample
-        assert worst(step.x0_hat, theirs.pred_original_sample) < 1e-10 and worst(step.x_prev, x) < 1e-10, f"t={step.t}: differs from diffusers"
+    with given_noise(scheduler, noise):
+        for step in ours:
+            theirs = scheduler.step(model(x, torch.tensor(step.t)), step.t, x)
+            x = theirs.prev_sample
+            assert worst(step.x0_hat, theirs.pred_original_sample) < 1e-10 and worst(step.x_prev, x) < 1e-10, f"t={step.t}: differs from diffusers"
 
 
 @pytest.mark.parametrize("clip", [None, 1.0])
@@ -89,15 +87,14 @@ def test_ddim_is_diffusers(schedule, spacing, predicts, eta, clip):
 @pytest.mark.parametrize("predicts", ["eps", "x0", "v"])
 @pytest.mark.parametrize("spacing", ["leading", "trailing"])
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_ddpm_is_diffusers(schedule, spacing, predicts, variance, clip, monkeypatch):
-    agrees_with_diffusers_ddpm(OURS, SCHEDULES[schedule], spacing, predicts, variance, clip, 50, monkeypatch)
+def test_ddpm_is_diffusers(schedule, spacing, predicts, variance, clip):
+    agrees_with_diffusers_ddpm(OURS, SCHEDULES[schedule], spacing, predicts, variance, clip, 50)
 
 
 @pytest.mark.parametrize("clip", [None, 1.0])
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_all_thousand_steps_are_diffusers(schedule, clip, monkeypatch):
-    for variance in ("small", "large"):
-        with monkeypatch.context() as m: agrees_with_diffusers_ddpm(OURS, SCHEDULES[schedule], "leading", "eps", variance, clip, 1000, m)
+def test_all_thousand_steps_are_diffusers(schedule, clip):
+    for variance in ("small", "large"): agrees_with_diffusers_ddpm(OURS, SCHEDULES[schedule], "leading", "eps", variance, clip, 1000)
     for eta in (0, 1): agrees_with_diffusers_ddim(OURS, SCHEDULES[schedule], "leading", "eps", eta, clip, 1000)
 
 
@@ -110,43 +107,11 @@ def test_clipping_bites_in_these_tests():
 
 # ---- the exact recursion ----
 
-MEAN, STD = 0.3, 0.5
-GAUSSIAN = GaussianMixture([MEAN], STD)
-
-
-def recursion(betas, timesteps, eta):
-    """Mean and standard deviation that DDIM reaches on N(MEAN, STD^2) from x_T ~ N(0, 1), with no code of the course.
-
-    The exact denoiser of a Gaussian is affine, so every step is x -> k x + c + noise, and two numbers follow the whole distribution.
-    """
-    alpha_bar, product = [], 1.0
-    for beta in betas: product *= 1 - beta; alpha_bar.append(product)
-    mean, var = 0.0, 1.0
-    for i, t in enumerate(timesteps):
-        a, b = alpha_bar[t], alpha_bar[timesteps[i + 1]] if i + 1 < len(timesteps) else 1.0
-        gain = math.sqrt(a) * STD**2 / (a * STD**2 + 1 - a) # x0_hat = MEAN + gain (x - sqrt(a) MEAN)
-        noise = eta**2 * (1 - b) / (1 - a) * (1 - a / b)
-        direction = math.sqrt(max(0.0, 1 - b - noise) / (1 - a)) # of x - sqrt(a) x0_hat
-        k = math.sqrt(b) * gain + direction * (1 - math.sqrt(a) * gain)
-        c = (math.sqrt(b) - direction * math.sqrt(a)) * MEAN * (1 - gain * math.sqrt(a))
-        mean, var = k * mean + c, k**2 * var + noise
-    return mean, math.sqrt(var)
-
-
 def follows_the_recursion(course, schedule, timesteps, eta):
-    "The sampler, fed the two points -1 and 1 and its noise one unit at a time, has exactly the mean and spread of the recursion."
-    n, shape = len(timesteps), (2 + n_units(timesteps, eta), 1, 1, 1)
-    x, noise = torch.zeros(shape, dtype=torch.float64), torch.zeros(n, *shape, dtype=torch.float64)
-    x[0] = 1 # the answer is linear in (x_T, noise): probe it with unit vectors
-    for i in range(shape[0] - 2): noise[i, 2 + i] = 1
-    out = course.ddim.ddim_sample(GAUSSIAN.model(schedule), schedule, shape, eta=eta, timesteps=timesteps, x_T=x, noise=noise, clip=None).flatten()
-    mean = out[1] # all inputs 0, their mean
-    std = (out - mean).square().sum().sqrt() # the inputs are independent with variance 1
-    want = recursion(schedule.betas.tolist(), timesteps, eta)
-    assert abs(mean - want[0]) < 1e-6 and abs(std - want[1]) < 1e-6, f"reached {mean:.6f}, {std:.6f}; the recursion gives {want[0]:.6f}, {want[1]:.6f}"
-
-
-def n_units(timesteps, eta): return len(timesteps) if eta else 0
+    "The sampler has exactly the mean and spread that two numbers, moved step by step, come to."
+    is_at = reached(partial(call, course.ddim.ddim_sample, eta=eta), schedule.betas, timesteps, eta > 0)
+    should = recursion(schedule.betas.tolist(), timesteps, eta)
+    assert all(abs(a - b) < 1e-6 for a, b in zip(is_at, should)), f"reached {is_at}; the recursion gives {should}"
 
 
 @pytest.mark.parametrize("eta", [0, 0.5, 1])

@@ -1,0 +1,44 @@
+"Copies of the package with one bug in them: what the tests of tests run on."
+
+import importlib
+from pathlib import Path
+from types import SimpleNamespace
+
+import ddpm_course
+
+MODULES = ("__init__", "data", "noising", "unet", "ddpm", "ddim")
+PREVIOUS = "[*timesteps[1:], -1]"
+STREAMS = "torch.stack([torch.randn(k, *self.shape[1:], generator=g) for g in self.streams], 1)"
+
+BUGS = { # what is wrong: (module, right, wrong)
+    "previous is off by one": ("ddpm", PREVIOUS, "[*(t - 1 for t in timesteps[1:]), -1]"),
+    "previous is t - T//n, which is right for even spacings alone (diffusers#12633)": ("ddpm", PREVIOUS, "[max(t - 1000 // len(timesteps), -1) for t in timesteps]"),
+    "the last step lands on alpha_bar of t = 0": ("ddpm", PREVIOUS, "[*timesteps[1:], 0]"),
+    "sigma without eta": ("ddim", "sigma = eta * (", "sigma = ("),
+    "eta squared": ("ddim", "sigma = eta * (", "sigma = eta**2 * ("),
+    "the direction ignores sigma": ("ddim", "1 - ab_prev - sigma**2", "1 - ab_prev"),
+    "no noise at all": ("ddim", "if sigma > 0:", "if sigma > 9:"),
+    "stale eps after clipping": ("ddpm", "    if clip is not None: x0_hat = x0_hat.clamp(-clip, clip)\n    return x0_hat, eps_from_x0(schedule, x_t, t, x0_hat), var_out",
+                                 "    eps = eps_from_x0(schedule, x_t, t, x0_hat)\n    return (x0_hat if clip is None else x0_hat.clamp(-clip, clip)), eps, var_out"),
+    "no clipping": ("ddpm", "x0_hat = x0_hat.clamp(-clip, clip)", "pass"),
+    "betas not respaced": ("ddpm", "var = 1 - schedule.alpha_bar(t) / schedule.alpha_bar(prev)", "var = schedule.betas[t].item()"),
+    "variance for a standard deviation": ("ddpm", "var**0.5 * next(noise)", "var * next(noise)"),
+    "noise in the last step": ("ddpm", "if prev >= 0: x_prev", "if True: x_prev"),
+    "a rounding error below zero": ("ddim", "max(0, 1 - ab_prev - sigma**2)", "(1 - ab_prev - sigma**2)"),
+    "one stream for the whole batch": ("ddpm", STREAMS, "torch.randn(k, *self.shape, generator=self.streams[0])"),
+    "the seed is not read": ("ddpm", "torch.Generator().manual_seed(s) for s in seeds", "torch.Generator() for s in seeds"),
+    "noise from the global generator": ("ddpm", STREAMS, "torch.randn(k, *self.shape)"),
+}
+
+
+def broken_copy(folder, module, right, wrong):
+    "The samplers of a copy of the package, under another name, in which `right` reads `wrong`."
+    source, package = Path(ddpm_course.__file__).parent, f"broken_{abs(hash((module, right, wrong)))}"
+    (folder / package).mkdir()
+    for name in MODULES:
+        text = (source / f"{name}.py").read_text()
+        if name == module:
+            assert text.count(right) == 1, f"{module}.py holds {text.count(right)} times {right!r}: say here how it reads now"
+            text = text.replace(right, wrong)
+        (folder / package / f"{name}.py").write_text(text)
+    return SimpleNamespace(ddim=importlib.import_module(f"{package}.ddim"), ddpm=importlib.import_module(f"{package}.ddpm"))
