@@ -109,7 +109,9 @@ def feature_distance(a, # features (N, D), `Features` or `FeatureStats`
     return distance_of_stats(a, b)
 
 # %% ../nbs/06_metrics.ipynb #8e5baae5
-def alike(a, b): return (a.double() @ b.double().T / a.shape[1] + 1)**3 # (N, D), (M, D) -> (N, M): the cubic kernel of KID
+def alike(a, b): # features (N, D), (M, D)
+    "The cubic kernel of KID, (a.b / D + 1)^3, for all pairs (N, M), float64."
+    return (a.double() @ b.double().T / a.shape[1] + 1)**3
 
 
 def squared_mmd(a, # features (N, D)
