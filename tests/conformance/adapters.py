@@ -3,7 +3,9 @@
 betas (T,) float64; timesteps a strictly decreasing list; x_T the starting noise (B, C, H, W), or a shape for which the library draws it from `seeds`,
 one int an image, like the noise of the steps where `noise` (steps, B, C, H, W) is not given. A library of your own takes a few lines:
 
-    def sample(model, betas, timesteps, x_T, noise=None, seeds=None): return my_ddim(model, betas, timesteps, x_T)
+    def sample(model, betas, timesteps, x_T, noise=None, seeds=None):
+        if seeds: x_T = my_noise(x_T, seeds)
+        return my_ddim(model, betas, timesteps, x_T)
     mine = Adapter("mine", "my_ddim", sample, {"my list": lambda T, n: my_list(T, n)})
     for name, rule in RULES.items(): print(name, rule(mine))
 """
