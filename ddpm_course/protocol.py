@@ -91,7 +91,7 @@ def round_gray(x): # float images (n, 1, 8, 8)
     "Images rounded to the 17 gray levels that real digits have, as floats in [-1, 1]."
     return from_uint8(to_uint8(x, 16), 16)
 
-
+# %% ../nbs/06b_protocol.ipynb #c653222d
 def check_fakes(fakes, labels):
     "n, the labels int64 (n,), or an error that says what cannot be scored."
     n = len(check_images(fakes, "fakes", finite=True))
@@ -101,7 +101,7 @@ def check_fakes(fakes, labels):
         raise ValueError(f"labels: got {labels.dtype} of shape {tuple(labels.shape)}; expected int64 digits 0..9 of shape ({n},)")
     return n, labels
 
-
+# %% ../nbs/06b_protocol.ipynb #f1eacb5e
 def score_digits(fakes, # float images (n, 1, 8, 8) in [-1, 1], n of 2..797
                  labels, # the digits asked for, int64 (n,); best those of `held_out_digits(n)`
                  subsets=5, # random subsets of real digits that a floor is the mean of
@@ -138,7 +138,7 @@ def generate(sampler_steps, # ddpm_steps or ddim_steps
             images.append(step.x_prev.cpu())
     return torch.cat(images), time.perf_counter() - began
 
-
+# %% ../nbs/06b_protocol.ipynb #a507bd7a
 def measure(sampler, # "DDIM" or "DDPM"
             trained, n=797, seed=0, steps=50, progress=True, # as for `generate`
             model="digits", weights="ema", # for the cards: what was trained, and which of its weights these are
@@ -153,7 +153,9 @@ def measure(sampler, # "DDIM" or "DDPM"
     return score, images, labels
 
 # %% ../nbs/06b_protocol.ipynb #4778452f
-def keyed(row): return "-".join(f"{k}={v}" for k, v in row.items())
+def keyed(row):
+    "A row's arguments as a file name."
+    return "-".join(f"{k}={v}" for k, v in row.items())
 
 
 def leave_with_parent():
@@ -170,7 +172,7 @@ def finish_row(function, row, file):
     if not file.exists(): save_scores(file, [function(**row)])
     return load_scores(file)[0]
 
-
+# %% ../nbs/06b_protocol.ipynb #341d8ef0
 def run_table(name, # of the table; finished rows are kept in out/.name/
               function, # function(**row) -> {name: Score}, importable, so that other processes find it
               rows, # list of dicts of arguments
@@ -187,7 +189,7 @@ def run_table(name, # of the table; finished rows are kept in out/.name/
     save_csv(out / f"{name}.csv", rows, cards)
     return cards
 
-
+# %% ../nbs/06b_protocol.ipynb #734fb8c8
 def save_csv(file, rows, cards):
     "A table as CSV: the arguments of each row, then value, low and high of each card."
     with open(file, "w", newline="", encoding="utf-8") as f:
@@ -197,7 +199,7 @@ def save_csv(file, rows, cards):
             flat = [v for s in scores.values() for v in ((s.value, *(s.interval or ("", ""))) if s else ("", "", ""))]
             writer.writerow([*row.values(), *flat, next((s.notes["seconds"] for s in scores.values() if s and "seconds" in s.notes), "")])
 
-
+# %% ../nbs/06b_protocol.ipynb #76fcdc6c
 COLUMNS = ("sampler", "steps", "spacing", "eta", "weights", "n_fake", "nfe", "seconds", "accuracy", "distance", "floor", "matched_floor", "nearest")
 
 
@@ -218,6 +220,7 @@ SCALES = ("smoke", "digits")
 
 
 def check_scale(scale):
+    "ValueError if there is no such scale."
     if scale not in SCALES: raise ValueError(f"scale={scale!r}; expected one of {', '.join(SCALES)}")
 
 
@@ -228,7 +231,7 @@ def smoke_model():
     train_digits(folder, steps=20, device="cpu", progress=False)
     return load_model(Path(folder) / "model")
 
-
+# %% ../nbs/06b_protocol.ipynb #841b55e6
 def steps_row(sampler, steps, spacing, eta, n, scale):
     "One row of the table of steps: {name: Score}."
     options = dict(spacing=spacing, eta=eta) if sampler == "DDIM" else {}
@@ -241,7 +244,7 @@ def steps_rows(scale):
     ddim = [dict(sampler="DDIM", steps=steps, spacing=spacing, eta=eta) for eta in (0.0, 1.0) for spacing in ("leading", "trailing", "quadratic") for steps in counts]
     return [row | {"n": n, "scale": scale} for row in [dict(sampler="DDPM", steps=full, spacing="trailing", eta=1.0), *ddim]]
 
-
+# %% ../nbs/06b_protocol.ipynb #70cf6395
 def plot_steps(rows): # of the table of steps
     "Distance against network evaluations, for each spacing and eta, above the floor: a matplotlib figure."
     from matplotlib.figure import Figure
@@ -259,7 +262,7 @@ def plot_steps(rows): # of the table of steps
     figure.axes[1].legend(fontsize=8)
     return figure
 
-
+# %% ../nbs/06b_protocol.ipynb #eeef539e
 def table_ddim_steps(out, scale="digits", workers=2):
     "DDIM with few steps against DDPM with all of them: steps, spacing and eta."
     check_scale(scale)
@@ -282,7 +285,7 @@ def dynamics(n, steps, points, sampler_steps=50, seed=0, progress=False):
         train_digits(folder, steps=steps, seed=seed, device="cpu", progress=progress, callbacks=[every(steps // points, score)])
     return rows
 
-
+# %% ../nbs/06b_protocol.ipynb #3ec43f24
 def plot_dynamics(rows): # of the table of dynamics
     "Distance against epoch for raw and averaged weights: a matplotlib figure."
     from matplotlib.figure import Figure
@@ -297,7 +300,7 @@ def plot_dynamics(rows): # of the table of dynamics
     ax.legend()
     return figure
 
-
+# %% ../nbs/06b_protocol.ipynb #972f56f2
 def table_dynamics(out, scale="digits", workers=0): # one run: there is nothing to share
     "Distance against epoch for raw and averaged weights."
     check_scale(scale)

@@ -73,14 +73,11 @@ class Score:
     @property
     def n(self): return min((n for n in (self.n_fake, self.n_real) if n is not None), default=None)
 
-    def __str__(self):
-        "One line: name, value, interval, protocol."
+    def __repr__(self): # one line: name, value, interval, protocol
         told = [f"{key} {getattr(self, key)}" for key in PROTOCOL if key != "name" and getattr(self, key) not in ("", None)]
         return f"{self.name} {number(self)}; {', '.join(told)}"
 
-    __repr__ = __str__
-
-
+# %% ../nbs/05c_scores.ipynb #52e14362
 PROTOCOL = [f.name for f in fields(Score) if f.name not in ("value", "interval", "notes")]
 
 

@@ -14,7 +14,7 @@ from torchmetrics.image.kid import poly_mmd
 
 from ddpm_course import metrics
 from ddpm_course.features import Features
-from ddpm_course.metrics import (FeatureStats, feature_distance, fid, frechet, frechet_distance, inception_score, kid, memorization, nearest,
+from ddpm_course.metrics import (FeatureStats, feature_distance, fid, frechet, frechet_distance, gather_stats, inception_score, kid, memorization, nearest,
                                  precision_recall, psd_sqrt, split_scores, squared_mmd, within)
 from ddpm_course.scores import INCEPTION
 
@@ -186,7 +186,7 @@ def test_merged_stats_are_those_of_all_and_in_any_order():
 def gather_on(rank, file, results):
     distributed.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=2)
     mine = randn(60, 4, seed=1).split([45, 15])[rank]
-    whole = FeatureStats().update(mine).gather()
+    whole = gather_stats(FeatureStats().update(mine))
     results[rank] = (whole.n, whole.mean, whole.cov)
     distributed.destroy_process_group()
 
