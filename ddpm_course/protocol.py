@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from .data import check_images, from_uint8, load_digits, to_uint8
 from .ddim import ddim_steps
