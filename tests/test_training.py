@@ -278,7 +278,15 @@ def test_a_device_that_is_not_there():
 
 # Signals and kills, in processes of their own: `python tests/test_training.py JOB OUT`
 
-def test_signals_are_deferred_and_handlers_restored(whole, tmp_path):
+@pytest.fixture
+def foreground():
+    "Ctrl-C is heard, as at a terminal: a shell starts its background jobs deaf to it."
+    old = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, old)
+
+
+def test_signals_are_deferred_and_handlers_restored(whole, tmp_path, foreground):
     before = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)]
     def send(n, at): return lambda run: os.kill(os.getpid(), n) if run.step == at else None
     with pytest.raises(KeyboardInterrupt): train(out=tmp_path, callbacks=[send(signal.SIGINT, 3)])
