@@ -16,7 +16,7 @@ from functools import partial
 import torch
 
 from .features import Features, train_features
-from .scores import FID_IMAGES, INCEPTION, Score, bootstrap, compare
+from .scores import FID_IMAGES, INCEPTION, Score, bootstrap, compare, student_interval
 
 # %% ../nbs/06_metrics.ipynb #3219e98e
 def psd_sqrt(cov): # covariance (D, D)
@@ -156,17 +156,18 @@ def fid(fake, # `Features` by `Inception`
 # %% ../nbs/06_metrics.ipynb #ed121079
 def kid(fake, real, # `Features` from one network
         reference="", # which real images
-        subset_size=1000, subsets=100, seed=0, # random subsets of both, of which the mean is taken
+        subset_size=1000, subsets=100, subset_seed=0, # random subsets of both, of which the mean is taken
         **protocol): # sampler, steps, ... of the `Score`
     "Kernel Inception distance as a `Score`: unbiased, so it may fall below 0 (Binkowski et al. 2018)."
     same_network(fake, real)
-    n, rng = min(len(fake), len(real)), torch.Generator().manual_seed(seed)
+    n, rng = min(len(fake), len(real)), torch.Generator().manual_seed(subset_seed)
     m = min(subset_size, n)
     pick = lambda f: f.values[torch.randperm(len(f), generator=rng)[:m]]
     values = torch.tensor([squared_mmd(pick(fake), pick(real)) for _ in range(subsets)], dtype=torch.float64)
     half = 1.96 * values.std().item() / max(1, min(subsets, n // m))**0.5 # only n / m of the subsets are independent
     name, value = "KID" if fake.name == INCEPTION else "kernel distance", values.mean().item()
-    return Score(name, value, (value - half, value + half), len(fake), len(real), reference, fake.name, **protocol)
+    interval = None if m == len(fake) == len(real) else (value - half, value + half) # every subset is the whole: nothing varied
+    return Score(name, value, interval, len(fake), len(real), reference, fake.name, **protocol)
 
 # %% ../nbs/06_metrics.ipynb #da8a3aaf
 def split_scores(probabilities, # (N, K)
@@ -179,15 +180,13 @@ def split_scores(probabilities, # (N, K)
 
 
 def inception_score(fake, # `Features`, for their probabilities
-                    splits=10, seed=0, # of the shuffle
+                    splits=10, shuffle_seed=0,
                     **protocol): # sampler, steps, ... of the `Score`
     "Inception Score as a `Score`: mean over shuffled parts; the interval is Student's over the parts. Another network's is named classifier score."
-    from scipy.stats import t as student
-    order = torch.randperm(len(fake), generator=torch.Generator().manual_seed(seed)) # sorted by class, every part would lack most classes
+    order = torch.randperm(len(fake), generator=torch.Generator().manual_seed(shuffle_seed)) # sorted by class, every part would lack most classes
     scores = split_scores(fake.probabilities[order], splits)
-    half = student.ppf(0.975, splits - 1) * scores.std().item() / splits**0.5 if splits > 1 else None
-    name, value = "Inception Score" if fake.name == INCEPTION else "classifier score", scores.mean().item()
-    return Score(name, value, half and (value - half, value + half), len(fake), features=fake.name, **protocol)
+    name = "Inception Score" if fake.name == INCEPTION else "classifier score"
+    return Score(name, scores.mean().item(), student_interval(scores) if splits > 1 else None, len(fake), features=fake.name, **protocol)
 
 # %% ../nbs/06_metrics.ipynb #94f9360f
 def within(x, # features (N, D)

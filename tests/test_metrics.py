@@ -242,7 +242,8 @@ def test_the_inception_score_is_shuffled():
     assert split_scores(certain.probabilities).mean() == pytest.approx(1) and inception_score(certain).value > 4
     assert inception_score(certain, splits=1).value == pytest.approx(10) and inception_score(certain, splits=1).interval is None
     assert inception_score(certain).name == "Inception Score" and inception_score(seen(50)).name == "classifier score"
-    assert inception_score(certain, seed=0) == inception_score(certain, seed=0) != inception_score(certain, seed=1)
+    assert inception_score(certain, shuffle_seed=0) == inception_score(certain) != inception_score(certain, shuffle_seed=1)
+    assert inception_score(certain, seed=7).seed == 7 # the sampler's, for the card
     with pytest.raises(ValueError, match="splits=11 of 10 images; expected 1..10"): split_scores(torch.ones(10, 2) / 2, 11)
 
 
@@ -320,7 +321,8 @@ def test_kid_as_a_card():
     card = kid(a, b, "toy reals", subset_size=100, subsets=30)
     assert card.name == "kernel distance" and kid(seen(30, name=INCEPTION), seen(30, seed=2, name=INCEPTION)).name == "KID"
     assert card.interval[0] < squared_mmd(a.values, b.values) < card.interval[1] and card == kid(a, b, "toy reals", subset_size=100, subsets=30)
-    assert kid(a, a[torch.arange(100)], subset_size=100, subsets=2, seed=1).value == pytest.approx(squared_mmd(a.values[torch.randperm(300, generator=torch.Generator().manual_seed(1))[:100]], a.values[:100]), abs=1)
+    assert kid(a, a[torch.arange(100)], subset_size=100, subsets=2, subset_seed=1).value == pytest.approx(squared_mmd(a.values[torch.randperm(300, generator=torch.Generator().manual_seed(1))[:100]], a.values[:100]), abs=1)
+    assert kid(a, b, seed=7).seed == 7 and kid(a, b, subset_size=100).interval and kid(a, a).interval is None # all images in every subset: no spread to see
     with pytest.raises(ValueError, match="got 1 and 5 features"): squared_mmd(randn(1, 3), randn(5, 3))
 
 
