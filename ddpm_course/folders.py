@@ -135,6 +135,7 @@ def load_model(folder, # a model folder, or a checkpoint
         try: model = MODELS[config["model"]](**config["arguments"])
         except TypeError as e: raise ValueError(f"{files[0]} describes another {config['model']} than this version of the course builds: {e}") from e
     load_weights(model, files[1])
+    model.label_drop = config.get("training", {}).get("loss_fields", {}).get("drop") # known where `fit` trained it
     schedule = None if config["betas"] is None else NoiseSchedule(config["betas"])
     return Trained(model.to(device).eval(), schedule, config["shape"] and tuple(config["shape"]), config["clip"], config)
 

@@ -116,7 +116,7 @@ class Run:
     ema: EMA # averaged weights
     optimizer: torch.optim.Optimizer
     config: dict # what must not change between stopping and resuming
-    about: dict # schedule, shape and clip, for the model folder
+    about: dict # schedule, shape, clip and what the data says of itself, for the model folder
     is_main: bool = True # False on all ranks but the first
     step: int = 0 # steps done
     losses: list = field(default_factory=list) # mean loss of each step
@@ -177,9 +177,9 @@ def start_run(accelerator, model, data, loss, clip, **config):
     y, classes = getattr(data, "labels", None), getattr(model, "num_classes", None)
     if classes and y is not None and not (0 <= y.min() and y.max() < classes):
         raise ValueError(f"the data's labels go from {y.min()} to {y.max()}; a model of num_classes={classes} expects 0..{classes - 1}")
-    model.to(accelerator.device, memory_format=torch.channels_last).train()
+    model.to(accelerator.device, memory_format=torch.channels_last).train().label_drop = getattr(loss, "drop", None) # guidance will ask
     optimizer = torch.optim.AdamW(model.parameters(), lr=config["lr"], weight_decay=config["weight_decay"], fused=True)
-    about = {"schedule": getattr(loss, "schedule", None), "shape": getattr(data, "shape", None), "clip": clip}
+    about = {"schedule": getattr(loss, "schedule", None), "shape": getattr(data, "shape", None), "clip": clip, **getattr(data, "about", {})}
     name = lambda v: getattr(v, "__name__", type(v).__name__)
     config |= {"model": type(model).__name__, "arguments": getattr(model, "config", None), "precision": accelerator.mixed_precision,
                "loss": name(loss), "loss_fields": getattr(loss, "__dict__", {}), "examples": len(data), "shape": about["shape"], "flip": getattr(data, "flip", False)}
