@@ -12,6 +12,7 @@ import torch
 
 from .data import check_images
 from .ddpm import Step, check_timesteps, estimate, even_timesteps, last, sampling, start
+from .noising import plus
 
 # %% ../nbs/05_ddim.ipynb #d990239d
 SPACINGS = ("trailing", "leading", "linspace", "quadratic")
@@ -51,7 +52,7 @@ def ddim_steps(model, schedule, shape, steps=50, eta=0.0, spacing="trailing", ti
         with sampling(model): x0_hat, eps, _ = estimate(model, schedule, x, t, clip)
         ab_t, ab_prev = schedule.alpha_bar(t), schedule.alpha_bar(prev)
         sigma = eta * ((1 - ab_prev) / (1 - ab_t) * (1 - ab_t / ab_prev))**0.5 # eq. 16
-        x_prev = ab_prev**0.5 * x0_hat + max(0, 1 - ab_prev - sigma**2)**0.5 * eps # eq. 12
+        x_prev = plus(ab_prev**0.5 * x0_hat, max(0.0, 1 - ab_prev - sigma**2)**0.5, eps) # eq. 12
         if sigma > 0: x_prev = x_prev + sigma * next(noise).to(x)
         yield Step(t, x, x0_hat, x_prev)
         x = x_prev

@@ -24,7 +24,7 @@ BUGS = { # what is wrong: (module, right, wrong)
     "betas not respaced": ("ddpm", "var = 1 - schedule.alpha_bar(t) / schedule.alpha_bar(prev)", "var = schedule.betas[t].item()"),
     "variance for a standard deviation": ("ddpm", "var**0.5 * next(noise)", "var * next(noise)"),
     "noise in the last step": ("ddpm", "if prev >= 0: x_prev", "if True: x_prev"),
-    "a rounding error below zero": ("ddim", "max(0, 1 - ab_prev - sigma**2)", "(1 - ab_prev - sigma**2)"),
+    "a rounding error below zero": ("ddim", "max(0.0, 1 - ab_prev - sigma**2)", "(1 - ab_prev - sigma**2)"),
     "one stream for the whole batch": ("ddpm", STREAMS, "torch.randn(k, *self.shape, generator=self.streams[0])"),
     "the seed is not read": ("ddpm", "torch.Generator().manual_seed(s) for s in seeds", "torch.Generator() for s in seeds"),
     "noise from the global generator": ("ddpm", STREAMS, "torch.randn(k, *self.shape)"),
