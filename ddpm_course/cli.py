@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from fastcore.script import anno_parser
 
-from ddpm_course import protocol, schedules
+from ddpm_course import protocol, questions, schedules
 from ddpm_course.data import show_images
 from ddpm_course.ddpm import condition
 from ddpm_course.ddim import ddim_steps
@@ -85,7 +85,8 @@ def demo(out:str="runs/demo", # folder for the results; must not hold a run
     print(f"\n{table(rows, SHOWN)}\n\n{READING}\n{about}\nOpen {out / 'index.html'}")
 
 
-TABLES = {"ddim-steps": protocol.table_ddim_steps, "dynamics": protocol.table_dynamics, "schedules": schedules.table_schedules}
+TABLES = {"ddim-steps": protocol.table_ddim_steps, "dynamics": protocol.table_dynamics, "schedules": schedules.table_schedules,
+          "guidance": questions.table_guidance, "question-3": questions.table_question_3}
 
 
 def tables(name:str, # which table; `ddpm-course table --help` lists them
@@ -94,7 +95,7 @@ def tables(name:str, # which table; `ddpm-course table --help` lists them
            workers:int=2): # processes of one thread each; 0: this process alone
     "Make a table of the course; a run that was stopped goes on where it was."
     if name not in TABLES: raise ValueError(f"no table {name!r}; there are {', '.join(TABLES)}")
-    print(table(TABLES[name](out, scale, workers), ("model", *protocol.COLUMNS)))
+    print(table(TABLES[name](out, scale, workers), ("model", "guidance", *protocol.COLUMNS)))
 
 
 COMMANDS = {"demo": demo, "table": tables}
