@@ -149,7 +149,8 @@ def by_contestant(cards): # rows of `table_schedules`, several seeds each
     return sorted(means, key=lambda row: row["distance"].value)
 
 
-def plot_schedules(means): # of `by_contestant`
+def plot_schedules(means, # of `by_contestant`
+                   title="Question 1: which schedule?"):
     "Every run, mean and interval of each contestant's distance: a matplotlib figure."
     from matplotlib.figure import Figure
     figure = Figure(figsize=(8, 3.8), dpi=76, layout="constrained")
@@ -158,8 +159,9 @@ def plot_schedules(means): # of `by_contestant`
         ax.plot(s.notes["values"], [i] * len(s.seed), ".", color="gray", ms=5)
         ax.errorbar(s.value, i, xerr=[[s.value - s.interval[0]], [s.interval[1] - s.value]], fmt="o", color="tab:blue", capsize=3)
     ax.axvline(means[0]["matched_floor"].value, color="gray", ls="--", lw=1, label="matched floor")
-    ax.set(title="Question 1: which schedule?", xlabel="Fréchet distance, log scale", xscale="log", yticks=range(len(cards)), yticklabels=[s.model.rsplit(", ", 1)[0] for s in cards])
-    ax.set_xticks([1.5, 2, 3, 4, 6, 8, 10], [1.5, 2, 3, 4, 6, 8, 10])
+    ax.set(title=title, xlabel="Fréchet distance, log scale", xscale="log", yticks=range(len(cards)), yticklabels=[s.model.rsplit(", ", 1)[0] for s in cards])
+    ticks = [n for n in (1.5, 2, 3, 4, 6, 8, 10, 20, 50, 100, 200) if n <= 1.1 * max(s.interval[1] for s in cards)]
+    ax.set_xticks(ticks, ticks)
     ax.minorticks_off()
     ax.legend(loc="lower left")
     return figure
