@@ -9,7 +9,7 @@ __all__ = ['DIGITS_VAE', 'DIGITS_VAE_FIT', 'kl', 'draw', 'PlainBlock', 'head', '
            'train_digits_vae', 'digits_vae', 'fingerprint', 'Perceptual', 'train_vae', 'Autoencoder',
            'load_autoencoder']
 
-# %% ../nbs/07b_vae.ipynb #93092da6
+# %% ../nbs/07b_vae.ipynb #76d4a0dd
 import hashlib, json
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from .folders import cached_model, load_model, register
 from .training import fit
 from .unet import Downsample, Stage, Upsample, zero_
 
-# %% ../nbs/07b_vae.ipynb #fc602d60
+# %% ../nbs/07b_vae.ipynb #312a9f69
 def kl(mean, logvar): # (B, ...) each
     "KL(N(mean, exp(logvar)) || N(0, 1)) summed over the latent numbers of each image, in nats: (B,) (Kingma & Welling 2014, appendix B)."
     return 0.5 * (mean.square() + logvar.exp() - 1 - logvar).flatten(1).sum(1)
@@ -34,7 +34,7 @@ def draw(mean, logvar, # (B, ...) each
     "A sample of N(mean, exp(logvar)) through which gradients pass to mean and logvar (the reparameterization)."
     return mean + (0.5 * logvar).exp() * rng.randn_like(mean)
 
-# %% ../nbs/07b_vae.ipynb #86927747
+# %% ../nbs/07b_vae.ipynb #743cfcb0
 class PlainBlock(nn.Module):
     "`ResBlock` without an embedding: two 3x3 convolutions and a skip, (B, c_in, H, W) -> (B, c_out, H, W)."
     def __init__(self, c_in, c_out, groups):
@@ -66,7 +66,7 @@ def check_latents(z, vae):
     if check_images(z, "latents").shape[1] != vae.latent_channels: raise ValueError(f"latents: got {z.shape[1]} channels; this autoencoder has {vae.latent_channels}")
     return z
 
-# %% ../nbs/07b_vae.ipynb #84dbfef2
+# %% ../nbs/07b_vae.ipynb #85bae401
 @register
 class VAE(nn.Module):
     "A small convolutional variational autoencoder: images (B, C, H, W) to latents (B, latent_channels, H/factor, W/factor) and back."
@@ -102,7 +102,7 @@ class VAE(nn.Module):
         mean, logvar = self.encode(x)
         return self.decode(draw(mean, logvar, rng)), mean, logvar
 
-# %% ../nbs/07b_vae.ipynb #077207ae
+# %% ../nbs/07b_vae.ipynb #34f7e73d
 @dataclass(frozen=True)
 class VAELoss:
     "Minus the ELBO per image (B,), times 2 sigma^2 / D and without constants: mean squared error + kl_weight * KL / D, as `fit` calls it."
@@ -118,7 +118,7 @@ class VAELoss:
         loss = (x_hat - x).square().flatten(1).mean(1) + self.kl_weight * kl(mean, logvar) / x[0].numel()
         return loss if self.perceptual is None else loss + self.perceptual_weight * self.perceptual(x, x_hat)
 
-# %% ../nbs/07b_vae.ipynb #1b07857f
+# %% ../nbs/07b_vae.ipynb #1834bcf7
 DIGITS_VAE = dict(in_channels=1, latent_channels=2, channels=(32, 64), layers=1, groups=8)
 DIGITS_VAE_FIT = dict(kl_weight=0.02, steps=700, batch_size=64, lr=3e-3, ema_halflife=5_000)
 
@@ -135,7 +135,7 @@ def digits_vae():
     "The trained `VAE` of the digits, `Trained`: half a minute the first time, from the cache after that."
     return cached_model("vae", [DIGITS_VAE, DIGITS_VAE_FIT], lambda out: train_digits_vae(out, progress=False))
 
-# %% ../nbs/07b_vae.ipynb #8f1c9531
+# %% ../nbs/07b_vae.ipynb #ebbc7242
 def fingerprint(vae):
     "16 hex digits of SHA-256 that say which autoencoder this is: its config and its weights, on whatever device they are."
     digest = hashlib.sha256(json.dumps([type(vae).__name__, vae.config], sort_keys=True).encode())
@@ -144,7 +144,7 @@ def fingerprint(vae):
         digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]
 
-# %% ../nbs/07b_vae.ipynb #92b3daa5
+# %% ../nbs/07b_vae.ipynb #b3588cb1
 class Perceptual:
     "LPIPS per image: how far apart two images are for a network that was trained to recognize things (Zhang et al. 2018)."
     def __init__(self, backbone="vgg"): # "vgg" (58 MB of features), "alex" or "squeeze"; the weights are downloaded once
@@ -162,7 +162,7 @@ class Perceptual:
         self.net.to(x.device)
         return self.net(x.expand(-1, 3, -1, -1), x_hat.expand(-1, 3, -1, -1)).flatten(1).mean(1)
 
-# %% ../nbs/07b_vae.ipynb #79f280cc
+# %% ../nbs/07b_vae.ipynb #cf3b7bfb
 def train_vae(data, # `Images`, or a folder with one folder of images a class
               out, # run folder; the trained VAE is left in out/model
               *, size=None, # of the images, for a folder: centered square cut and resized to size x size
@@ -177,7 +177,7 @@ def train_vae(data, # `Images`, or a folder with one folder of images a class
     run = fit(vae, data, VAELoss(kl_weight, perceptual, perceptual_weight), out=out, steps=steps, batch_size=batch_size, lr=lr, ema_halflife=ema_halflife, clip=None, **kwargs)
     return load_model(Path(out) / "model").model if run.step == steps else None
 
-# %% ../nbs/07b_vae.ipynb #4e2ec58e
+# %% ../nbs/07b_vae.ipynb #34a5d394
 @register
 class Autoencoder(nn.Module):
     "diffusers' `AutoencoderKL` with the contract of `VAE`."
@@ -206,7 +206,7 @@ class Autoencoder(nn.Module):
         mean, logvar = self.encode(x)
         return self.decode(draw(mean, logvar, rng)), mean, logvar
 
-# %% ../nbs/07b_vae.ipynb #b7582d7d
+# %% ../nbs/07b_vae.ipynb #e48ee6e7
 def load_autoencoder(source="stabilityai/sd-vae-ft-mse", # repository on the Hugging Face hub, or a folder
                      **kwargs): # for diffusers' from_pretrained: subfolder, revision, torch_dtype, local_files_only, ...
     "A pretrained autoencoder of diffusers as an `Autoencoder`, in evaluation mode and without gradients."
