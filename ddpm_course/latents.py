@@ -10,7 +10,7 @@ __all__ = ['LATENT_ROWS', 'in_slices', 'check_channels', 'LatentSpace', 'measure
            'cache_latents', 'CachedLatents', 'digits_space', 'digits_latents', 'train_latents', 'latent_digits_model',
            'kept_bytes', 'latent_row', 'table_latent']
 
-# %% ../nbs/08_latents.ipynb #732662a6
+# %% ../nbs/08_latents.ipynb #7b1b3e83
 import errno, hashlib, json, math, os, shutil, time
 from functools import lru_cache
 from pathlib import Path
@@ -29,7 +29,7 @@ from .training import DIGITS_FIT, DIGITS_UNET, fit
 from .unet import UNet
 from .vae import VAE, check_sides, digits_vae, fingerprint, load_autoencoder
 
-# %% ../nbs/08_latents.ipynb #f9c50c3d
+# %% ../nbs/08_latents.ipynb #4d80f543
 def in_slices(f, x, # (N, ...)
               batch): # rows at a time
     "f over slices of x, put together again; in smaller slices where a GPU runs out of memory."
@@ -47,7 +47,7 @@ def check_channels(name, value, vae):
         raise ValueError(f"{name}: got {value.tolist()}; expected one finite number for each of the {vae.latent_channels} latent channels")
     return value
 
-# %% ../nbs/08_latents.ipynb #daff2d9e
+# %% ../nbs/08_latents.ipynb #483dc7a6
 class LatentSpace:
     "Images to latents and back, around an autoencoder: each latent channel has mean 0 and standard deviation 1 on the data that it was measured on."
     def __init__(self, vae, # `VAE` or `Autoencoder`: .encode(x) -> (mean, logvar), .decode(z), .factor, .latent_channels
@@ -79,7 +79,7 @@ class LatentSpace:
         "Mean and standard deviation as float32 (C, 1, 1) on the autoencoder's device."
         return [v.to(next(self.vae.parameters()).device, torch.float32).view(-1, 1, 1) for v in (self.mean, self.std)]
 
-# %% ../nbs/08_latents.ipynb #a0bd0804
+# %% ../nbs/08_latents.ipynb #38cee939
 def measure_space(cls, vae, data, # labeled `Images`
                   n=5000, # images to look at, evenly spaced over the set
                   batch=64): # at a time
@@ -95,7 +95,7 @@ def measure_space(cls, vae, data, # labeled `Images`
 
 LatentSpace.measure = classmethod(measure_space)
 
-# %% ../nbs/08_latents.ipynb #18cd4409
+# %% ../nbs/08_latents.ipynb #fded8563
 def space_identity(space):
     "What must be equal for latents to mean the same: the autoencoder's fingerprint, the measured numbers, the size of the images."
     return {"vae": fingerprint(space.vae), "mean": space.mean.tolist(), "std": space.std.tolist(), "image_shape": list(space.image_shape)}
@@ -133,7 +133,7 @@ def told(was, now):
 
 LatentSpace.save, LatentSpace.load = save_space, classmethod(load_space)
 
-# %% ../nbs/08_latents.ipynb #4e374f59
+# %% ../nbs/08_latents.ipynb #27784156
 def manifest_of(data, space, flip, shard):
     "What the latents in a cache depend on; of the images, a digest of the labels and of up to 64 pictures as they are read."
     some = torch.linspace(0, len(data) - 1, min(64, len(data))).long()
@@ -158,7 +158,7 @@ def missing(path, manifest):
     "The numbers of the shards that are not there yet."
     return [i for i in range(-(-manifest["count"] // manifest["shard"])) if not shard_file(path, i).exists()]
 
-# %% ../nbs/08_latents.ipynb #91339a81
+# %% ../nbs/08_latents.ipynb #d5f57665
 def claim_cache(path, manifest, labels):
     "Make a cache folder, or check that the one there is of the same kind and that the disk holds what is missing."
     file = path / "manifest.json"
@@ -177,7 +177,7 @@ def claim_cache(path, manifest, labels):
         sync(new)
         new.replace(file)
 
-# %% ../nbs/08_latents.ipynb #9b172239
+# %% ../nbs/08_latents.ipynb #a3e634c8
 def cache_latents(data, # labeled `Images`, in memory or on disk
                   space, # `LatentSpace`, its autoencoder on the device that shall encode
                   path, # folder of the cache; one that was left unfinished is finished
@@ -199,7 +199,7 @@ def cache_latents(data, # labeled `Images`, in memory or on disk
         write_array(shard_file(path, i), latents.numpy())
     return CachedLatents(path)
 
-# %% ../nbs/08_latents.ipynb #bd41df19
+# %% ../nbs/08_latents.ipynb #4bceeb41
 class CachedLatents:
     "The latents of a data set, memory-mapped: what `fit` reads in place of `Images`. Bytes stay on disk until a batch asks for them."
     def __init__(self, path, device="cpu"): # where batches go
@@ -209,10 +209,10 @@ class CachedLatents:
         if lacks := missing(path, self.manifest): raise ValueError(f"the cache {path} is half written ({len(lacks)} shards are missing, the first is {lacks[0]}); call cache_latents with the same arguments to finish it")
         count, self.shard = self.manifest["count"], self.manifest["shard"]
         self.shape, self.flip, self.classes = tuple(self.manifest["shape"]), self.manifest["flip"], self.manifest["classes"]
-        self.shards = [np.load(shard_file(path, i), mmap_mode="r") for i in range(-(-count // self.shard))]
+        self.shards = [torch.from_numpy(np.load(shard_file(path, i), mmap_mode="c")) for i in range(-(-count // self.shard))] # c: nothing is ever written back
         self.labels = torch.from_numpy(np.load(self.path / "labels.npy"))
         sizes = [min(self.shard, count - i * self.shard) for i in range(len(self.shards))]
-        if [s.shape for s in self.shards] != [(n, 1 + self.flip, *self.shape) for n in sizes]: raise ValueError(f"the cache {path} has shards of other sizes than its manifest says; delete it and make it again")
+        if [tuple(s.shape) for s in self.shards] != [(n, 1 + self.flip, *self.shape) for n in sizes]: raise ValueError(f"the cache {path} has shards of other sizes than its manifest says; delete it and make it again")
         self.about = {"latent": {key: self.manifest[key] for key in ("vae", "mean", "std", "image_shape")}} # goes into the model folder
 
     def __len__(self): return self.manifest["count"]
@@ -225,10 +225,10 @@ class CachedLatents:
         z, which = torch.empty(len(index), *self.shape, dtype=torch.float16), index // self.shard
         for i in which.unique().tolist():
             mine = which == i
-            z[mine] = torch.from_numpy(self.shards[i][(index[mine] % self.shard).numpy(), mirrored[mine].numpy()])
+            z[mine] = self.shards[i][index[mine] % self.shard, mirrored[mine]]
         return z.to(self.device).float(), self.labels[index].to(self.device)
 
-# %% ../nbs/08_latents.ipynb #a56446d1
+# %% ../nbs/08_latents.ipynb #d42d4046
 @lru_cache(maxsize=1)
 def digits_space():
     "The `LatentSpace` of the digits: their VAE, measured on the 1,000 training digits."
@@ -256,7 +256,7 @@ def latent_digits_model():
     recipe = [DIGITS_UNET, DIGITS_FIT, "cosine, v", fingerprint(digits_space().vae)]
     return cached_model("latent-digits", recipe, lambda out: train_latents(digits_latents(), cosine_schedule(), out=out, device="cpu", progress=False))
 
-# %% ../nbs/08_latents.ipynb #bbf3c929
+# %% ../nbs/08_latents.ipynb #18ae0b7d
 LATENT_ROWS = {"linear": (linear_schedule, "eps"), "scaled-linear": (scaled_linear_schedule, "eps"), "cosine": (cosine_schedule, "eps"), "cosine, v": (cosine_schedule, "v")}
 
 
@@ -291,8 +291,8 @@ def table_latent(out, scale="digits", workers=2):
     "Pixel against latent diffusion: the same network trained equally long on both, under four schedules, three seeds each."
     check_scale(scale)
     digits_latents() # before the workers ask for them all at once
-    seeds, steps, n = (3, 400, 797) if scale == "digits" else (2, 5, 100)
-    rows = [dict(space=space, name=name, seed=seed, steps=steps, n=n, scale=scale) for seed in range(seeds) for space in ("pixels", "latents") for name in LATENT_ROWS]
+    seeds, steps, n, names = (3, 400, 797, list(LATENT_ROWS)) if scale == "digits" else (2, 5, 100, ["cosine, v"])
+    rows = [dict(space=space, name=name, seed=seed, steps=steps, n=n, scale=scale) for seed in range(seeds) for space in ("pixels", "latents") for name in names]
     means = by_contestant(run_table("latent", latent_row, rows, out, workers, f"ddpm-course table latent --scale {scale}"))
     plot_schedules(means, "Pixels or latents?").savefig(Path(out) / "latent.png")
     return means
