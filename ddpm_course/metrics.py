@@ -116,7 +116,7 @@ def alike(a, b): # features (N, D), (M, D)
 
 def squared_mmd(a, # features (N, D)
                 b): # features (M, D)
-    "Squared maximum mean discrepancy with the cubic kernel, unbiased, so that it may fall below 0 (Binkowski et al. 2018, eq. 4)."
+    "Squared maximum mean discrepancy with the cubic kernel, unbiased, so that it may fall below 0 (Bińkowski et al. 2018, eq. 4)."
     if min(len(a), len(b)) < 2: raise ValueError(f"got {len(a)} and {len(b)} features; a comparison of pairs needs at least 2 of each")
     others = lambda f: (alike(f, f).sum() - alike(f, f).diagonal().sum()) / (len(f) * (len(f) - 1)) # pairs of different images
     return (others(a) + others(b) - 2 * alike(a, b).mean()).item()
@@ -158,7 +158,7 @@ def kid(fake, real, # `Features` from one network
         reference="", # which real images
         subset_size=1000, subsets=100, subset_seed=0, # random subsets of both, of which the mean is taken
         **protocol): # sampler, steps, ... of the `Score`
-    "Kernel Inception distance as a `Score`: unbiased, so it may fall below 0 (Binkowski et al. 2018)."
+    "Kernel Inception distance as a `Score`: unbiased, so it may fall below 0 (Bińkowski et al. 2018)."
     same_network(fake, real)
     n, rng = min(len(fake), len(real)), torch.Generator().manual_seed(subset_seed)
     m = min(subset_size, n)

@@ -262,6 +262,8 @@ def plot_steps(rows): # of the table of steps
         ax.axhline(full.value, color="black", lw=1, ls=":", label=f"DDPM, {full.steps} steps")
         ax.axhline(rows[0]["matched_floor"].value, color="gray", lw=1, ls="--", label="matched floor")
         ax.set(title=f"eta = {eta:g}", xlabel="network evaluations an image (NFE)", xscale="log", yscale="log")
+        for axis in (ax.xaxis, ax.yaxis): axis.set_major_formatter("{x:g}"), axis.set_minor_formatter("{x:g}")
+        ax.set_xticks([s.nfe for s in cards], minor=False), ax.set_xticks([], minor=True)
     figure.axes[0].set_ylabel("Fréchet distance")
     figure.axes[1].legend(fontsize=8)
     return figure

@@ -55,7 +55,9 @@ def seen(function):
     "What a function of a network returns, and the state in which it leaves the network."
     def see(net, x):
         before = [b.clone() for b in net.buffers()]
-        out = function(net, x)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0) # dropout that is still on drops the same numbers in every answer
+            out = function(net, x)
         if out is None: return None
         kept = all(torch.equal(a, b) for a, b in zip(before, net.buffers()))
         return torch.as_tensor(out).detach(), float(net.training), float(torch.as_tensor(out).requires_grad), float(kept)
@@ -72,6 +74,8 @@ steady = Modes(
     evaluated, lambda: [(Toy(True), randn(7, 4, seed=1)), (Toy(False), randn(5, 4, seed=2))],
     {"the network is left in evaluation mode; put its mode back as it was": lambda net, x: evaluated(net, x, after=False),
      "the network is left in training mode even if it was not; put its mode back as it was": lambda net, x: evaluated(net, x, after=True),
+     "the network is not put in evaluation mode: dropout and batch normalization are still those of training": lambda net, x: net.features(x),
+     "the network is not put in evaluation mode; torch.no_grad() alone does not do that": lambda net, x: net.features(x).detach(),
      "the features still carry gradients": lambda net, x: evaluated(net, x, grad=True)},
     "Same images, same features: in any company, and on any day.")
 

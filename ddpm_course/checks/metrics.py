@@ -86,6 +86,8 @@ unbiased = Exercise(
          lambda a, b: cubic(a, a).mean() + cubic(b, b).mean() - 2 * cubic(a, b).mean(),
      "the diagonals are left out of the sums, but not of the count: N (N - 1) pairs remain":
          lambda a, b: (cubic(a, a).sum() - cubic(a, a).trace()) / len(a)**2 + (cubic(b, b).sum() - cubic(b, b).trace()) / len(b)**2 - 2 * cubic(a, b).mean(),
+     "the mixed term leaves out pairs, too; an image of a and one of b are never the same image":
+         lambda a, b: others(a) + others(b) - 2 * (cubic(a, b).sum() - cubic(a, b).diagonal().sum()) / (cubic(a, b).numel() - min(len(a), len(b))),
      "the mixed term counts twice": lambda a, b: others(a) + others(b) - cubic(a, b).mean(),
      "the mixed term is subtracted": lambda a, b: others(a) + others(b) + 2 * cubic(a, b).mean(),
      "the kernel divides the product by the number of features": lambda a, b: (lambda n: others(a * n) + others(b * n) - 2 * cubic(a * n, b * n).mean())(a.shape[1]**0.5),

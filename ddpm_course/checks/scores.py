@@ -54,10 +54,14 @@ def gap_at(width): # runs whose means differ by just this much
 
 told_apart = Exercise(
     lambda a, b: apart(a, b, (half(a)**2 + half(b)**2)**0.5),
-    lambda: [seeds(0.0), seeds(9.0), seeds(-9.0), gap_at(lambda a, b: 1.05 * (half(a) + half(b))), gap_at(lambda a, b: 1.05 * (half(a)**2 + half(b)**2)**0.5), gap_at(lambda a, b: 0.95 * (half(a)**2 + half(b)**2)**0.5)],
+    lambda: [seeds(0.0), seeds(9.0), seeds(-9.0), (seeds(0.0)[0], seeds(0.0)[0] + 0.1), gap_at(lambda a, b: 1.05 * (half(a) + half(b))),
+             *(gap_at(lambda a, b: share * (half(a)**2 + half(b)**2)**0.5) for share in (1.05, 0.95, 0.85))],
     {"this adds the half-widths; independent errors add in quadrature": lambda a, b: apart(a, b, half(a) + half(b)),
      "1.96 is for many numbers; Student's factor for 5 runs is 2.776": lambda a, b: apart(a, b, (half(a, 1.96)**2 + half(b, 1.96)**2)**0.5),
      "this is the spread of single runs; the mean of n runs spreads less, by the root of n": lambda a, b: apart(a, b, (half(a, n=1)**2 + half(b, n=1)**2)**0.5),
+     "this pairs the runs; the two means are independent, each with its own half-width": lambda a, b: apart(a, b, half(a - b)),
+     "this spread divides by n; the estimate from few runs divides by n - 1, as std() does": lambda a, b: apart(a, b, 0.8**0.5 * (half(a)**2 + half(b)**2)**0.5),
+     "this is True where the means are not told apart": lambda a, b: not apart(a, b, (half(a)**2 + half(b)**2)**0.5),
      "any difference counts as apart here": lambda a, b: apart(a, b, 0.0),
      "the difference has a sign: take its size": lambda a, b: bool(a.mean() - b.mean() > (half(a)**2 + half(b)**2)**0.5)},
     "Five runs each tell apart only what differs by about two spreads.")
