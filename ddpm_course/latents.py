@@ -8,10 +8,10 @@ Docs: https://ddpm-course.github.io/ddpm_course/latents.html.md"""
 __all__ = ['LATENT_ROWS', 'in_slices', 'check_channels', 'LatentSpace', 'measure_space', 'space_identity', 'save_space',
            'load_space', 'check_space', 'told', 'manifest_of', 'shard_file', 'write_array', 'missing', 'claim_cache',
            'cache_latents', 'CachedLatents', 'digits_space', 'digits_latents', 'train_latents', 'latent_digits_model',
-           'kept_bytes', 'latent_row', 'table_latent']
+           'kept_bytes', 'latent_row', 'table_latent', 'VAE', 'load_autoencoder']
 
-# %% ../nbs/08_latents.ipynb #7b1b3e83
-import errno, hashlib, json, math, os, shutil, time
+# %% ../nbs/08_latents.ipynb #695d3acb
+import errno, hashlib, json, math, os, shutil
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,14 +22,14 @@ from tqdm.auto import tqdm
 from .data import load_digits
 from .ddpm import BatchRandom, DDPMLoss, sampling
 from .folders import Trained, cache_folder, cached_model, load_model, save_model, sync
-from .noising import cosine_schedule, linear_schedule
+from .noising import cosine_schedule
 from .protocol import check_scale, measure, run_table
-from .schedules import by_contestant, plot_schedules, scaled_linear_schedule
+from .schedules import by_contestant, contestant, plot_schedules, schedules_row
 from .training import DIGITS_FIT, DIGITS_UNET, fit
 from .unet import UNet
 from .vae import VAE, check_sides, digits_vae, fingerprint, load_autoencoder
 
-# %% ../nbs/08_latents.ipynb #4d80f543
+# %% ../nbs/08_latents.ipynb #7886a11b
 def in_slices(f, x, # (N, ...)
               batch): # rows at a time
     "f over slices of x, put together again; in smaller slices where a GPU runs out of memory."
@@ -47,7 +47,7 @@ def check_channels(name, value, vae):
         raise ValueError(f"{name}: got {value.tolist()}; expected one finite number for each of the {vae.latent_channels} latent channels")
     return value
 
-# %% ../nbs/08_latents.ipynb #483dc7a6
+# %% ../nbs/08_latents.ipynb #f3c0da7c
 class LatentSpace:
     "Images to latents and back, around an autoencoder: each latent channel has mean 0 and standard deviation 1 on the data that it was measured on."
     def __init__(self, vae, # `VAE` or `Autoencoder`: .encode(x) -> (mean, logvar), .decode(z), .factor, .latent_channels
@@ -79,7 +79,7 @@ class LatentSpace:
         "Mean and standard deviation as float32 (C, 1, 1) on the autoencoder's device."
         return [v.to(next(self.vae.parameters()).device, torch.float32).view(-1, 1, 1) for v in (self.mean, self.std)]
 
-# %% ../nbs/08_latents.ipynb #38cee939
+# %% ../nbs/08_latents.ipynb #8693e25a
 def measure_space(cls, vae, data, # labeled `Images`
                   n=5000, # images to look at, evenly spaced over the set
                   batch=64): # at a time
@@ -95,7 +95,10 @@ def measure_space(cls, vae, data, # labeled `Images`
 
 LatentSpace.measure = classmethod(measure_space)
 
-# %% ../nbs/08_latents.ipynb #fded8563
+# %% ../nbs/08_latents.ipynb #06fe104c
+_all_ = ["VAE", "load_autoencoder"] # defined in the interlude before this chapter, offered here too
+
+
 def space_identity(space):
     "What must be equal for latents to mean the same: the autoencoder's fingerprint, the measured numbers, the size of the images."
     return {"vae": fingerprint(space.vae), "mean": space.mean.tolist(), "std": space.std.tolist(), "image_shape": list(space.image_shape)}
@@ -133,7 +136,7 @@ def told(was, now):
 
 LatentSpace.save, LatentSpace.load = save_space, classmethod(load_space)
 
-# %% ../nbs/08_latents.ipynb #27784156
+# %% ../nbs/08_latents.ipynb #305a16a0
 def manifest_of(data, space, flip, shard):
     "What the latents in a cache depend on; of the images, a digest of the labels and of up to 64 pictures as they are read."
     some = torch.linspace(0, len(data) - 1, min(64, len(data))).long()
@@ -158,7 +161,7 @@ def missing(path, manifest):
     "The numbers of the shards that are not there yet."
     return [i for i in range(-(-manifest["count"] // manifest["shard"])) if not shard_file(path, i).exists()]
 
-# %% ../nbs/08_latents.ipynb #d5f57665
+# %% ../nbs/08_latents.ipynb #84906bd4
 def claim_cache(path, manifest, labels):
     "Make a cache folder, or check that the one there is of the same kind and that the disk holds what is missing."
     file = path / "manifest.json"
@@ -177,7 +180,7 @@ def claim_cache(path, manifest, labels):
         sync(new)
         new.replace(file)
 
-# %% ../nbs/08_latents.ipynb #a3e634c8
+# %% ../nbs/08_latents.ipynb #93a52e88
 def cache_latents(data, # labeled `Images`, in memory or on disk
                   space, # `LatentSpace`, its autoencoder on the device that shall encode
                   path, # folder of the cache; one that was left unfinished is finished
@@ -199,7 +202,7 @@ def cache_latents(data, # labeled `Images`, in memory or on disk
         write_array(shard_file(path, i), latents.numpy())
     return CachedLatents(path)
 
-# %% ../nbs/08_latents.ipynb #4bceeb41
+# %% ../nbs/08_latents.ipynb #2c5aebf1
 class CachedLatents:
     "The latents of a data set, memory-mapped: what `fit` reads in place of `Images`. Bytes stay on disk until a batch asks for them."
     def __init__(self, path, device="cpu"): # where batches go
@@ -228,7 +231,7 @@ class CachedLatents:
             z[mine] = self.shards[i][index[mine] % self.shard, mirrored[mine]]
         return z.to(self.device).float(), self.labels[index].to(self.device)
 
-# %% ../nbs/08_latents.ipynb #d42d4046
+# %% ../nbs/08_latents.ipynb #03b3fd49
 @lru_cache(maxsize=1)
 def digits_space():
     "The `LatentSpace` of the digits: their VAE, measured on the 1,000 training digits."
@@ -241,14 +244,13 @@ def digits_latents():
     return cache_latents(load_digits("train"), space, cache_folder() / f"latents-{fingerprint(space.vae)}", progress=False)
 
 
-def train_latents(data, # `CachedLatents`; or `Images`, for the same in pixels
+def train_latents(data, # `CachedLatents`
                   schedule, predicts="v", steps=DIGITS_FIT["steps"], seed=0,
                   **kwargs): # for `fit`
-    "Train the network of the digits on what `data` holds: the same `fit` and the same loss for latents as for pixels."
+    "Train the network of the digits on latents: the same `fit` and the same loss as for pixels, and nothing to clip."
     torch.manual_seed(seed)
     net = UNet(**DIGITS_UNET | {"in_channels": data.shape[0], "predicts": predicts})
-    clip = None if isinstance(data, CachedLatents) else 1.0 # latents have no bounds
-    return fit(net, data, DDPMLoss(schedule, drop=0.1), seed=seed, clip=clip, **DIGITS_FIT | {"steps": steps} | kwargs)
+    return fit(net, data, DDPMLoss(schedule, drop=0.1), seed=seed, clip=None, **DIGITS_FIT | {"steps": steps} | kwargs)
 
 
 def latent_digits_model():
@@ -256,10 +258,7 @@ def latent_digits_model():
     recipe = [DIGITS_UNET, DIGITS_FIT, "cosine, v", fingerprint(digits_space().vae)]
     return cached_model("latent-digits", recipe, lambda out: train_latents(digits_latents(), cosine_schedule(), out=out, device="cpu", progress=False))
 
-# %% ../nbs/08_latents.ipynb #18ae0b7d
-LATENT_ROWS = {"linear": (linear_schedule, "eps"), "scaled-linear": (scaled_linear_schedule, "eps"), "cosine": (cosine_schedule, "eps"), "cosine, v": (cosine_schedule, "v")}
-
-
+# %% ../nbs/08_latents.ipynb #69b8c4e6
 def kept_bytes(model, data, loss, batch=128):
     "Bytes that one training step keeps for its backward pass, the weights not counted."
     kept, weights, (x, y) = {}, {p.untyped_storage().data_ptr() for p in model.parameters()}, data.batch(torch.arange(batch))
@@ -272,19 +271,16 @@ def kept_bytes(model, data, loss, batch=128):
     return sum(size for pointer, size in kept.items() if pointer not in weights)
 
 
+LATENT_ROWS = ("linear", "scaled-linear", "cosine", "cosine, v")
+
+
 def latent_row(space, name, seed, steps, n, scale):
-    "Train in pixels or in latents under one schedule, and score the samples: {name: Score}."
-    make, predicts = LATENT_ROWS[name]
-    data, schedule = load_digits("train") if space == "pixels" else digits_latents(), make()
-    began = time.perf_counter()
-    run = train_latents(data, schedule, predicts, steps, seed, device="cpu", progress=False)
-    trained = Trained(run.ema.model, schedule, data.shape, 1.0 if space == "pixels" else None, {})
-    notes = dict(train_seconds=round(time.perf_counter() - began, 1), parameters=sum(p.numel() for p in run.model.parameters()),
-                 kept_mb=round(kept_bytes(run.model, data, DDPMLoss(schedule)) / 1e6, 1))
-    decode = None if space == "pixels" else digits_space().decode
-    score = measure("DDIM", trained, n, seed, 50 if scale == "digits" else 5, progress=False, model=f"{space}, {name}, {steps} steps", decode=decode)[0]
-    score.distance.notes.update(notes)
-    return score._asdict()
+    "Train in pixels (a row of the table of schedules) or in latents, and score the samples: {name: Score}."
+    if space == "pixels": return schedules_row(name, seed, steps, n, scale)
+    schedule, predicts, _ = contestant(name, scale)
+    run = train_latents(digits_latents(), schedule, predicts, steps, seed, device="cpu", progress=False)
+    trained = Trained(run.ema.model, schedule, run.about["shape"], None, {})
+    return measure("DDIM", trained, n, seed, 50 if scale == "digits" else 5, progress=False, model=f"latents: {name}, {steps} steps", decode=digits_space().decode)[0]._asdict()
 
 
 def table_latent(out, scale="digits", workers=2):
