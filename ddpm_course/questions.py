@@ -1,4 +1,4 @@
-"""x
+"""How much guidance is enough, and does a guided DDIM beat plain DDPM? Two tables, the intervals that they allow, and a comparison that is only fair on the right axis.
 
 Docs: https://ddpm-course.github.io/ddpm_course/questions.html.md"""
 
