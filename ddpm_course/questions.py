@@ -48,7 +48,7 @@ def pick(means, sampler, guidance, **protocol): # rows of `over_seeds`; steps=50
     if len(found) != 1: raise ValueError(f"{len(found)} rows have {wanted}; expected one")
     return found[0]
 
-# %% ../nbs/09b_questions.ipynb #41398672
+# %% ../nbs/09b_questions.ipynb #7f0a46cb
 GUIDANCE_SCALES = (0.0, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0)
 
 
@@ -58,14 +58,16 @@ def error_bars(cards):
 
 
 def plot_guidance(means): # of `table_guidance`
-    "Accuracy against distance, each point with its scale, and four scores against the scale: a matplotlib figure."
+    "Accuracy against distance at scales above 0, each point with its scale, and four scores against every scale: a matplotlib figure."
     from matplotlib.figure import Figure
     figure = Figure(figsize=(10, 3.8), dpi=76, layout="constrained")
-    (left, right), distance, accuracy = figure.subplots(1, 2), [row["distance"] for row in means], [row["accuracy"] for row in means]
-    left.errorbar([s.value for s in distance], [s.value for s in accuracy], error_bars(accuracy), error_bars(distance), fmt="o-", ms=4, capsize=2, lw=1)
-    for d, a in zip(distance, accuracy): left.annotate(f"{d.guidance:g}", (d.value, a.value), xytext=(4, -11), textcoords="offset points", fontsize=9)
+    (left, right), distance = figure.subplots(1, 2), [row["distance"] for row in means]
+    asked = [row for row in means if row["distance"].guidance > 0] # at 0 no digit was asked for
+    x, y = ([row[name] for row in asked] for name in ("distance", "accuracy"))
+    left.errorbar([s.value for s in x], [s.value for s in y], error_bars(y), error_bars(x), fmt="o-", ms=4, capsize=2, lw=1)
+    for d, a in zip(x, y): left.annotate(f"{d.guidance:g}", (d.value, a.value), xytext=(4, -11), textcoords="offset points", fontsize=9)
     left.axvline(means[0]["matched_floor"].value, color="gray", ls="--", lw=1, label="matched floor")
-    left.set(title="Fidelity against distribution", xlabel="Fréchet distance", ylabel="accuracy")
+    left.set(title="Accuracy against distance, by scale", xlabel="Fréchet distance", ylabel="accuracy")
     for name in ("accuracy", "precision", "recall"):
         cards = [row[name] for row in means]
         right.errorbar([s.guidance for s in cards], [s.value for s in cards], error_bars(cards), fmt="o-", ms=4, capsize=2, lw=1, label=name)
