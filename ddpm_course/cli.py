@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from fastcore.script import anno_parser
 
-from ddpm_course import protocol, questions, schedules
+from ddpm_course import latents, protocol, questions, schedules
 from ddpm_course.data import show_images
 from ddpm_course.ddpm import condition
 from ddpm_course.ddim import ddim_steps
@@ -86,7 +86,7 @@ def demo(out:str="runs/demo", # folder for the results; must not hold a run
 
 
 TABLES = {"ddim-steps": protocol.table_ddim_steps, "dynamics": protocol.table_dynamics, "schedules": schedules.table_schedules,
-          "guidance": questions.table_guidance, "question-3": questions.table_question_3}
+          "latent": latents.table_latent, "guidance": questions.table_guidance, "question-2": questions.table_question_2, "question-3": questions.table_question_3}
 
 
 def tables(name:str, # which table; `ddpm-course table --help` lists them

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import ddpm_course
 
-MODULES = ("__init__", "data", "noising", "unet", "ddpm", "ddim")
+MODULES = ("__init__", "data", "noising", "unet", "ddpm", "ddim", "guidance")
 PREVIOUS = "[*timesteps[1:], -1]"
 STREAMS = "torch.stack([torch.randn(k, *self.shape[1:], generator=g) for g in self.streams], 1)"
 
@@ -27,6 +27,11 @@ BUGS = { # what is wrong: (module, right, wrong)
     "a rounding error below zero": ("ddim", "max(0.0, 1 - ab_prev - sigma**2)", "(1 - ab_prev - sigma**2)"),
     "one stream for the whole batch": ("ddpm", STREAMS, "torch.randn(k, *self.shape, generator=self.streams[0])"),
     "the seed is not read": ("ddpm", "torch.Generator().manual_seed(s) for s in seeds", "torch.Generator() for s in seeds"),
+    "the conditional prediction is the base (s read as w)": ("guidance", "base + scale * (pred - base)", "pred + scale * (pred - base)"),
+    "the two halves of the batch are swapped": ("guidance", "torch.cat([y, other[rows]])", "torch.cat([other[rows], y])"),
+    "the variance is extrapolated, too": ("guidance", "torch.cat([pred, var[:B]], 1)", "torch.cat([pred, extrapolate(var[B:], var[:B], self.scale)], 1)"),
+    "one timestep for the whole batch": ("guidance", "inside(self.interval, t) # images", "inside(self.interval, t[:1]).expand(B) # images"),
+    "one spread for the whole batch": ("guidance", "x.flatten(1).std(1, correction=0).view(-1, 1, 1, 1)", "x.std(correction=0)"),
     "noise from the global generator": ("ddpm", STREAMS, "torch.randn(k, *self.shape)"),
 }
 
@@ -41,4 +46,4 @@ def broken_copy(folder, module, right, wrong):
             assert text.count(right) == 1, f"{module}.py holds {text.count(right)} times {right!r}: say here how it reads now"
             text = text.replace(right, wrong)
         (folder / package / f"{name}.py").write_text(text)
-    return SimpleNamespace(ddim=importlib.import_module(f"{package}.ddim"), ddpm=importlib.import_module(f"{package}.ddpm"))
+    return SimpleNamespace(**{name: importlib.import_module(f"{package}.{name}") for name in ("ddim", "ddpm", "guidance")})

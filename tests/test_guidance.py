@@ -1,16 +1,17 @@
 "Chapter 09: guidance against its formula, an independent implementation and exact distributions; how often it calls the network; bad input."
 
-import copy, math, warnings
+import copy, warnings
 
 import pytest
 import torch
 from diffusers.guiders.guider_utils import rescale_noise_cfg
 
+from ddpm_course import guidance
 from ddpm_course.ddim import ddim_sample
-from ddpm_course.ddpm import DDPMLoss, Wrapper, condition, ddpm_sample
+from ddpm_course.ddpm import Wrapper, condition, ddpm_sample
 from ddpm_course.folders import load_model
 from ddpm_course.guidance import LabeledMixture, autoguidance, cfg, extrapolate
-from ddpm_course.noising import PREDICTS, GaussianMixture, linear_schedule, q_sample
+from ddpm_course.noising import PREDICTS, GaussianMixture, linear_schedule
 from ddpm_course.training import EMA, train_digits
 from ddpm_course.unet import UNet
 
@@ -45,6 +46,31 @@ close = lambda a, b: torch.allclose(a, b, rtol=1e-4, atol=1e-5)
 passes = lambda model, y=Y: (model(X, T, y), model(X, T, torch.full_like(Y, NULL)))
 
 
+def follows_the_formula(guidance, scale=3):
+    "One batched evaluation equals two passes."
+    net, (c, u) = Counted(NET), passes(NET)
+    guided = guidance.cfg(net, Y, scale)
+    assert close(guided(X, T), u + scale * (c - u)) and net.sizes == [10] and guided.evaluations == 2
+
+
+def keeps_the_variance(guidance):
+    "The variance channels are the conditional pass's, at any scale."
+    (c, u), out = passes(WIDE), guidance.cfg(WIDE, Y, 3)(X, T)
+    assert out.shape == (5, 6, 8, 8) and close(out[:, 3:], c[:, 3:]) and not close(out[:, 3:], u[:, 3:])
+
+
+def acts_within_the_interval(guidance):
+    "Guided where t lies in the interval, both ends included; the plain conditional model elsewhere, without a second pass."
+    net, (c, u), acts = Counted(NET), passes(NET), torch.tensor([False, True, True, True, False])
+    out = guidance.cfg(net, Y, 3, interval=(100, 600))(X, T)
+    assert close(out[acts], (u + 3 * (c - u))[acts]) and close(out[~acts], c[~acts]) and net.sizes == [8] # 5 conditional, 3 without
+
+
+def agrees_with_diffusers_rescaling(guidance, phi):
+    c, u = passes(NET)
+    assert close(guidance.cfg(NET, Y, 5, rescale=phi)(X, T), rescale_noise_cfg(extrapolate(u, c, 5), c, phi))
+
+
 # The formula
 
 def test_scale_1_is_the_conditional_model_and_0_the_unconditional_one_in_one_evaluation():
@@ -57,10 +83,9 @@ def test_scale_1_is_the_conditional_model_and_0_the_unconditional_one_in_one_eva
 
 @pytest.mark.parametrize("scale", [0.25, 1.5, 3, 7.5])
 def test_one_batched_evaluation_equals_two_passes(scale):
-    net, (c, u) = Counted(NET), passes(NET)
-    guided = cfg(net, Y, scale)
-    assert close(guided(X, T), u + scale * (c - u)) and net.sizes == [10] and guided.evaluations == 2
-    assert close(guided(X, T), (1 + (scale - 1)) * c - (scale - 1) * u) # Ho & Salimans: scale = 1 + w
+    follows_the_formula(guidance, scale)
+    c, u = passes(NET)
+    assert close(cfg(NET, Y, scale)(X, T), (1 + (scale - 1)) * c - (scale - 1) * u) # Ho & Salimans: scale = 1 + w
 
 
 def test_it_is_linear_in_the_scale():
@@ -71,11 +96,10 @@ def test_it_is_linear_in_the_scale():
 
 
 def test_every_channel_of_the_prediction_is_guided_and_no_variance_channel():
+    keeps_the_variance(guidance)
     c, u = passes(WIDE)
     out = cfg(WIDE, Y, 3)(X, T)
-    assert out.shape == (5, 6, 8, 8)
     for channel in range(3): assert close(out[:, channel], (u + 3 * (c - u))[:, channel]) and not close(out[:, channel], c[:, channel])
-    assert close(out[:, 3:], c[:, 3:]) and not close(out[:, 3:], u[:, 3:])
     assert torch.equal(cfg(WIDE, Y, 1)(X, T), c) and torch.equal(cfg(WIDE, Y, 0)(X, T), u)
 
 
@@ -143,10 +167,8 @@ def test_negative_labels_take_the_place_of_no_label():
 
 def test_within_the_interval_it_guides_and_outside_it_does_not():
     net, (c, u) = Counted(NET), passes(NET)
-    guided, acts = cfg(net, Y, 3, interval=(100, 600)), torch.tensor([False, True, True, True, False]) # both ends count
-    out = guided(X, T)
-    assert close(out[acts], (u + 3 * (c - u))[acts]) and close(out[~acts], c[~acts]) and net.sizes == [8] # 5 conditional, 3 without
-    net.sizes.clear()
+    acts_within_the_interval(guidance)
+    guided, acts = cfg(net, Y, 3, interval=(100, 600)), torch.tensor([False, True, True, True, False])
     assert torch.equal(guided(X, torch.full_like(T, 700)), NET(X, torch.full_like(T, 700), Y)) and close(guided(X, torch.full_like(T, 300)), cfg(NET, Y, 3)(X, torch.full_like(T, 300)))
     assert net.sizes == [5, 10]
     at_0 = cfg(Counted(NET), Y, 0, interval=(100, 600))
@@ -163,8 +185,7 @@ def test_an_interval_saves_calls_of_a_sampler():
 
 @pytest.mark.parametrize("phi", [0.3, 0.7, 1.0])
 def test_rescale_agrees_with_diffusers(phi):
-    c, u = passes(NET)
-    assert close(cfg(NET, Y, 5, rescale=phi)(X, T), rescale_noise_cfg(extrapolate(u, c, 5), c, phi))
+    agrees_with_diffusers_rescaling(guidance, phi)
     wide, (c, u) = cfg(WIDE, Y, 5, rescale=phi)(X, T), passes(WIDE)
     assert close(wide[:, :3], rescale_noise_cfg(extrapolate(u, c, 5)[:, :3], c[:, :3], phi)) and close(wide[:, 3:], c[:, 3:])
 

@@ -1,9 +1,10 @@
-"The checks of test_samplers can fail: each is run against a copy of the package with one authentic bug in it, and must notice."
+"The checks of test_samplers and test_guidance can fail: each is run against a copy of the package with one authentic bug in it, and must notice."
 
 import pytest
 
 from ddpm_course.ddim import spaced_timesteps
 from mutants import BUGS
+from test_guidance import acts_within_the_interval, agrees_with_diffusers_rescaling, follows_the_formula, keeps_the_variance
 from test_samplers import SCHEDULES, agrees_with_diffusers_ddim, agrees_with_diffusers_ddpm, follows_the_recursion, keeps_zero_terminal_snr_real
 
 
@@ -19,6 +20,18 @@ def ddpm_parity(course):
 def recursion(course):
     for eta in (0, 1):
         for spacing in ("trailing", "linspace"): follows_the_recursion(course, SCHEDULES["linear"], spaced_timesteps(1000, 20, spacing), eta)
+
+
+def guided(course): follows_the_formula(course.guidance)
+
+
+def guided_variance(course): keeps_the_variance(course.guidance)
+
+
+def guided_within(course): acts_within_the_interval(course.guidance)
+
+
+def rescaled(course): agrees_with_diffusers_rescaling(course.guidance, 0.7)
 
 
 def zero_snr(course): keeps_zero_terminal_snr_real(course)
@@ -37,6 +50,11 @@ NOTICED = { # bug: (checks that notice, checks that cannot)
     "betas not respaced": ([ddpm_parity], [ddim_parity]),
     "variance for a standard deviation": ([ddpm_parity], [ddim_parity]),
     "a rounding error below zero": ([zero_snr], [ddim_parity]),
+    "the conditional prediction is the base (s read as w)": ([guided, guided_within, rescaled], [guided_variance]),
+    "the two halves of the batch are swapped": ([guided, guided_variance, rescaled], []),
+    "the variance is extrapolated, too": ([guided_variance], [guided, rescaled]),
+    "one timestep for the whole batch": ([guided_within], [guided, guided_variance]),
+    "one spread for the whole batch": ([rescaled], [guided, guided_within]),
 }
 
 
@@ -50,5 +68,5 @@ def test_the_bug_is_noticed(bug, broken):
     for check in cannot: check(course) # what each witness is blind to, so that we know why there are several
 
 
-@pytest.mark.parametrize("check", [ddim_parity, ddpm_parity, recursion, zero_snr])
+@pytest.mark.parametrize("check", [ddim_parity, ddpm_parity, recursion, zero_snr, guided, guided_variance, guided_within, rescaled])
 def test_an_unbroken_copy_passes(check, broken): check(broken("ddim", "sigma**2", "sigma**2"))

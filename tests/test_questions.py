@@ -58,7 +58,7 @@ def test_means_are_over_seeds_and_can_be_compared_pair_by_pair(tables):
 def test_figures_show_every_row(tables):
     out, guidance, question_3 = tables
     left, right = plot_guidance(guidance).axes[:2]
-    assert [text.get_text() for text in left.texts] == ["0", "1", "3"] and len(right.get_legend_handles_labels()[1]) == 3
+    assert [text.get_text() for text in left.texts] == ["1", "3"] and len(right.get_legend_handles_labels()[1]) == 3
     for ax in plot_question_3(question_3).axes: assert {*ax.get_legend_handles_labels()[1]} >= {"DDIM, s = 1.25", "DDIM, s = 1", "DDPM, s = 1.25", "DDPM, s = 1"}
     for name in ("guidance", "question-3"): assert all((out / f"{name}.{kind}").stat().st_size > 500 for kind in ("json", "csv", "png"))
 
