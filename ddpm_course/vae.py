@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .data import Images, check_images, image_folder, load_digits
+from .data import check_images, image_folder, load_digits
 from .folders import cached_model, load_model, register
 from .training import fit
 from .unet import Downsample, Stage, Upsample, zero_
@@ -82,11 +82,10 @@ class VAE(nn.Module):
             raise ValueError(f"VAE of {self.config}; expected whole numbers above 0, and channels that are multiples of groups")
         self.latent_channels, self.factor = latent_channels, 2 ** (len(channels) - 1)
         def stage(c_in, c_out, resize): return [*resize, *(PlainBlock(c_in if i == 0 else c_out, c_out, groups) for i in range(layers))]
-        inward, outward, last = list(zip(channels, channels[1:])), list(zip(channels[::-1], channels[-2::-1])), channels[-1]
-        self.conv_in, self.conv_z = nn.Conv2d(in_channels, channels[0], 3, padding=1), nn.Conv2d(latent_channels, last, 3, padding=1)
-        self.down = Stage(*stage(channels[0], channels[0], []), *(layer for a, b in inward for layer in stage(a, b, [Downsample(a)])))
-        self.up = Stage(*stage(last, last, []), *(layer for a, b in outward for layer in stage(a, b, [Upsample(a)])))
-        self.moments, self.conv_out = head(last, 2 * latent_channels, groups), head(channels[0], in_channels, groups)
+        def path(widths, resize): return Stage(*stage(widths[0], widths[0], []), *(layer for a, b in zip(widths, widths[1:]) for layer in stage(a, b, [resize(a)])))
+        self.conv_in, self.conv_z = nn.Conv2d(in_channels, channels[0], 3, padding=1), nn.Conv2d(latent_channels, channels[-1], 3, padding=1)
+        self.down, self.up = path(channels, Downsample), path(channels[::-1], Upsample)
+        self.moments, self.conv_out = head(channels[-1], 2 * latent_channels, groups), head(channels[0], in_channels, groups)
 
     def encode(self, x): # (B, C, H, W) in [-1, 1]
         "(mean, logvar) of the latents, float32, each (B, latent_channels, H/factor, W/factor)."
