@@ -52,7 +52,7 @@ def pick(means, sampler, guidance, **protocol): # rows of `over_seeds`; steps=50
     if len(found) != 1: raise ValueError(f"{len(found)} rows have {wanted}; expected one")
     return found[0]
 
-# %% ../nbs/09b_questions.ipynb #7f0a46cb
+# %% ../nbs/09b_questions.ipynb #35bef8c6
 GUIDANCE_SCALES = (0.0, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0)
 
 
@@ -82,7 +82,7 @@ def plot_guidance(means): # of `table_guidance`
     for ax, place in ((left, "lower left"), (right, "lower right"), (below, "center right")): ax.legend(fontsize=8, loc=place)
     return figure
 
-
+# %% ../nbs/09b_questions.ipynb #9fcd986b
 def table_guidance(out, scale="digits", workers=2):
     "Guidance: DDIM under scales from 0 to 7, three seeds each."
     check_scale(scale)
@@ -92,7 +92,7 @@ def table_guidance(out, scale="digits", workers=2):
     plot_guidance(means).savefig(Path(out) / "guidance.png")
     return means
 
-# %% ../nbs/09b_questions.ipynb #3d3d5636
+# %% ../nbs/09b_questions.ipynb #8e7f782f
 QUESTION_3_SCALE = 1.25
 
 
@@ -104,7 +104,7 @@ def question_3_rows(scale):
     return [dict(sampler=sampler, steps=steps, guidance=guidance, seed=seed, n=n, scale=scale)
             for seed in seeds for sampler, counted, guidance in settings for steps in counted]
 
-
+# %% ../nbs/09b_questions.ipynb #0e9bb103
 def plot_question_3(means): # of `table_question_3`
     "Distance and accuracy against steps and against network evaluations, for both samplers with and without guidance: a matplotlib figure."
     from matplotlib.figure import Figure
@@ -123,7 +123,7 @@ def plot_question_3(means): # of `table_question_3`
     grid[0, 1].legend(fontsize=8)
     return figure
 
-
+# %% ../nbs/09b_questions.ipynb #a973d05e
 def table_question_3(out, scale="digits", workers=2):
     "Question 3: DDIM with guidance against DDPM, at equal steps and at equal network evaluations, three seeds each."
     check_scale(scale)
