@@ -11,7 +11,7 @@ __all__ = ['SPACINGS', 'apart', 'spaced_timesteps', 'resolve_timesteps', 'ddim_s
 import torch
 
 from .data import check_images
-from .ddpm import Step, check_timesteps, estimate, even_timesteps, last, sampling, start
+from .ddpm import Step, check_timesteps, estimate, even_timesteps, last, predict_x0, sampling, start
 from .noising import plus
 
 # %% ../nbs/05_ddim.ipynb #d990239d
@@ -49,10 +49,11 @@ def ddim_steps(model, schedule, shape, steps=50, eta=0.0, spacing="trailing", ti
     timesteps = resolve_timesteps(len(schedule), steps, spacing, timesteps)
     x, pairs, noise = start(model, shape, timesteps, x_T, noise, seed, device)
     for t, prev in pairs:
-        with sampling(model): x0_hat, eps, _ = estimate(model, schedule, x, t, clip)
+        with sampling(model): x0_hat, _ = predict_x0(model, schedule, x, t, clip)
         ab_t, ab_prev = schedule.alpha_bar(t), schedule.alpha_bar(prev)
         sigma = eta * ((1 - ab_prev) / (1 - ab_t) * (1 - ab_t / ab_prev))**0.5 # eq. 16
-        x_prev = plus(ab_prev**0.5 * x0_hat, max(0.0, 1 - ab_prev - sigma**2)**0.5, eps) # eq. 12
+        on_x = (max(0.0, 1 - ab_prev - sigma**2) / (1 - ab_t))**0.5
+        x_prev = plus((ab_prev**0.5 - on_x * ab_t**0.5) * x0_hat, on_x, x) # eq. 7
         if sigma > 0: x_prev = x_prev + sigma * next(noise).to(x)
         yield Step(t, x, x0_hat, x_prev)
         x = x_prev
