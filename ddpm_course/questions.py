@@ -156,7 +156,7 @@ def by_training(cards): # rows of `question_2_row`
     for epochs, row in zip(groups, means): row["distance"].notes["epochs"] = row["plain distance"].notes["epochs"] = epochs
     return means
 
-
+# %% ../nbs/09b_questions.ipynb #08bf9aac
 def plot_question_2(means): # of `table_question_2`
     "Distance and accuracy against epochs of training, with and without guidance: a matplotlib figure."
     from matplotlib.figure import Figure
@@ -172,7 +172,7 @@ def plot_question_2(means): # of `table_question_2`
     figure.axes[0].legend(fontsize=8)
     return figure
 
-
+# %% ../nbs/09b_questions.ipynb #2b24b885
 def table_question_2(out, scale="digits", workers=2):
     "Question 2: DDIM with a VAE and guidance against the length of training, three seeds each."
     check_scale(scale)

@@ -166,7 +166,7 @@ def plot_schedules(means, # of `by_contestant`
     ax.legend(loc="lower left")
     return figure
 
-
+# %% ../nbs/07_schedules.ipynb #2d20d9e6
 def table_schedules(out, scale="digits", workers=2):
     "Question 1: the same network trained equally long under each schedule, target and weighting, five seeds each."
     check_scale(scale)
