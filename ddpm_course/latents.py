@@ -8,9 +8,9 @@ Docs: https://ddpm-course.github.io/ddpm_course/latents.html.md"""
 __all__ = ['LATENT_ROWS', 'in_slices', 'check_channels', 'LatentSpace', 'measure_space', 'space_identity', 'save_space',
            'load_space', 'check_space', 'told', 'manifest_of', 'shard_file', 'write_array', 'missing', 'claim_cache',
            'cache_latents', 'CachedLatents', 'digits_space', 'digits_latents', 'train_latents', 'latent_digits_model',
-           'kept_bytes', 'latent_row', 'table_latent', 'VAE', 'load_autoencoder']
+           'latent_row', 'table_latent', 'VAE', 'load_autoencoder']
 
-# %% ../nbs/08_latents.ipynb #695d3acb
+# %% ../nbs/08_latents.ipynb #520d15d1
 import errno, hashlib, json, math, os, shutil
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +20,7 @@ import torch
 from tqdm.auto import tqdm
 
 from .data import load_digits
-from .ddpm import BatchRandom, DDPMLoss, sampling
+from .ddpm import DDPMLoss, sampling
 from .folders import Trained, cache_folder, cached_model, load_model, save_model, sync
 from .noising import cosine_schedule
 from .protocol import check_scale, measure, run_table
@@ -29,7 +29,7 @@ from .training import DIGITS_FIT, DIGITS_UNET, fit
 from .unet import UNet
 from .vae import VAE, check_sides, digits_vae, fingerprint, load_autoencoder
 
-# %% ../nbs/08_latents.ipynb #7886a11b
+# %% ../nbs/08_latents.ipynb #88f9fb6e
 def in_slices(f, x, # (N, ...)
               batch): # rows at a time
     "f over slices of x, put together again; in smaller slices where a GPU runs out of memory."
@@ -47,7 +47,7 @@ def check_channels(name, value, vae):
         raise ValueError(f"{name}: got {value.tolist()}; expected one finite number for each of the {vae.latent_channels} latent channels")
     return value
 
-# %% ../nbs/08_latents.ipynb #f3c0da7c
+# %% ../nbs/08_latents.ipynb #a40f988f
 class LatentSpace:
     "Images to latents and back, around an autoencoder: each latent channel has mean 0 and standard deviation 1 on the data that it was measured on."
     def __init__(self, vae, # `VAE` or `Autoencoder`: .encode(x) -> (mean, logvar), .decode(z), .factor, .latent_channels
@@ -79,7 +79,7 @@ class LatentSpace:
         "Mean and standard deviation as float32 (C, 1, 1) on the autoencoder's device."
         return [v.to(next(self.vae.parameters()).device, torch.float32).view(-1, 1, 1) for v in (self.mean, self.std)]
 
-# %% ../nbs/08_latents.ipynb #8693e25a
+# %% ../nbs/08_latents.ipynb #670b0d83
 def measure_space(cls, vae, data, # labeled `Images`
                   n=5000, # images to look at, evenly spaced over the set
                   batch=64): # at a time
@@ -95,7 +95,7 @@ def measure_space(cls, vae, data, # labeled `Images`
 
 LatentSpace.measure = classmethod(measure_space)
 
-# %% ../nbs/08_latents.ipynb #06fe104c
+# %% ../nbs/08_latents.ipynb #558e7f56
 _all_ = ["VAE", "load_autoencoder"] # defined in the interlude before this chapter, offered here too
 
 
@@ -136,7 +136,7 @@ def told(was, now):
 
 LatentSpace.save, LatentSpace.load = save_space, classmethod(load_space)
 
-# %% ../nbs/08_latents.ipynb #305a16a0
+# %% ../nbs/08_latents.ipynb #06efdc86
 def manifest_of(data, space, flip, shard):
     "What the latents in a cache depend on; of the images, a digest of the labels and of up to 64 pictures as they are read."
     some = torch.linspace(0, len(data) - 1, min(64, len(data))).long()
@@ -146,7 +146,9 @@ def manifest_of(data, space, flip, shard):
             "classes": list(data.classes), "levels": data.levels, "pixels": digest.hexdigest()[:16], **space_identity(space)}
 
 
-def shard_file(path, i): return Path(path) / f"latents-{i:05d}.npy" # (n, 1 or 2 with flips, C, h, w)
+def shard_file(path, i):
+    "The file of latents (n, 1 or 2 with flips, C, h, w) number i."
+    return Path(path) / f"latents-{i:05d}.npy"
 
 
 def write_array(file, array):
@@ -161,7 +163,7 @@ def missing(path, manifest):
     "The numbers of the shards that are not there yet."
     return [i for i in range(-(-manifest["count"] // manifest["shard"])) if not shard_file(path, i).exists()]
 
-# %% ../nbs/08_latents.ipynb #84906bd4
+# %% ../nbs/08_latents.ipynb #efe6f774
 def claim_cache(path, manifest, labels):
     "Make a cache folder, or check that the one there is of the same kind and that the disk holds what is missing."
     file = path / "manifest.json"
@@ -180,7 +182,7 @@ def claim_cache(path, manifest, labels):
         sync(new)
         new.replace(file)
 
-# %% ../nbs/08_latents.ipynb #93a52e88
+# %% ../nbs/08_latents.ipynb #4985d171
 def cache_latents(data, # labeled `Images`, in memory or on disk
                   space, # `LatentSpace`, its autoencoder on the device that shall encode
                   path, # folder of the cache; one that was left unfinished is finished
@@ -202,7 +204,7 @@ def cache_latents(data, # labeled `Images`, in memory or on disk
         write_array(shard_file(path, i), latents.numpy())
     return CachedLatents(path)
 
-# %% ../nbs/08_latents.ipynb #2c5aebf1
+# %% ../nbs/08_latents.ipynb #08e39210
 class CachedLatents:
     "The latents of a data set, memory-mapped: what `fit` reads in place of `Images`. Bytes stay on disk until a batch asks for them."
     def __init__(self, path, device="cpu"): # where batches go
@@ -231,7 +233,7 @@ class CachedLatents:
             z[mine] = self.shards[i][index[mine] % self.shard, mirrored[mine]]
         return z.to(self.device).float(), self.labels[index].to(self.device)
 
-# %% ../nbs/08_latents.ipynb #03b3fd49
+# %% ../nbs/08_latents.ipynb #35589bc6
 @lru_cache(maxsize=1)
 def digits_space():
     "The `LatentSpace` of the digits: their VAE, measured on the 1,000 training digits."
@@ -258,19 +260,7 @@ def latent_digits_model():
     recipe = [DIGITS_UNET, DIGITS_FIT, "cosine, v", fingerprint(digits_space().vae)]
     return cached_model("latent-digits", recipe, lambda out: train_latents(digits_latents(), cosine_schedule(), out=out, device="cpu", progress=False))
 
-# %% ../nbs/08_latents.ipynb #69b8c4e6
-def kept_bytes(model, data, loss, batch=128):
-    "Bytes that one training step keeps for its backward pass, the weights not counted."
-    kept, weights, (x, y) = {}, {p.untyped_storage().data_ptr() for p in model.parameters()}, data.batch(torch.arange(batch))
-    def note(t):
-        kept[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes()
-        return t
-    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda t: t): held = loss(model.train(), x, y, BatchRandom(0, 0, batch))
-    model.eval()
-    del held
-    return sum(size for pointer, size in kept.items() if pointer not in weights)
-
-
+# %% ../nbs/08_latents.ipynb #7eace887
 LATENT_ROWS = ("linear", "scaled-linear", "cosine", "cosine, v")
 
 

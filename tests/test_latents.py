@@ -5,13 +5,12 @@ import json, os, shutil, signal, subprocess, sys, time
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from ddpm_course import latents
 from ddpm_course.data import Images, image_folder, load_digits
 from ddpm_course.ddpm import BatchRandom, DDPMLoss
 from ddpm_course.folders import load_model, save_model
-from ddpm_course.latents import CachedLatents, LatentSpace, cache_latents, check_space, in_slices, kept_bytes, missing, shard_file, space_identity
+from ddpm_course.latents import CachedLatents, LatentSpace, cache_latents, check_space, in_slices, missing, shard_file, space_identity
 from ddpm_course.noising import cosine_schedule
 from ddpm_course.training import fit
 from ddpm_course.unet import UNet
@@ -238,14 +237,3 @@ def test_memory_stays_flat(space, tmp_path):
     for i in range(-(-count // shard)): np.lib.format.open_memmap(shard_file(tmp_path, i), "w+", np.float16, (min(shard, count - i * shard), 1, 4, 16, 16)) # holes: no disk is used
     done = subprocess.run([sys.executable, "-c", READING, str(tmp_path)], capture_output=True, text=True, check=True)
     assert float(done.stdout) < 10, f"{done.stdout} MB grew while 400 batches were read; the latents take {count * 2048 / 1e6:.0f} MB"
-
-
-def test_kept_bytes_counts_activations_and_no_weights(digits):
-    class Scale(nn.Module):
-        predicts, num_classes = "eps", None
-        def __init__(self):
-            super().__init__()
-            self.a, self.b = nn.Parameter(torch.ones(1, 1, 8, 8)), nn.Parameter(torch.ones(1, 1, 8, 8))
-        def forward(self, x, t): return self.b * (self.a * x) # keeps x, a x, and b, which is a weight
-    kept = kept_bytes(Scale(), digits, lambda model, x, y, rng: model(x, None).flatten(1).sum(1), batch=32)
-    assert kept == 2 * 32 * 64 * 4

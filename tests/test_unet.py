@@ -8,7 +8,7 @@ from diffusers import UNet2DModel
 from torch import nn
 
 from ddpm_course import unet
-from ddpm_course.unet import Attention, ResBlock, Stage, UNet, timestep_embedding
+from ddpm_course.unet import Attention, ResBlock, Stage, UNet, kept_bytes, timestep_embedding
 
 CIFAR10 = dict(sample_size=32, in_channels=3, out_channels=3, block_out_channels=(128, 256, 256, 256), layers_per_block=2, # google/ddpm-cifar10-32
                down_block_types=("DownBlock2D", "AttnDownBlock2D", "DownBlock2D", "DownBlock2D"),
@@ -251,3 +251,9 @@ def test_bad_labels_are_named(y, error, word):
                                           (dict(channels=(9, 15), groups=3), "odd"), (dict(predicts="noise"), "eps, x0, v")])
 def test_bad_configurations_are_named(config, word):
     with pytest.raises(ValueError, match=word): small(**config)
+
+
+def test_kept_bytes_counts_activations_and_no_weights():
+    a, b = (nn.Parameter(torch.ones(1, 1, 8, 8)) for _ in range(2))
+    kept = kept_bytes(lambda x: b * (a * x), torch.randn(32, 1, 8, 8)) # for its backward pass: x, which was there, b, which is a weight, and a x
+    assert kept == 32 * 64 * 4
