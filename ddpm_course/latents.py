@@ -187,7 +187,7 @@ def cache_latents(data, # labeled `Images`, in memory or on disk
                   space, # `LatentSpace`, its autoencoder on the device that shall encode
                   path, # folder of the cache; one that was left unfinished is finished
                   flip=False, # also keep the latents of the mirrored images
-                  shard=4096, # images a file
+                  shard=16384, # images a file
                   batch=64, # images encoded at a time
                   progress=True): # show a bar
     "Encode a data set once, into memory-mapped files: the `CachedLatents` to train from."
@@ -242,8 +242,9 @@ def digits_space():
 
 def digits_latents():
     "The latents of the 1,000 training digits, `CachedLatents` in the user's cache folder."
-    space = digits_space()
-    return cache_latents(load_digits("train"), space, cache_folder() / f"latents-{fingerprint(space.vae)}", progress=False)
+    data, space = load_digits("train"), digits_space()
+    kind = json.dumps(manifest_of(data, space, flip=False, shard=1000), sort_keys=True) # another version may keep others: another folder
+    return cache_latents(data, space, cache_folder() / f"latents-{hashlib.sha256(kind.encode()).hexdigest()[:12]}", shard=1000, progress=False)
 
 
 def train_latents(data, # `CachedLatents`
