@@ -227,10 +227,10 @@ class CachedLatents:
         "Latents (B, C, h, w), float32, and labels (B,); of a cache with flips `rng.rand()` decides which of the two."
         index = torch.as_tensor(index, device="cpu")
         mirrored = (rng.rand().cpu() < 0.5).long() if self.flip and rng is not None else torch.zeros_like(index)
-        z, which = torch.empty(len(index), *self.shape, dtype=torch.float16), index // self.shard
-        for i in which.unique().tolist():
-            mine = which == i
-            z[mine] = self.shards[i][index[mine] % self.shard, mirrored[mine]]
+        which, z = index // self.shard, torch.empty(len(index), *self.shape, dtype=torch.float16)
+        order, counts = which.argsort(), which.bincount(minlength=len(self.shards)).tolist()
+        rows = zip(self.shards, (index % self.shard)[order].split(counts), mirrored[order].split(counts)) # shard by shard
+        z[order] = torch.cat([shard[row, version] for shard, row, version in rows if len(row)])
         return z.to(self.device).float(), self.labels[index].to(self.device)
 
 # %% ../nbs/08_latents.ipynb #35589bc6
