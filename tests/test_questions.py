@@ -35,12 +35,12 @@ def test_guidance_changes_the_samples_and_scale_1_is_the_plain_protocol(tables):
 
 def test_the_rows_of_the_tables_are_those_of_the_question():
     rows = question_3_rows("digits")
-    assert len({tuple(row.items()) for row in rows}) == len(rows) == 3 * 22 # none is computed twice
+    assert len({tuple(row.items()) for row in rows}) == len(rows) == 3 * 20 # none is computed twice
     of = lambda sampler, guidance: sorted({row["steps"] for row in rows if (row["sampler"], row["guidance"]) == (sampler, guidance)})
-    assert of("DDIM", QUESTION_3_SCALE) == of("DDIM", 1.0) == of("DDPM", QUESTION_3_SCALE) == [10, 20, 50, 100, 200]
+    assert of("DDIM", QUESTION_3_SCALE) == of("DDIM", 1.0) == [10, 20, 50, 100, 200] and of("DDPM", QUESTION_3_SCALE) == [10, 20, 50]
     assert of("DDPM", 1.0) == [10, 20, 40, 50, 100, 200, 400] # at equal steps, and at the evaluations of guided DDIM
     cost = sum(row["steps"] * (1 if row["guidance"] == 1 else 2) for row in rows)
-    assert cost == 8160
+    assert cost == 6360
     assert {1.5, 2, 3, 2.5, 4} <= {*GUIDANCE_SCALES} and {3, 4, 5, 6, 7} <= {*GUIDANCE_SCALES} # the reports' w as s, and as s - 1
 
 

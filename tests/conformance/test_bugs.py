@@ -43,7 +43,8 @@ def test_the_rules_that_a_bug_breaks(bug, broken):
 
 
 def test_every_rule_catches_a_bug_and_every_bug_is_tried():
-    assert {rule for _, rules in NOTICED.values() for rule in rules} == RULES.keys() and NOTICED.keys() == BUGS.keys()
+    assert {rule for _, rules in NOTICED.values() for rule in rules} == RULES.keys()
+    assert NOTICED.keys() == {bug for bug, (module, *_) in BUGS.items() if module != "guidance"} # which is no sampler
 
 
 def test_an_unbroken_copy_keeps_them_all(broken): assert broken_rules(broken("ddim", "sigma**2", "sigma**2"), "ddim_sample, eta 0") == []
