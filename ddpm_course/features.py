@@ -6,7 +6,7 @@ Docs: https://ddpm-course.github.io/ddpm_course/features.html.md"""
 
 # %% auto #0
 __all__ = ['CLASSIFIER_FIT', 'WEIGHTS', 'WEIGHTS_SHA256', 'WEIGHTS_URL', 'DigitsClassifier', 'jitter', 'classifier_loss',
-           'train_classifier', 'digits_classifier', 'Features', 'check_range', 'extract', 'Residual', 'ResNet',
+           'train_classifier', 'digits_classifier', 'Features', 'check_range', 'extract', 'Residual', 'ResNet', 'move',
            'LabelsLoss', 'train_features', 'accuracy', 'inception_weights', 'Inception']
 
 # %% ../nbs/05b_features.ipynb #90271f9c
@@ -110,56 +110,68 @@ def extract(net, # has .features, .head and .name
 
 # %% ../nbs/05b_features.ipynb #aa1520b0
 class Residual(nn.Module):
-    "x + f(x), with f two 3x3 convolutions; a 1x1 convolution on x where the shape changes (He et al. 2016)."
+    "x + f(x), with f two 3x3 convolutions (He et al. 2016); where the shape changes x is averaged down and mixed by a 1x1 convolution (He et al. 2019)."
     def __init__(self, c_in, c_out, stride):
         super().__init__()
         conv = lambda c_in, stride: (nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False), nn.BatchNorm2d(c_out))
         self.f = nn.Sequential(*conv(c_in, stride), nn.ReLU(), *conv(c_out, 1))
-        self.skip = nn.Identity() if c_in == c_out and stride == 1 else nn.Conv2d(c_in, c_out, 1, stride, bias=False)
+        down = nn.Sequential(nn.AvgPool2d(stride, ceil_mode=True), nn.Conv2d(c_in, c_out, 1, bias=False)) # a 1x1 with a stride would skip pixels
+        self.skip = nn.Identity() if c_in == c_out and stride == 1 else down
 
     def forward(self, x): return F.relu(self.skip(x) + self.f(x))
 
 
 @register
 class ResNet(nn.Module):
-    "A small residual classifier: logits (B, classes), read from 4 * width features (B, 4 * width)."
+    "A small residual classifier, three stages that each halve the image and double the channels: logits (B, classes), read from features (B, 8 * width)."
     predicts, num_classes = None, None
 
-    def __init__(self, name, in_channels=3, classes=10, width=32, blocks=2):
+    def __init__(self, name, in_channels=3, classes=10, width=32, blocks=1): # channels at full size; residual blocks a stage
         super().__init__()
         self.config, self.name = dict(name=name, in_channels=in_channels, classes=classes, width=width, blocks=blocks), name
         layers = [nn.Conv2d(in_channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
-        widths = [width] + [w for w in (width, 2 * width, 4 * width) for _ in range(blocks)]
+        widths = [width] + [w for w in (2 * width, 4 * width, 8 * width) for _ in range(blocks)]
         for i, (c_in, c_out) in enumerate(zip(widths, widths[1:])): layers.append(Residual(c_in, c_out, stride=2 if c_in != c_out else 1))
         self.body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        self.head = nn.Linear(4 * width, classes)
+        self.head = nn.Linear(8 * width, classes)
 
     def features(self, x): return self.body(x)
 
     def forward(self, x): return self.head(self.body(x))
 
 # %% ../nbs/05b_features.ipynb #38822a22
+def move(x, # images (B, C, H, W)
+         rng, # the `BatchRandom` of the step
+         shift): # largest move along each axis, in whole pixels
+    "Each image moved by whole pixels, so that it stays sharp; what the move uncovers is filled with its mirror image."
+    B, C, H, W = x.shape
+    if shift != int(shift) or not 0 <= shift < min(H, W): raise ValueError(f"shift={shift}; expected whole pixels, 0..{min(H, W) - 1} for {H}x{W} images")
+    if shift == 0: return x
+    rows, columns = (torch.arange(n, device=x.device) + rng.randint(2 * int(shift) + 1)[:, None] for n in (H, W))
+    image, channel = torch.arange(B, device=x.device).view(-1, 1, 1, 1), torch.arange(C, device=x.device).view(-1, 1, 1)
+    return F.pad(x, [int(shift)] * 4, mode="reflect")[image, channel, rows[:, None, :, None], columns[:, None, None, :]]
+
+
 @dataclass(frozen=True)
 class LabelsLoss:
     "Cross-entropy per image (B,), as `fit` calls it, on images moved by up to `shift` pixels."
-    shift: float = 0.0
+    shift: int = 0
 
-    def __call__(self, model, x, y, rng):
-        return F.cross_entropy(model(jitter(x, rng, turn=0, zoom=0, shift=self.shift)), y, reduction="none")
+    def __call__(self, model, x, y, rng): return F.cross_entropy(model(move(x, rng, self.shift)), y, reduction="none")
 
-
+# %% ../nbs/05b_features.ipynb #4cf6cc05
 def train_features(data, # labeled `Images`, or a folder with one folder of images a class
                    out, # run folder; the trained network is left in out/model
                    name, # what to call distances in these features: "resnet-cifar10"
                    size=None, # of the images, for a folder: centered square cut and resized to size x size
-                   width=32, blocks=2, # of the `ResNet`
-                   shift=4.0, # pixels by which training images are moved at most
-                   steps=4000, batch_size=128, lr=2e-3, **kwargs): # for `fit`
+                   width=32, blocks=1, # of the `ResNet`
+                   shift=4, # whole pixels by which training images are moved at most
+                   steps=8000, batch_size=128, lr=3e-3, **kwargs): # for `fit`
     "A `ResNet` trained to tell the classes apart, for its features; stops and resumes as `fit` does."
     data = data if isinstance(data, Images) else image_folder(data, size, flip=True)
     torch.manual_seed(kwargs.get("seed", 0))
     net = ResNet(name, data.shape[0], len(data.classes), width, blocks)
-    fit(net, data, LabelsLoss(shift), out=out, steps=steps, batch_size=batch_size, lr=lr, ema_halflife=20_000, weight_decay=0.05, **kwargs)
+    fit(net, data, LabelsLoss(shift), out=out, steps=steps, batch_size=batch_size, lr=lr, **{"ema_halflife": 20_000, "weight_decay": 0.05} | kwargs)
     return load_model(Path(out) / "model").model
 
 

@@ -1,6 +1,6 @@
 "The networks that metrics look through: the digits classifier, a trained ResNet, and the 2015 Inception weights up to their download."
 
-import hashlib, math
+import hashlib, json, math
 
 import pytest
 import torch
@@ -9,8 +9,8 @@ from PIL import Image
 from ddpm_course import features
 from ddpm_course.data import load_digits
 from ddpm_course.ddpm import BatchRandom
-from ddpm_course.features import (CLASSIFIER_FIT, DigitsClassifier, Inception, LabelsLoss, ResNet, accuracy, classifier_loss, digits_classifier, extract,
-                                  inception_weights, jitter, train_classifier, train_features)
+from ddpm_course.features import (CLASSIFIER_FIT, DigitsClassifier, Inception, LabelsLoss, Residual, ResNet, accuracy, classifier_loss, digits_classifier, extract,
+                                  inception_weights, jitter, move, train_classifier, train_features)
 from ddpm_course.folders import load_model
 
 
@@ -49,6 +49,22 @@ def test_jitter_keeps_the_contract_and_moves_little(digits):
     weight = jitter(dot, BatchRandom(0, 0, 400), turn=0, zoom=0, shift=0.5)[:, 0] + 1 # half a pixel at most, along each axis
     across = (weight.sum(1) * torch.arange(-4, 5)).sum(1) / weight.sum((1, 2))
     assert 0.45 < across.abs().max() <= 0.5 + 1e-4 and abs(across.mean()) < 0.05
+
+
+def test_move_is_by_whole_pixels_up_to_the_limit_along_each_axis():
+    x = torch.arange(6 * 7.0).view(1, 1, 6, 7).expand(300, 2, -1, -1) # every pixel tells where it came from
+    moved = move(x, BatchRandom(0, 0, 300), 2)
+    assert moved.shape == x.shape and torch.equal(moved[:, 0], moved[:, 1]) and torch.equal(moved, move(x, BatchRandom(0, 0, 300), 2))
+    down, right = moved[:, 0, 2, 3].div(7, rounding_mode="floor") - 2, moved[:, 0, 2, 3] % 7 - 3
+    assert {(int(a), int(b)) for a, b in zip(down, right)} == {(a, b) for a in range(-2, 3) for b in range(-2, 3)}
+    mirror = lambda i, n: -i if i < 0 else 2 * (n - 1) - i if i >= n else i
+    for image, dy, dx in zip(moved[:40, 0], down.int().tolist(), right.int().tolist()):
+        assert image.tolist() == [[7 * mirror(r + dy, 6) + mirror(c + dx, 7) for c in range(7)] for r in range(6)]
+
+
+@pytest.mark.parametrize("shift", [0.5, -1, 6])
+def test_move_refuses_what_is_no_whole_pixel_of_the_image(shift):
+    with pytest.raises(ValueError, match=rf"shift={shift}; expected whole pixels, 0\.\.5 for 6x7 images"): move(torch.zeros(2, 1, 6, 7), BatchRandom(0, 0, 2), shift)
 
 
 def test_the_loss_is_one_value_an_image(digits):
@@ -98,13 +114,13 @@ def test_features_that_are_nan_are_refused():
 
 @pytest.fixture(scope="module")
 def resnet(tmp_path_factory):
-    return train_features(load_digits("train"), tmp_path_factory.mktemp("features"), "resnet-digits", width=8, blocks=1, shift=0.5, steps=120, device="cpu", progress=False)
+    return train_features(load_digits("train"), tmp_path_factory.mktemp("features"), "resnet-digits", width=8, blocks=1, shift=1, steps=120, device="cpu", progress=False)
 
 
 def test_a_small_resnet_learns_digits(resnet):
     assert accuracy(resnet, load_digits("test")) > 0.9 and resnet.name == "resnet-digits"
     seen = extract(resnet, load_digits("test").batch(range(9))[0])
-    assert seen.values.shape == (9, 32) and seen.name == "resnet-digits"
+    assert seen.values.shape == (9, 64) and seen.name == "resnet-digits"
 
 
 def test_a_resnet_survives_its_folder_with_its_name(resnet, tmp_path):
@@ -119,7 +135,8 @@ def test_features_are_trained_from_a_folder_of_images(tmp_path):
     for name, color in (("red", (200, 30, 30)), ("blue", (30, 30, 200))):
         (tmp_path / "images" / name).mkdir(parents=True)
         for i in range(8): Image.new("RGB", (20, 16), tuple(c + i for c in color)).save(tmp_path / "images" / name / f"{i}.png")
-    net = train_features(tmp_path / "images", tmp_path / "run", "colors", size=16, width=4, blocks=1, shift=0, steps=40, batch_size=16, warmup=5, device="cpu", progress=False)
+    net = train_features(tmp_path / "images", tmp_path / "run", "colors", size=16, width=4, blocks=1, shift=0, steps=40, batch_size=16, warmup=5, weight_decay=0.0, device="cpu", progress=False)
+    assert json.loads((tmp_path / "run" / "model" / "config.json").read_text())["training"]["weight_decay"] == 0
     data = features.image_folder(tmp_path / "images", 16)
     assert accuracy(net, data) == 1 and net.config["in_channels"] == 3 and net.config["classes"] == 2
 
@@ -127,13 +144,15 @@ def test_features_are_trained_from_a_folder_of_images(tmp_path):
 def test_a_changed_shift_is_another_run(tmp_path):
     train = lambda shift, **kwargs: features.fit(ResNet("toy", 1, 10, 4, 1), load_digits("train"), LabelsLoss(shift), out=tmp_path / "run", steps=2,
                                                  batch_size=10, device="cpu", progress=False, **kwargs)
-    train(0.5, stop_at=1)
-    with pytest.raises(ValueError, match="another configuration.*shift"): train(1.0, resume=True)
+    train(1, stop_at=1)
+    with pytest.raises(ValueError, match="another configuration.*shift"): train(2, resume=True)
 
 
 def test_widths_and_strides():
     net = ResNet("toy", in_channels=1, classes=3, width=4, blocks=2)
-    assert net.features(torch.zeros(2, 1, 32, 32)).shape == (2, 16) and net(torch.zeros(2, 1, 33, 20)).shape == (2, 3)
+    assert net.features(torch.zeros(2, 1, 32, 32)).shape == (2, 32) and net(torch.zeros(2, 1, 33, 20)).shape == (2, 3)
+    assert net.body[:-2](torch.zeros(2, 1, 32, 32)).shape == (2, 32, 4, 4) # each stage halves the image once, however many blocks it has
+    assert sum(isinstance(m, Residual) for m in net.body) == 6
 
 
 # ---- Inception, as far as one gets without a network ----
