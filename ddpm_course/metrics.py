@@ -164,10 +164,9 @@ def kid(fake, real, # `Features` from one network
     m = min(subset_size, n)
     pick = lambda f: f.values[torch.randperm(len(f), generator=rng)[:m]]
     values = torch.tensor([squared_mmd(pick(fake), pick(real)) for _ in range(subsets)], dtype=torch.float64)
-    half = 1.96 * values.std().item() / max(1, min(subsets, n // m))**0.5 # only n / m of the subsets are independent
     name, value = "KID" if fake.name == INCEPTION else "kernel distance", values.mean().item()
-    interval = None if m == len(fake) == len(real) else (value - half, value + half) # every subset is the whole: nothing varied
-    return Score(name, value, interval, len(fake), len(real), reference, fake.name, **protocol)
+    half = 1.96 * values.std().item() * (m / (n - m) + 1 / subsets)**0.5 if m < n else None # jackknife, and the luck of the subsets; a whole set does not vary
+    return Score(name, value, half and (value - half, value + half), len(fake), len(real), reference, fake.name, **protocol)
 
 # %% ../nbs/06_metrics.ipynb #da8a3aaf
 def split_scores(probabilities, # (N, K)
@@ -185,7 +184,7 @@ def inception_score(fake, # `Features`, for their probabilities
     "Inception Score as a `Score`: mean over shuffled parts; the interval is Student's over the parts. Another network's is named classifier score."
     order = torch.randperm(len(fake), generator=torch.Generator().manual_seed(shuffle_seed)) # sorted by class, every part would lack most classes
     scores = split_scores(fake.probabilities[order], splits)
-    name = "Inception Score" if fake.name == INCEPTION else "classifier score"
+    name = ("Inception Score" if fake.name == INCEPTION else "classifier score") + (f", parts: {splits}" if splits != 10 else "") # the number of parts moves it
     return Score(name, scores.mean().item(), student_interval(scores) if splits > 1 else None, len(fake), features=fake.name, **protocol)
 
 # %% ../nbs/06_metrics.ipynb #94f9360f
@@ -207,7 +206,7 @@ def precision_recall(fake, real, # `Features` from one network
     "(precision, recall) as `Score`s (Kynkäänniemi et al. 2019)."
     same_network(fake, real)
     def share(name, inside):
-        return Score(name, inside.double().mean().item(), bootstrap(lambda i: inside[i].double().mean(), len(inside)), len(fake), len(real), reference, fake.name, **protocol)
+        return Score(name if k == 3 else f"{name}, k={k}", inside.double().mean().item(), bootstrap(lambda i: inside[i].double().mean(), len(inside)), len(fake), len(real), reference, fake.name, **protocol)
     return share("precision", within(fake.values, real.values, k)), share("recall", within(real.values, fake.values, k))
 
 # %% ../nbs/06_metrics.ipynb #9110b349
@@ -228,7 +227,7 @@ def memorization(fakes, held_out, train, # images or features (N, ...), (M, ...)
                  features="pixels", # what they are described by
                  groups=None, # int64 (N,): labels that the fakes were asked for, kept in the resamples
                  **protocol): # sampler, steps, ... of the `Score`
-    "Mean distance from fakes to the nearest training image, over that of held-out images, as a `Score`: well below 1 means copies."
+    "Mean distance from fakes to the nearest training image, over that of held-out images, as a `Score`: below 1 for copies, and for images that are more typical or of fewer kinds."
     gaps, normal = nearest(fakes, train)[0].double(), nearest(held_out, train)[0].double().mean()
     if normal == 0: raise ValueError("every held-out image is a training image; the two sets must not overlap")
     return Score("nearest-neighbor ratio", (gaps.mean() / normal).item(), bootstrap(lambda i: gaps[i].mean() / normal, len(gaps), groups=groups), len(fakes), len(held_out), reference, features, **protocol)

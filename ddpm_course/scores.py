@@ -32,7 +32,7 @@ def resample(n, groups, rng):
 def bootstrap(statistic, # statistic(index) -> float for an int64 index (n,) into the images, repeats allowed
               n, # number of images
               resamples=200, # more make a smoother interval, not a narrower one
-              level=0.95, # share of such intervals that hold the true value
+              level=0.95, # nominal share of such intervals that hold the true value
               seed=0, # of the resampling
               groups=None): # int64 (n,): classes whose counts were fixed beforehand, and stay so
     "(low, high) around statistic(0..n-1): percentiles of the resampled statistic, moved so that their mean is the value (Efron 1979)."
@@ -40,8 +40,9 @@ def bootstrap(statistic, # statistic(index) -> float for an int64 index (n,) int
     rng = torch.Generator().manual_seed(seed)
     values = torch.tensor([float(statistic(resample(n, groups, rng))) for _ in range(resamples)], dtype=torch.float64)
     tails = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
-    low, high = (float(statistic(torch.arange(n))) + (values - values.mean()).quantile(tails)).tolist()
-    return low, high
+    value = float(statistic(torch.arange(n)))
+    low, high = (value + (values - values.mean()).quantile(tails)).tolist()
+    return min(low, value), max(high, value) # where nothing varies, rounding must not push the value out
 
 # %% ../nbs/05c_scores.ipynb #056b4c70
 @dataclass(frozen=True)
@@ -142,9 +143,11 @@ def average(scores): # one `Score` a run, alike but for the seed
     scores = list(scores)
     if len(scores) < 2: raise ValueError(f"got {len(scores)} scores; a spread between runs needs at least 2")
     for s in scores[1:]: compare(scores[0], s, vary="seed") # raises if they are not alike
+    seeds = tuple(s.seed for s in scores)
+    if None not in seeds and len(set(seeds)) < len(seeds): raise ValueError(f"got seeds {seeds}; expected different ones: a run that counts twice makes the interval look narrower")
     values = torch.tensor([s.value for s in scores], dtype=torch.float64)
     kept = {key: getattr(scores[0], key) for key in PROTOCOL if key not in ("name", "seed")}
-    return Score(scores[0].name, values.mean().item(), student_interval(values), **kept, seed=tuple(s.seed for s in scores), notes={"values": values.tolist()})
+    return Score(scores[0].name, values.mean().item(), student_interval(values), **kept, seed=seeds, notes={"values": values.tolist()})
 
 
 def compare_paired(a, b, # `average`s over the same seeds
@@ -190,7 +193,7 @@ def load_scores(file):
 # %% ../nbs/05c_scores.ipynb #cc42d0c8
 def made_by(file):
     "One line from a file of scores: the command that made it, date, machine, threads."
-    about = json.loads(Path(file).read_text(encoding="utf-8"))["about"]
+    about = {"command": "not recorded", "threads": 1} | json.loads(Path(file).read_text(encoding="utf-8"))["about"]
     processes = f"{about['processes']} processes of " if about.get("processes", 1) > 1 else ""
     return f"{about['command']}: {about['date']}, {about['gpu'] or about['cpu']}, {processes}{about['threads']} thread{'s' * (about['threads'] > 1)}, torch {about['torch']}"
 
@@ -204,6 +207,7 @@ def result_file(name, # such as "ddim-steps.json"
     file = Path(folder) / name
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        try: urllib.request.urlretrieve(RESULTS + name, file)
+        part = file.with_name(f".{file.name}.part")
+        try: urllib.request.urlretrieve(RESULTS + name, part), part.replace(file) # a download that is cut off must not pass for the file
         except OSError as e: raise OSError(f"there is no {file}, and {RESULTS}{name} could not be fetched ({e}); make it with ddpm-course table, or get the repository") from e
     return file

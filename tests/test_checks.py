@@ -67,6 +67,13 @@ def test_of_several_parts_the_first_wrong_one_is_named():
     assert re.fullmatch(r"Not yet: the first value that is furthest off should be \S+, and is \S+ \(part 2 of 2\)", said)
 
 
+def test_a_tensor_of_two_is_as_good_as_two_numbers(capsys):
+    exercise = CHECKED["scores"].plain_interval
+    exercise(lambda values: values.quantile(torch.tensor([0.025, 0.975], dtype=values.dtype)))
+    assert capsys.readouterr().out.startswith("Right.")
+    with pytest.raises(AssertionError, match="got a tuple of 3"): exercise(lambda values: values[:3])
+
+
 @each
 def test_it_names_some_mistake_and_is_asked_twice_alike(exercise):
     assert exercise.wrong, "name at least one usual mistake"

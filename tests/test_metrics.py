@@ -16,7 +16,7 @@ from ddpm_course import metrics
 from ddpm_course.features import Features
 from ddpm_course.metrics import (FeatureStats, feature_distance, fid, frechet, frechet_distance, gather_stats, inception_score, kid, memorization, nearest,
                                  precision_recall, psd_sqrt, split_scores, squared_mmd, within)
-from ddpm_course.scores import INCEPTION
+from ddpm_course.scores import INCEPTION, compare
 
 
 def randn(*shape, seed=0): return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
@@ -253,7 +253,7 @@ def test_precision_and_recall_agree_with_torch_fidelity(n, m, k):
     precision, recall = calculate_precision_recall_full(fake.values.double(), real.values.double(), k)
     ours = precision_recall(fake, real, k=k)
     assert (ours[0].value, ours[1].value) == pytest.approx((precision, recall), abs=1e-6) and 0 < precision < 1 and 0 < recall < 1
-    assert ours[0].interval[0] <= precision <= ours[0].interval[1] and ours[0].name == "precision" and ours[1].name == "recall"
+    assert ours[0].interval[0] <= precision <= ours[0].interval[1] and ours[0].name.startswith("precision") and ours[1].name.startswith("recall")
 
 
 def test_balls_in_chunks_and_with_too_few_images():
@@ -324,6 +324,20 @@ def test_kid_as_a_card():
     assert kid(a, a[torch.arange(100)], subset_size=100, subsets=2, subset_seed=1).value == pytest.approx(squared_mmd(a.values[torch.randperm(300, generator=torch.Generator().manual_seed(1))[:100]], a.values[:100]), abs=1)
     assert kid(a, b, seed=7).seed == 7 and kid(a, b, subset_size=100).interval and kid(a, a).interval is None # all images in every subset: no spread to see
     with pytest.raises(ValueError, match="got 1 and 5 features"): squared_mmd(randn(1, 3), randn(5, 3))
+
+
+def test_the_interval_of_kid_is_as_wide_as_repetitions_scatter():
+    "Subsets of three quarters overlap nearly everywhere; their own spread says next to nothing."
+    cards = [kid(seen(80, seed=2 * i), seen(80, seed=2 * i + 1, shift=1.0), subset_size=60, subsets=40) for i in range(60)]
+    half = torch.tensor([c.interval[1] - c.value for c in cards]).mean() / 1.96
+    assert 0.75 < half / torch.tensor([c.value for c in cards]).std() < 1.35
+
+
+def test_what_moves_a_score_is_in_its_name():
+    a, b = seen(60), seen(60, seed=1)
+    assert [s.name for s in precision_recall(a, b)] == ["precision", "recall"] and [s.name for s in precision_recall(a, b, k=5)] == ["precision, k=5", "recall, k=5"]
+    with pytest.raises(ValueError, match="name: .*k=5"): compare(precision_recall(a, b)[0], precision_recall(a, b, k=5)[0])
+    assert inception_score(a).name == "classifier score" and inception_score(a, splits=2).name == "classifier score, parts: 2"
 
 
 def test_public_names(): assert {"FeatureStats", "fid", "inception_score", "kid", "precision_recall", "Score", "compare", "train_features", "frechet_distance"} <= set(metrics.__all__)

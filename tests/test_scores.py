@@ -2,12 +2,13 @@
 
 import json, math
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 import scipy.stats
 import torch
 
-from ddpm_course.scores import INCEPTION, PROTOCOL, Score, average, bootstrap, compare, compare_paired, conditions, load_scores, number, resample, result_file, save_scores
+from ddpm_course.scores import INCEPTION, PROTOCOL, Score, average, bootstrap, compare, compare_paired, conditions, load_scores, made_by, number, resample, result_file, save_scores
 
 CARD = Score("Fréchet distance", 1.5, (1.2, 1.9), 797, 797, "digits, held out", "digits classifier", "toy", "DDIM", 50, 50, "trailing", 0.0, 1.0, "ema", 0, {"seconds": 9.8})
 
@@ -56,6 +57,12 @@ def test_it_is_repeatable_and_needs_two_images():
     x = randn(30)
     assert bootstrap(lambda i: x[i].mean(), 30) == bootstrap(lambda i: x[i].mean(), 30) != bootstrap(lambda i: x[i].mean(), 30, seed=1)
     with pytest.raises(ValueError, match="n=1; an interval needs at least 2"): bootstrap(lambda i: 0.0, 1)
+
+
+@pytest.mark.parametrize("constant", torch.rand(20, generator=torch.Generator().manual_seed(0), dtype=torch.float64).tolist())
+def test_where_nothing_varies_the_interval_still_holds_the_value(constant):
+    low, high = bootstrap(lambda i: constant, 50) # as of a sampler that always draws the same image
+    assert low <= constant <= high and high - low < 1e-12
 
 
 # ---- cards ----
@@ -112,6 +119,11 @@ def test_a_difference_has_the_interval_of_independent_errors():
     with pytest.raises(ValueError, match=r"vary=\['step'\]; a protocol has name"): compare(a, b, vary="step")
 
 
+def test_where_a_file_of_scores_comes_from_is_told_even_without_a_command(tmp_path):
+    save_scores(tmp_path / "plain.json", [CARD])
+    assert made_by(tmp_path / "plain.json").startswith(f"not recorded: {conditions()['date']}")
+
+
 def test_an_average_has_students_interval():
     runs = [replace(CARD, value=v, interval=None, seed=i) for i, v in enumerate([1.0, 1.5, 0.8, 1.1])]
     mean = average(runs)
@@ -120,6 +132,7 @@ def test_an_average_has_students_interval():
     assert mean.notes["values"] == [1.0, 1.5, 0.8, 1.1] and mean.steps == 50
     with pytest.raises(ValueError, match="different protocols .*steps"): average([runs[0], replace(runs[1], steps=20)])
     with pytest.raises(ValueError, match="got 1 scores"): average(runs[:1])
+    with pytest.raises(ValueError, match=r"got seeds \(0, 0\); expected different ones"): average([runs[0], runs[0]])
 
 
 def test_paired_runs_are_compared_seed_by_seed():
@@ -169,3 +182,9 @@ def test_a_result_is_read_where_it_is_or_fetched_once(tmp_path, monkeypatch):
     def refuse(url, file): raise OSError("no network")
     monkeypatch.setattr(scores.urllib.request, "urlretrieve", refuse)
     with pytest.raises(OSError, match="no .*other.json, and https://.*other.json could not be fetched .no network.; make it with ddpm-course table"): result_file("other.json", tmp_path)
+    def cut_off(url, path):
+        Path(path).write_text('{"about"')
+        raise OSError("connection lost")
+    monkeypatch.setattr(scores.urllib.request, "urlretrieve", cut_off)
+    for _ in range(2):
+        with pytest.raises(OSError, match="connection lost"): result_file("other.json", tmp_path)

@@ -31,6 +31,7 @@ class Exercise:
     def same(self, a, b):
         "Equal in shape and, within `tol`, in value; tuples and lists part by part."
         if isinstance(b, (tuple, list)):
+            a = parts(a)
             return isinstance(a, (tuple, list)) and len(a) == len(b) and all(self.same(x, y) for x, y in zip(a, b))
         try: a, b = numbers(a), numbers(b)
         except (TypeError, ValueError, RuntimeError): return False
@@ -39,7 +40,7 @@ class Exercise:
     def difference(self, got, expected):
         "How an unrecognized answer differs from the right one; in a list, the first part that does."
         if isinstance(expected, (tuple, list)):
-            n, whole = len(expected), all(isinstance(part, (int, float)) for part in expected)
+            n, whole, got = len(expected), all(isinstance(part, (int, float)) for part in expected), parts(got)
             if whole or not isinstance(got, (tuple, list)) or len(got) != n: return f"Not yet: expected {describe(expected)}, got {describe(got)}"
             i = next(i for i, pair in enumerate(zip(got, expected)) if not self.same(*pair))
             return f"{self.difference(got[i], expected[i])} (part {i + 1} of {n})"
@@ -55,6 +56,11 @@ class Exercise:
 def numbers(value):
     "A tensor, a number, or a list of numbers as float64, without a detour through float32."
     return torch.as_tensor(value, dtype=torch.float64)
+
+
+def parts(value):
+    "A tensor as the tuple of its rows, so that `values.quantile(both)` is as good as two numbers; anything else as it is."
+    return value.unbind() if isinstance(value, torch.Tensor) and value.ndim else value
 
 
 def describe(value):

@@ -40,10 +40,10 @@ class_counts = Exercise(
 
 FLOORS = {100: 12.0, 200: 5.0, 797: 1.5}
 over_floor = Exercise(
-    lambda distance, n, floor_at: distance / floor_at[n],
+    lambda distance, n, floor_at: distance - floor_at[n],
     lambda: [(7.0, 200, FLOORS), (1.6, 797, FLOORS), (30.0, 100, FLOORS)],
-    {"this subtracts the floor; a ratio tells how many times as far as real digits": lambda distance, n, floor_at: distance - floor_at[n],
-     "the ratio is upside down: the distance is on top": lambda distance, n, floor_at: floor_at[n] / distance,
-     "every n has its own floor; this takes that of the largest": lambda distance, n, floor_at: distance / floor_at[max(floor_at)],
+    {"this is a ratio, which grows with n for one and the same sampler; the bias adds, so it is to be subtracted": lambda distance, n, floor_at: distance / floor_at[n],
+     "the difference is upside down: the distance comes first": lambda distance, n, floor_at: floor_at[n] - distance,
+     "every n has its own floor; this takes that of the largest": lambda distance, n, floor_at: distance - floor_at[max(floor_at)],
      "this divides by n; the bias is not exactly 1/n, which is why the floor is measured": lambda distance, n, floor_at: distance / n},
-    "1 would be as good as real digits.")
+    "0 would be as good as real digits.")
