@@ -10,7 +10,7 @@ __all__ = ['DIGITS_VAE', 'DIGITS_VAE_FIT', 'HUB', 'kl', 'draw', 'PlainBlock', 'h
            'load_autoencoder']
 
 # %% ../nbs/07b_vae.ipynb #439806f4
-import hashlib, json
+import hashlib, inspect, json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,7 +137,7 @@ def digits_vae():
 # %% ../nbs/07b_vae.ipynb #31b51911
 def fingerprint(vae):
     "16 hex digits of SHA-256 that say which autoencoder this is: its config and its weights, on whatever device they are."
-    digest = hashlib.sha256(json.dumps([type(vae).__name__, vae.config], sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps([type(vae).__name__, getattr(vae, "chosen", vae.config)], sort_keys=True).encode())
     for name, value in sorted(vae.state_dict().items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
@@ -146,7 +146,7 @@ def fingerprint(vae):
 # %% ../nbs/07b_vae.ipynb #8cafffd3
 class Perceptual:
     "LPIPS per image: how far apart two images are for a network that was trained to recognize things (Zhang et al. 2018)."
-    def __init__(self, backbone="vgg"): # "vgg" (58 MB of features), "alex" or "squeeze"; the weights are downloaded once
+    def __init__(self, backbone="vgg"): # "vgg" (528 MB), "alex" (233 MB) or "squeeze" (5 MB); the weights are downloaded once
         import torchvision
         from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
         names = {"vgg": "VGG16_Weights", "alex": "AlexNet_Weights", "squeeze": "SqueezeNet1_1_Weights"}
@@ -189,6 +189,8 @@ class Autoencoder(nn.Module):
         from diffusers import AutoencoderKL
         self.net = AutoencoderKL(**config) if net is None else net
         self.config = json.loads(json.dumps({k: v for k, v in self.net.config.items() if not k.startswith("_")}))
+        default = {k: json.dumps(p.default) for k, p in inspect.signature(AutoencoderKL.__init__).parameters.items() if p.default is not p.empty}
+        self.chosen = {k: v for k, v in self.config.items() if json.dumps(v) != default.get(k)} # a newer diffusers has more options, all at their defaults
         self.latent_channels, self.factor = self.config["latent_channels"], 2 ** (len(self.config["block_out_channels"]) - 1)
         self.scaling_factor, self.shift_factor = self.config["scaling_factor"], self.config.get("shift_factor")
 
@@ -215,11 +217,11 @@ def load_autoencoder(source="stabilityai/sd-vae-ft-mse", # repository on the Hug
     "A pretrained autoencoder of diffusers as an `Autoencoder`, in evaluation mode and without gradients."
     from diffusers import AutoencoderKL
     where = f"{source}{'/' + kwargs['subfolder'] if 'subfolder' in kwargs else ''}"
-    hint = "pass the folder of an AutoencoderKL (config.json, diffusion_pytorch_model.safetensors), or connect once to the hub, which keeps a copy"
+    hint = "pass the folder of an AutoencoderKL (config.json, diffusion_pytorch_model.safetensors), connect once to the hub, which keeps a copy; of a whole pipeline, pass subfolder='vae'"
     try: config = AutoencoderKL.load_config(str(source), **{k: v for k, v in kwargs.items() if k in HUB})
     except OSError as e: raise OSError(f"no autoencoder {where}: not a folder with a config.json, and not to be had from the hub ({str(e.__context__ or e)[:250]}); {hint}") from e
     if config.get("_class_name") != "AutoencoderKL":
-        raise ValueError(f"{where} holds a {config.get('_class_name', 'model of unknown class')}, not an AutoencoderKL; of a whole pipeline, pass subfolder='vae'")
+        raise ValueError(f"{where} holds a {config.get('_class_name', 'model of unknown class')}, not an AutoencoderKL; {hint}; load_model reads the folders of this course")
     try: net, info = AutoencoderKL.from_pretrained(str(source), output_loading_info=True, **kwargs)
     except Exception as e: raise OSError(f"the weights of {where} cannot be read ({type(e).__name__}: {str(e)[:300]}); {hint}") from e
     if lacks := sorted(info["missing_keys"]): raise ValueError(f"the weights of {where} lack {len(lacks)} of the layers that its config.json describes, such as {lacks[0]}")

@@ -1,6 +1,6 @@
 "Latent spaces and caches of chapter 08: what must come back unchanged, what must be refused, and what survives a killed process."
 
-import json, os, shutil, signal, subprocess, sys, time
+import json, os, shutil, signal, subprocess, sys, time, weakref
 
 import numpy as np
 import pytest
@@ -73,12 +73,24 @@ def test_smaller_slices_when_memory_runs_out():
     with pytest.raises(torch.OutOfMemoryError): in_slices(lambda x: (_ for _ in ()).throw(torch.OutOfMemoryError()), x, 4)
 
 
+def test_what_did_not_fit_is_let_go_before_the_next_attempt(monkeypatch):
+    alive, handled = [], []
+    def hungry(x):
+        copy = x.clone()
+        alive.append(weakref.ref(copy))
+        if len(x) > 4: raise torch.OutOfMemoryError
+        return copy
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: handled.append([r() is None for r in alive]))
+    assert torch.equal(in_slices(hungry, torch.arange(8.0), 8), torch.arange(8.0)) and handled == [[True]]
+
+
 def test_bad_spaces(vae):
     with pytest.raises(ValueError, match="one finite number for each of the 2"): LatentSpace(vae, 0.0, [1, 1])
     with pytest.raises(ValueError, match="one finite number"): LatentSpace(vae, [0, float("nan")], [1, 1])
     with pytest.raises(ValueError, match="never changes"): LatentSpace(vae, [0, 0], [1, 0])
     with pytest.raises(ValueError, match="multiples of 2"): LatentSpace(vae, [0, 0], [1, 1], (1, 9, 8))
     with pytest.raises(ValueError, match="image_shape"): LatentSpace(vae, [0, 0], [1, 1]).shape
+    with pytest.raises(ValueError, match="image_shape"): LatentSpace(vae, [0, 0], [1, 1]).save("nowhere")
     space = LatentSpace(vae, [0, 0], [1, 1], (1, 8, 8))
     with pytest.raises(ValueError, match="measured on"): space.encode(torch.zeros(1, 1, 16, 16))
     with pytest.raises(ValueError, match=r"this space has \(2, 4, 4\)"): space.decode(torch.zeros(1, 2, 8, 8))
@@ -96,6 +108,9 @@ def test_a_space_that_does_not_belong(vae, space, tmp_path):
     other = LatentSpace(vae, space.mean, 2 * space.std, space.image_shape)
     check_space({"shape": [2, 4, 4], "latent": space_identity(space)}, space)
     with pytest.raises(ValueError, match="on other latents .*std"): check_space({"shape": [2, 4, 4], "latent": space_identity(space)}, other)
+    remeasured, nearby = (LatentSpace(vae, space.mean, share * space.std, space.image_shape) for share in (1 + 1e-6, 1.001))
+    check_space({"shape": [2, 4, 4], "latent": space_identity(space)}, remeasured) # as another device would round
+    with pytest.raises(ValueError, match="on other latents"): check_space({"shape": [2, 4, 4], "latent": space_identity(space)}, nearby)
     with pytest.raises(ValueError, match="do not belong together"): check_space({"shape": [4, 4, 4]}, space)
     save_model(tmp_path / "m", UNet(2, (8, 16), 1, (False, True), groups=4), shape=[2, 4, 4], latent=space_identity(other))
     with pytest.raises(FileNotFoundError, match="no vae folder"): LatentSpace.load(tmp_path / "m")
@@ -147,6 +162,13 @@ def test_killed_anywhere_it_resumes_to_the_same_bytes(space, digits, tmp_path):
     finished = cache_latents(digits, LatentSpace.load(tmp_path / "space"), path, flip=True, shard=50, progress=False)
     for file in whole.path.iterdir(): assert file.read_bytes() == (path / file.name).read_bytes(), file.name
     assert torch.equal(finished.batch(range(1000))[0], whole.batch(range(1000))[0])
+
+
+def test_a_run_killed_before_its_manifest_begins_again(space, digits, tmp_path):
+    (tmp_path / "c").mkdir()
+    np.save(tmp_path / "c" / "labels.npy", np.zeros(3, np.int64))
+    (tmp_path / "c" / ".labels.npy.123").write_bytes(b"half a fi")
+    assert torch.equal(cache_latents(some(digits, 100), space, tmp_path / "c", progress=False).labels, digits.labels[:100])
 
 
 def test_a_finished_cache_is_not_made_again(space, digits, tmp_path, monkeypatch):

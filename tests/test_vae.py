@@ -259,10 +259,20 @@ def test_an_autoencoder_can_be_trained_on(hub_folder):
 
 def test_what_is_no_autoencoder_is_told(hub_folder, tmp_path):
     with pytest.raises(OSError, match="no autoencoder nowhere/at-all: not a folder.*connect once"): load_autoencoder("nowhere/at-all", local_files_only=True)
-    with pytest.raises(OSError, match="no autoencoder .*not a folder with a config.json"): load_autoencoder(hub_folder, local_files_only=True)
+    with pytest.raises(OSError, match="no autoencoder .*not a folder with a config.json.*of a whole pipeline, pass subfolder='vae'"): load_autoencoder(hub_folder, local_files_only=True)
     (tmp_path / "unet").mkdir()
     (tmp_path / "unet" / "config.json").write_text(json.dumps({"_class_name": "UNet2DModel"}))
     with pytest.raises(ValueError, match="holds a UNet2DModel, not an AutoencoderKL.*subfolder='vae'"): load_autoencoder(tmp_path / "unet")
+
+
+def test_options_at_their_defaults_are_not_part_of_the_name(hub_folder):
+    from diffusers.configuration_utils import FrozenDict
+    ours, older, other = (load_autoencoder(hub_folder / "vae") for _ in range(3))
+    older.net._internal_dict = FrozenDict({k: v for k, v in older.net.config.items() if k != "force_upcast"}) # as written before there was such an option
+    assert "force_upcast" in ours.config and "force_upcast" not in Autoencoder(older.net).config
+    assert fingerprint(Autoencoder(older.net)) == fingerprint(ours)
+    other.net.register_to_config(norm_num_groups=2) # the same weights, used in another way
+    assert fingerprint(Autoencoder(other.net)) != fingerprint(ours)
 
 
 def test_missing_and_damaged_weights_are_told(hub_folder, tmp_path):
