@@ -11,7 +11,7 @@ __all__ = ['LabeledMixture', 'extrapolate', 'rescaled', 'inside', 'check_guidanc
 # %% ../nbs/09_guidance.ipynb #59a2039a
 import math, warnings
 from contextlib import nullcontext
-from numbers import Real
+from numbers import Integral, Real
 
 import torch
 
@@ -49,11 +49,11 @@ def inside(interval, t):
 
 # %% ../nbs/09_guidance.ipynb #88cf9c5d
 def check_guidance(scale, interval=None, rescale=0.0):
-    "ValueError unless the scale is a finite number of at least 0, the interval two timesteps in order, and rescale in 0..1."
+    "ValueError unless the scale is a finite number of at least 0, the interval two whole timesteps in order, and rescale in 0..1."
     if not (isinstance(scale, Real) and 0 <= scale < math.inf): # NaN compares false
-        raise ValueError(f"scale={scale!r}; expected a finite number of at least 0: 0 ignores the label, 1 is the plain conditional model, above 1 is guided")
-    if interval is not None and not (isinstance(interval, (tuple, list)) and len(interval) == 2 and 0 <= interval[0] <= interval[1]):
-        raise ValueError(f"interval={interval!r}; expected (low, high), the timesteps from and up to which to guide, 0 <= low <= high")
+        raise ValueError(f"scale={scale!r}; expected a finite number of at least 0: 1 is the model without guidance, above 1 is guided, 0 is only what it would be guided away from")
+    if interval is not None and not (isinstance(interval, (tuple, list)) and len(interval) == 2 and all(isinstance(t, Integral) for t in interval) and 0 <= interval[0] <= interval[1]):
+        raise ValueError(f"interval={interval!r}; expected (low, high), whole timesteps from and up to which to guide, 0 <= low <= high; noise levels sigma have to be converted")
     if not 0 <= rescale <= 1: raise ValueError(f"rescale={rescale!r}; expected 0 (leave the spread of the prediction) to 1 (give it the conditional one's)")
 
 
@@ -106,7 +106,7 @@ def cfg(model, # a model with num_classes, trained with label dropout
         raise ValueError("cfg: this model has no classes (num_classes is None): unconditional, or its labels are bound already; pass the class-conditional model itself, or see autoguidance")
     check_guidance(scale, interval, rescale)
     y = check_bound(y, model)
-    if negative is None and scale != 1 and getattr(model, "label_drop", None) == 0:
+    if scale != 1 and (negative is None or (torch.as_tensor(negative) == model.num_classes).any()) and getattr(model, "label_drop", None) == 0:
         warnings.warn(f"this model was trained without label dropout: it never saw the label {model.num_classes} (\"no label\"), so what it answers there is arbitrary, and samples "
                       "will be distorted or saturated, the more so the larger the scale; train with DDPMLoss(schedule, drop=0.1), or pass negative labels", stacklevel=2)
     return Guided(model, y, check_bound(model.num_classes if negative is None else negative, model, "negative"), scale, interval, rescale)
@@ -128,7 +128,8 @@ class Autoguided(Wrapper):
         pred, var = split_output(self.model(x_t, t), x_t)
         acts = inside(self.interval, t)
         if self.scale != 1 and (self.interval is None or acts.any()):
-            with nullcontext() if torch.is_grad_enabled() else sampling(self.bad): base, _ = split_output(self.bad(x_t, t), x_t)
+            mode = nullcontext() if torch.is_grad_enabled() else sampling(self.bad) # a sampler puts only `model` into evaluation mode
+            with mode: base, _ = split_output(self.bad(x_t, t), x_t)
             pred = torch.where(acts.view(-1, 1, 1, 1), extrapolate(base, pred, self.scale), pred)
         return pred if var is None else torch.cat([pred, var], 1)
 

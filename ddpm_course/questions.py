@@ -6,8 +6,8 @@ Docs: https://ddpm-course.github.io/ddpm_course/questions.html.md"""
 
 # %% auto #0
 __all__ = ['MEASURED', 'GUIDANCE_SCALES', 'QUESTION_3_SCALE', 'QUESTION_2_STEPS', 'guided_row', 'over_seeds', 'pick',
-           'error_bars', 'plot_guidance', 'table_guidance', 'question_3_rows', 'plot_question_3', 'table_question_3',
-           'question_2_row', 'by_training', 'plot_question_2', 'table_question_2']
+           'error_bars', 'plain_ticks', 'plot_guidance', 'table_guidance', 'question_3_rows', 'plot_question_3',
+           'table_question_3', 'question_2_row', 'by_training', 'plot_question_2', 'table_question_2']
 
 # %% ../nbs/09b_questions.ipynb #020861f8
 from pathlib import Path
@@ -61,6 +61,12 @@ def error_bars(cards):
     return [[s.value - s.interval[0] for s in cards], [s.interval[1] - s.value for s in cards]]
 
 
+def plain_ticks(axis, values):
+    "Ticks of a log axis at these values, written out."
+    axis.set_ticks(values, [f"{v:g}" for v in values])
+    axis.set_ticks([], minor=True)
+
+
 def plot_guidance(means): # of `table_guidance`
     "Accuracy against distance at scales above 0, each point with its scale, and four scores against every scale: a matplotlib figure."
     from matplotlib.figure import Figure
@@ -69,7 +75,7 @@ def plot_guidance(means): # of `table_guidance`
     asked = [row for row in means if row["distance"].guidance > 0] # at 0 no digit was asked for
     x, y = ([row[name] for row in asked] for name in ("distance", "accuracy"))
     left.errorbar([s.value for s in x], [s.value for s in y], error_bars(y), error_bars(x), fmt="o-", ms=4, capsize=2, lw=1)
-    for d, a in zip(x, y): left.annotate(f"{d.guidance:g}", (d.value, a.value), xytext=(4, -11), textcoords="offset points", fontsize=9)
+    for i, (d, a) in enumerate(zip(x, y)): left.annotate(f"{d.guidance:g}", (d.value, a.value), xytext=(4, -11 - 11 * (i % 4)), textcoords="offset points", fontsize=9)
     left.axvline(means[0]["matched_floor"].value, color="gray", ls="--", lw=1, label="matched floor")
     left.set(title="Accuracy against distance, by scale", xlabel="Fréchet distance", ylabel="accuracy")
     for name in ("accuracy", "precision", "recall"):
@@ -79,7 +85,8 @@ def plot_guidance(means): # of `table_guidance`
     below.errorbar([s.guidance for s in distance], [s.value for s in distance], error_bars(distance), fmt="s--", ms=4, capsize=2, lw=1, color="black", label="distance (right axis)")
     below.set(ylabel="Fréchet distance", ylim=(0, None))
     right.set(title="What the scale does", xlabel="guidance scale s", ylabel="share")
-    for ax, place in ((left, "lower left"), (right, "lower right"), (below, "center right")): ax.legend(fontsize=8, loc=place)
+    left.legend(fontsize=8, loc="lower right")
+    figure.legend(*(a + b for a, b in zip(right.get_legend_handles_labels(), below.get_legend_handles_labels())), fontsize=8, loc="outside lower right", ncols=4)
     return figure
 
 # %% ../nbs/09b_questions.ipynb #9fcd986b
@@ -112,13 +119,16 @@ def plot_question_3(means): # of `table_question_3`
     grid = figure.subplots(2, 2, sharex="col", sharey="row")
     for row, name in zip(grid, ("distance", "accuracy")):
         for ax, key in zip(row, ("steps", "nfe")):
-            for sampler, color in (("DDIM", "tab:blue"), ("DDPM", "tab:orange")):
-                for guidance, style in ((QUESTION_3_SCALE, "o-"), (1.0, "s--")):
-                    cards = [r[name] for r in means if (r[name].sampler, r[name].guidance) == (sampler, guidance)]
-                    ax.errorbar([getattr(s, key) for s in cards], [s.value for s in cards], error_bars(cards), fmt=style, color=color, ms=4, capsize=2, lw=1.2, label=f"{sampler}, s = {guidance:g}")
+            for i, (sampler, guidance) in enumerate((s, g) for s in ("DDIM", "DDPM") for g in (QUESTION_3_SCALE, 1.0)):
+                cards = [r[name] for r in means if (r[name].sampler, r[name].guidance) == (sampler, guidance)]
+                look = dict(color={"DDIM": "tab:blue", "DDPM": "tab:orange"}[sampler], fmt="s--" if guidance == 1 else "o-", ms=4, capsize=2, lw=1.2)
+                x = [getattr(s, key) * 1.03**(i - 1.5) for s in cards] # side by side, where four intervals would cover each other
+                ax.errorbar(x, [s.value for s in cards], error_bars(cards), label=f"{sampler}, s = {guidance:g}", **look)
             if name == "distance": ax.axhline(means[0]["matched_floor"].value, color="gray", lw=1, ls=":", label="matched floor")
             ax.set(xscale="log", **({"yscale": "log", "title": {"steps": "at equal steps", "nfe": "at equal evaluations"}[key]} if name == "distance" else {}))
-    for ax, label in zip(grid[1], ("sampler steps", "network evaluations an image (NFE)")): ax.set_xlabel(label)
+    for ax, key, label in zip(grid[1], ("steps", "nfe"), ("sampler steps", "network evaluations an image (NFE)")):
+        ax.set_xlabel(label), plain_ticks(ax.xaxis, sorted({getattr(r["distance"], key) for r in means}))
+    plain_ticks(grid[0, 0].yaxis, (2, 3, 4, 6, 8, 10))
     for ax, label in zip(grid[:, 0], ("Fréchet distance", "accuracy")): ax.set_ylabel(label)
     grid[0, 1].legend(fontsize=8)
     return figure
@@ -167,7 +177,9 @@ def plot_question_2(means): # of `table_question_2`
             cards = [row[key] for row in means]
             ax.errorbar(epochs, [s.value for s in cards], error_bars(cards), fmt="o-", ms=4, capsize=2, lw=1.2, label=label)
         ax.set(title=f"Question 2: {name} and training", xlabel="epochs (1,000 images)", xscale="log", ylabel={"distance": "Fréchet distance", "accuracy": "accuracy"}[name])
+        plain_ticks(ax.xaxis, epochs)
     figure.axes[0].set_yscale("log")
+    plain_ticks(figure.axes[0].yaxis, (2, 5, 10, 20, 50))
     figure.axes[0].axhline(means[0]["matched_floor"].value, color="gray", lw=1, ls=":", label="matched floor")
     figure.axes[0].legend(fontsize=8)
     return figure

@@ -45,6 +45,7 @@ def scaled_linear_schedule(T=1000, # number of steps
 def schedule_from(alpha_bars, # (T+1,) float64, falling, from 1 at clean data
                   max_beta=0.999): # betas are clipped to this before the product is taken
     "The schedule that follows a curve of alpha_bar: beta_t = 1 - alpha_bar_t / alpha_bar_{t-1}."
+    if alpha_bars.ndim != 1 or alpha_bars[0] != 1: raise ValueError(f"alpha_bars: got {tuple(alpha_bars.shape)}, from {alpha_bars.flatten()[0]:.4g}; expected (T+1,), from 1 for clean data")
     return NoiseSchedule((1 - alpha_bars[1:] / alpha_bars[:-1]).clamp(max=max_beta))
 
 
@@ -55,6 +56,7 @@ def sigmoid_schedule(T=1000, # number of steps
     "alpha_bar falls like a sigmoid, stretched to go from 1 to 0 (Jabri et al. 2022; Chen 2023, algorithm 1)."
     if not (start < end and tau > 0): raise ValueError(f"start={start}, end={end}, tau={tau}; expected start < end and tau > 0")
     s = (torch.linspace(start, end, T + 1, dtype=torch.float64) / tau).sigmoid()
+    if (s.diff() <= 0).any(): raise ValueError(f"start={start}, end={end}, tau={tau}: the sigmoid is flat there, and some step would add no noise; take a larger tau, or start and end nearer to 0")
     return schedule_from((s[-1] - s) / (s[-1] - s[0]), max_beta)
 
 # %% ../nbs/07_schedules.ipynb #df2236f1
@@ -141,7 +143,7 @@ def schedules_row(name, seed, steps, n, scale):
     return measure("DDIM", trained, n, seed, 50 if scale == "digits" else 5, progress=False, model=f"{name}, {steps} steps")[0]._asdict()
 
 # %% ../nbs/07_schedules.ipynb #df938643
-def by_contestant(cards): # rows of `table_schedules`, several seeds each
+def by_contestant(cards): # rows of `schedules_row`, several seeds each
     "{name: Score} a contestant: means over its seeds, best distance first."
     models = dict.fromkeys(row["distance"].model for row in cards)
     groups = [[row for row in cards if row["distance"].model == model] for model in models]

@@ -318,7 +318,7 @@ def test_labels_of_another_batch_size():
     with pytest.raises(ValueError, match="bound to 5 labels and got 10 images"): ddim_sample(cfg(NET, Y, 3), SCHEDULE, (10, 3, 8, 8), 2)
 
 
-@pytest.mark.parametrize("interval", [(600, 100), (-1, 5), (1, 2, 3), 300, (float("nan"), 5), ()])
+@pytest.mark.parametrize("interval", [(600, 100), (-1, 5), (1, 2, 3), 300, (float("nan"), 5), (0.28, 2.9), ()])
 def test_an_interval_that_is_none(interval):
     with pytest.raises(ValueError, match="interval=.*expected"): cfg(NET, Y, 3, interval=interval)
 
@@ -347,5 +347,6 @@ def test_a_model_trained_without_label_dropout_warns_and_says_how_it_shows(tmp_p
     said, = warned(Wrapper(EMA(model, 10).model), Y, 3)
     assert "without label dropout" in said and "distorted or saturated" in said and "drop=0.1" in said
     assert warned(model, Y, 0) and warned(model, Y, 1) == [] and warned(model, Y, 3, negative=1) == []
+    assert warned(model, Y, 3, negative=model.num_classes) # no label, written out
     run = train_digits(tmp_path, steps=1, device="cpu", progress=False) # what fit and load_model say
     assert warned(run.ema.model, 3, 2.0) == warned(load_model(tmp_path / "model").model, 3, 2.0) == []
