@@ -165,8 +165,9 @@ def kid(fake, real, # `Features` from one network
     pick = lambda f: f.values[torch.randperm(len(f), generator=rng)[:m]]
     values = torch.tensor([squared_mmd(pick(fake), pick(real)) for _ in range(subsets)], dtype=torch.float64)
     name, value = "KID" if fake.name == INCEPTION else "kernel distance", values.mean().item()
-    half = 1.96 * values.std().item() * (m / (n - m) + 1 / subsets)**0.5 if m < n else None # jackknife, and the luck of the subsets; a whole set does not vary
-    return Score(name, value, half and (value - half, value + half), len(fake), len(real), reference, fake.name, **protocol)
+    half = 1.96 * values.std().item() * (m / max(1, n - m) + 1 / subsets)**0.5 # jackknife, and the luck of the subsets
+    interval = (value - half, value + half) if m < n else None # a whole set does not vary
+    return Score(name, value, interval, len(fake), len(real), reference, fake.name, **protocol)
 
 # %% ../nbs/06_metrics.ipynb #da8a3aaf
 def split_scores(probabilities, # (N, K)
