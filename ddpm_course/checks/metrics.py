@@ -70,7 +70,7 @@ nearest_ratio = Exercise(
      "the ratio is upside down: the fakes are on top": lambda fakes, held_out, train: mean_gap(held_out, train) / mean_gap(fakes, train),
      "this is the mean distance of the fakes alone; divide by that of the held-out images":
          lambda fakes, held_out, train: mean_gap(fakes, train)},
-    "Well below 1 means copies; the held-out images say what 1 is.")
+    "The held-out images say what 1 is; well below it, look for copies.")
 
 
 def cubic(a, b): return (a @ b.T / a.shape[1] + 1)**3
