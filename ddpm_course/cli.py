@@ -8,7 +8,7 @@ from fastcore.script import anno_parser
 
 from ddpm_course import latents, protocol, questions, schedules
 from ddpm_course.data import show_images
-from ddpm_course.ddpm import condition
+from ddpm_course.ddpm import condition, image_seeds
 from ddpm_course.ddim import ddim_steps
 from ddpm_course.features import digits_classifier
 from ddpm_course.folders import load_model
@@ -69,6 +69,9 @@ def demo(out:str="runs/demo", # folder for the results; must not hold a run
     "Train a class-conditional U-Net on scikit-learn's digits, sample with DDPM and DDIM, measure both."
     out, began = Path(out), time.perf_counter()
     if checkpoints(out) or (out / "model").exists(): raise FileExistsError(f"{out} already holds a run; delete it, or choose another folder with --out")
+    image_seeds(seed, 797) # a seed that sampling would refuse is refused before training
+    try: torch.device(device or "cpu")
+    except RuntimeError as e: raise ValueError(f"device={device!r}: {e}") from e
     if quick: train_steps = min(train_steps, 20)
     run = train_digits(out, steps=train_steps, seed=seed, device=device)
     trained = load_model(out / "model", device=next(run.model.parameters()).device)
@@ -89,7 +92,7 @@ TABLES = {"ddim-steps": protocol.table_ddim_steps, "dynamics": protocol.table_dy
           "latent": latents.table_latent, "guidance": questions.table_guidance, "question-2": questions.table_question_2, "question-3": questions.table_question_3}
 
 
-def tables(name:str, # which table; `ddpm-course table --help` lists them
+def tables(name:str, # ddim-steps, dynamics, schedules, latent, guidance, question-2 or question-3
            scale:str="digits", # "digits", or "smoke" to see in seconds that it runs
            out:str="runs/tables", # folder for NAME.json and NAME.csv; finished rows are kept in .NAME/
            workers:int=2): # processes of one thread each; 0: this process alone

@@ -10,8 +10,7 @@ __all__ = ['CIFAR10_MIRRORS', 'check_images', 'from_uint8', 'to_uint8', 'image_g
            'first_shape', 'image_folder', 'cifar10', 'imagenet100_classes']
 
 # %% ../nbs/00_data.ipynb #045c4c47
-import os
-import warnings
+import os, warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -47,6 +46,7 @@ def from_uint8(gray, # whole numbers 0..levels, any shape
 def to_uint8(x, # float images (B, C, H, W), nominally in [-1, 1]
              levels=255): # the largest gray level: 255 for photographs, 16 for the digits
     "Float images to uint8 in 0..`levels`: clamp to [-1, 1], then round to the nearest level. Never min-max."
+    if not 1 <= levels <= 255: raise ValueError(f"levels={levels}; expected 1..255, what uint8 can hold")
     x = check_images(x, finite=True).to(torch.promote_types(x.dtype, torch.float32)) # bf16 has too few digits for 256 levels
     return ((x.clamp(-1, 1) + 1) * (levels / 2)).round().to(torch.uint8)
 
@@ -208,9 +208,10 @@ def read_all(files, # paths
     def attempt(file):
         try: return read(file)
         except ValueError as e: return e
+    parts = (files[i:i + 4096] for i in range(0, len(files), 4096)) # a million at once would fill the memory
     good, bad, pool = [], [], ThreadPoolExecutor(workers)
     try:
-        for i, result in enumerate(tqdm(pool.map(attempt, files), "reading images", len(files), delay=2, disable=None)):
+        for i, result in enumerate(tqdm((r for part in parts for r in pool.map(attempt, part)), "reading images", len(files), delay=2, disable=None)):
             if isinstance(result, ValueError) and on_error == "raise": raise result
             if isinstance(result, ValueError): bad.append(result); continue
             if keep: keep(len(good), result)
@@ -249,8 +250,9 @@ class FilePixels:
         self.ahead |= reads
         for i in list(self.ahead)[:-self.limit]: self.ahead.pop(i).cancel()
 
-    def __getitem__(self, index):
-        wanted = torch.as_tensor(index).tolist()
+    def __getitem__(self, index): # whole numbers, or a mask
+        index = torch.as_tensor(index)
+        wanted = (index.nonzero()[:, 0] if index.dtype == torch.bool else index).tolist()
         reads = self.submit(wanted)
         return torch.stack([reads[i].result() for i in wanted])
 

@@ -70,7 +70,7 @@ def ddim_sample(model, # model(x_t, t); bind labels with `condition`
                 noise=None, # the noise of every step (steps, B, C, H, W), for eta > 0
                 seed=None, # int, or one int per image
                 clip=1.0, # clamp x0_hat; None for latents and exact models
-                device=None, # that of x_T or of the model if None
+                device=None, # that of the model if None, or of x_T for a model without parameters
                 progress=False): # show a bar
     "Images (B, C, H, W) by DDIM (Song et al. 2021, eq. 12)."
     n = steps if timesteps is None else len(timesteps)
@@ -93,10 +93,10 @@ def ddim_invert(model, # model(x_t, t); bind labels with `condition`
                 x0, # clean images (B, C, H, W)
                 steps=50, spacing="trailing", timesteps=None, # as for `ddim_sample`
                 iterations=1, # model calls a step; more solve the implicit step more exactly
-                clip=None): # clamp x0_hat; clipping makes the way back inexact
-    "The x_T from which `ddim_sample` with the same steps returns to x_0 (eta = 0), by DDIM run backwards."
+                clip=None): # clamp x0_hat; give `ddim_sample` the same, but where it acts, the way back is not exact
+    "The x_T from which `ddim_sample` with the same steps and clip returns to x_0 (eta = 0), by DDIM run backwards."
     if not (isinstance(iterations, int) and iterations >= 1): raise ValueError(f"iterations={iterations}; expected a whole number of at least 1")
-    x, below = check_images(x0, "x0"), -1
+    x, below = check_images(x0, "x0").to(torch.promote_types(x0.dtype, torch.float32)), -1
     with sampling(model):
         for t in reversed(resolve_timesteps(len(schedule), steps, spacing, timesteps)):
             ab_t, ab_below = schedule.alpha_bar(t), schedule.alpha_bar(below)

@@ -89,7 +89,7 @@ def ddpm_loss(model, # model(x_t, t, y), any parameterization
               rng=None, # BatchRandom; torch's global generator if None
               drop=0.0, # share of labels replaced by "no label", for classifier-free guidance
               weight=None): # weight(schedule, t, predicts) -> (B,), multiplies the loss; 1 if None
-    "L_simple per example (B,): mean squared error of the prediction (Ho et al. 2020, eq. 14)."
+    "L_simple per example (B,): squared error of the prediction (Ho et al. 2020, eq. 14), as the mean over its C H W numbers."
     check_images(x0, "x0")
     rng = rng or BatchRandom(int(torch.randint(2**31, ())), 0, len(x0), device=x0.device)
     t = rng.randint(len(schedule)) if t is None else t
@@ -169,7 +169,7 @@ def condition(model, # a model with num_classes
 # %% ../nbs/03_ddpm.ipynb #3d6d522b
 def image_seeds(seed, # int 0..65535, or one int per image
                 n): # number of images
-    "One 32-bit seed per image, all different: image i of run `seed` has the same stream in any batch, on any rank."
+    "One 32-bit seed per image, for an int seed all different: image i of run `seed` has the same stream in any batch, on any rank."
     if seed is None: return torch.randint(2**32, (n,)).tolist() # follows torch.manual_seed
     if not isinstance(seed, int):
         seeds = [int(s) for s in seed]

@@ -6,8 +6,9 @@ Docs: https://ddpm-course.github.io/ddpm_course/features.html.md"""
 
 # %% auto #0
 __all__ = ['CLASSIFIER_FIT', 'WEIGHTS', 'WEIGHTS_SHA256', 'WEIGHTS_URL', 'DigitsClassifier', 'jitter', 'classifier_loss',
-           'train_classifier', 'digits_classifier', 'Features', 'check_range', 'extract', 'Residual', 'ResNet', 'move',
-           'LabelsLoss', 'train_features', 'accuracy', 'inception_weights', 'Inception']
+           'train_classifier', 'digits_classifier', 'Features', 'check_range', 'extract', 'conv_norm', 'Residual',
+           'ResNet', 'check_pixels', 'move', 'cut_out', 'LabelsLoss', 'train_features', 'accuracy', 'inception_weights',
+           'Inception']
 
 # %% ../nbs/05b_features.ipynb #90271f9c
 import hashlib
@@ -87,6 +88,7 @@ class Features:
 
 def check_range(x):
     "Return images (B, C, H, W) if they keep to [-1, 1], with some overshoot; else ValueError, or a warning where they look like [0, 1]."
+    if not len(x): raise ValueError("no images to look at")
     low, high = check_images(x, finite=True).min().item(), x.max().item()
     if low < -8 or high > 8: raise ValueError(f"images: values from {low:.3g} to {high:.3g}; expected [-1, 1]; convert gray levels with from_uint8")
     if low >= 0 and high > 0.5: warnings.warn(f"images: no value below 0 (they go from {low:.3g} to {high:.3g}); images here are in [-1, 1]: x * 2 - 1 converts from [0, 1]", stacklevel=3)
@@ -97,42 +99,44 @@ def extract(net, # has .features, .head and .name
             images, # float (N, C, H, W) in [-1, 1], or an iterable of such batches
             batch=100): # images at a time
     "The `Features` that a network sees in images."
-    if isinstance(images, torch.Tensor): images = check_range(images).split(batch)
+    images = check_range(images).split(batch) if isinstance(images, torch.Tensor) else map(check_range, images)
     seen = []
     with sampling(net):
         for x in images:
-            f = net.features(check_range(x).to(device_of(net)))
-            seen.append((f.float().cpu(), net.head(f).double().softmax(1).float().cpu()))
+            f = net.features(x.to(device_of(net)))
+            seen.append((f.float().cpu(), net.head(f).cpu().double().softmax(1).float()))
     if not seen: raise ValueError("no images to look at")
     values, probabilities = (torch.cat(part) for part in zip(*seen))
     if not values.isfinite().all(): raise ValueError(f"{net.name}: {int((~values.isfinite()).any(1).sum())} of {len(values)} images have features that are NaN or infinite")
     return Features(net.name, values, probabilities)
 
 # %% ../nbs/05b_features.ipynb #aa1520b0
-class Residual(nn.Module):
-    "x + f(x), with f two 3x3 convolutions (He et al. 2016); where the shape changes x is averaged down and mixed by a 1x1 convolution (He et al. 2019)."
-    def __init__(self, c_in, c_out, stride):
-        super().__init__()
-        conv = lambda c_in, stride: (nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False), nn.BatchNorm2d(c_out))
-        self.f = nn.Sequential(*conv(c_in, stride), nn.ReLU(), *conv(c_out, 1))
-        down = nn.Sequential(nn.AvgPool2d(stride, ceil_mode=True), nn.Conv2d(c_in, c_out, 1, bias=False)) # a 1x1 with a stride would skip pixels
-        self.skip = nn.Identity() if c_in == c_out and stride == 1 else down
+def conv_norm(c_in, c_out):
+    "A 3x3 convolution and batch normalization."
+    return nn.Conv2d(c_in, c_out, 3, padding=1, bias=False), nn.BatchNorm2d(c_out)
 
-    def forward(self, x): return F.relu(self.skip(x) + self.f(x))
+
+class Residual(nn.Module):
+    "x + f(x), with f a 3x3 convolution, batch normalization and ReLU (after He et al. 2016, who take two convolutions, and the ReLU after the sum)."
+    def __init__(self, channels):
+        super().__init__()
+        self.f = nn.Sequential(*conv_norm(channels, channels), nn.ReLU())
+
+    def forward(self, x): return x + self.f(x)
 
 
 @register
 class ResNet(nn.Module):
-    "A small residual classifier, three stages that each halve the image and double the channels: logits (B, classes), read from features (B, 8 * width)."
+    "A small residual classifier, three stages that each double the channels and halve the image: logits (B, classes), read from features (B, 8 * width)."
     predicts, num_classes = None, None
 
-    def __init__(self, name, in_channels=3, classes=10, width=32, blocks=1): # channels at full size; residual blocks a stage
+    def __init__(self, name, in_channels=3, classes=10, width=24, blocks=1): # channels at full size; residual blocks a stage
         super().__init__()
         self.config, self.name = dict(name=name, in_channels=in_channels, classes=classes, width=width, blocks=blocks), name
-        layers = [nn.Conv2d(in_channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
-        widths = [width] + [w for w in (2 * width, 4 * width, 8 * width) for _ in range(blocks)]
-        for i, (c_in, c_out) in enumerate(zip(widths, widths[1:])): layers.append(Residual(c_in, c_out, stride=2 if c_in != c_out else 1))
-        self.body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        layers = [*conv_norm(in_channels, width), nn.ReLU()]
+        for c in (width, 2 * width, 4 * width):
+            layers += [*conv_norm(c, 2 * c), nn.MaxPool2d(2, ceil_mode=True), nn.ReLU(), *(Residual(2 * c) for _ in range(blocks))]
+        self.body = nn.Sequential(*layers, nn.AdaptiveMaxPool2d(1), nn.Flatten()) # a feature is there if it is anywhere
         self.head = nn.Linear(8 * width, classes)
 
     def features(self, x): return self.body(x)
@@ -140,43 +144,64 @@ class ResNet(nn.Module):
     def forward(self, x): return self.head(self.body(x))
 
 # %% ../nbs/05b_features.ipynb #38822a22
+def check_pixels(name, value, H, W):
+    "The value as an int, if that many whole pixels leave something of an H x W image; else ValueError."
+    if value != int(value) or not 0 <= value < min(H, W): raise ValueError(f"{name}={value}; expected whole pixels, 0..{min(H, W) - 1} for {H}x{W} images")
+    return int(value)
+
+
 def move(x, # images (B, C, H, W)
          rng, # the `BatchRandom` of the step
          shift): # largest move along each axis, in whole pixels
     "Each image moved by whole pixels, so that it stays sharp; what the move uncovers is filled with its mirror image."
     B, C, H, W = x.shape
-    if shift != int(shift) or not 0 <= shift < min(H, W): raise ValueError(f"shift={shift}; expected whole pixels, 0..{min(H, W) - 1} for {H}x{W} images")
-    if shift == 0: return x
-    rows, columns = (torch.arange(n, device=x.device) + rng.randint(2 * int(shift) + 1)[:, None] for n in (H, W))
+    if not (shift := check_pixels("shift", shift, H, W)): return x
+    rows, columns = (torch.arange(n, device=x.device) + rng.randint(2 * shift + 1)[:, None] for n in (H, W))
     image, channel = torch.arange(B, device=x.device).view(-1, 1, 1, 1), torch.arange(C, device=x.device).view(-1, 1, 1)
-    return F.pad(x, [int(shift)] * 4, mode="reflect")[image, channel, rows[:, None, :, None], columns[:, None, None, :]]
+    return F.pad(x, [shift] * 4, mode="reflect")[image, channel, rows[:, None, :, None], columns[:, None, None, :]]
+
+
+def cut_out(x, # images (B, C, H, W)
+            rng, # the `BatchRandom` of the step
+            cut): # side of the square, in whole pixels
+    "Each image with a gray square (0) somewhere, so that no one part may decide (DeVries & Taylor 2017); at the border it is cut off."
+    H, W = x.shape[-2:]
+    if not (cut := check_pixels("cut", cut, H, W)): return x
+    offsets = (torch.arange(n, device=x.device) - rng.randint(n)[:, None] + cut // 2 for n in (H, W)) # from the first pixel of the square, (B, n)
+    rows, columns = ((offset >= 0) & (offset < cut) for offset in offsets)
+    return x.masked_fill(rows[:, None, :, None] & columns[:, None, None, :], 0)
 
 
 @dataclass(frozen=True)
 class LabelsLoss:
-    "Cross-entropy per image (B,), as `fit` calls it, on images moved by up to `shift` pixels."
+    "Cross-entropy per image (B,), as `fit` calls it, on images moved by up to `shift` pixels, each with a square of `cut` pixels cut out."
     shift: int = 0
+    cut: int = 0
+    smoothing: float = 0.0 # share of the probability that is spread over all classes (Szegedy et al. 2016)
 
-    def __call__(self, model, x, y, rng): return F.cross_entropy(model(move(x, rng, self.shift)), y, reduction="none")
+    def __call__(self, model, x, y, rng):
+        return F.cross_entropy(model(cut_out(move(x, rng, self.shift), rng, self.cut)), y, reduction="none", label_smoothing=self.smoothing)
 
 # %% ../nbs/05b_features.ipynb #4cf6cc05
 def train_features(data, # labeled `Images`, or a folder with one folder of images a class
                    out, # run folder; the trained network is left in out/model
                    name, # what to call distances in these features: "resnet-cifar10"
                    size=None, # of the images, for a folder: centered square cut and resized to size x size
-                   width=32, blocks=1, # of the `ResNet`
-                   shift=4, # whole pixels by which training images are moved at most
-                   steps=8000, batch_size=128, lr=3e-3, **kwargs): # for `fit`
-    "A `ResNet` trained to tell the classes apart, for its features; stops and resumes as `fit` does."
+                   width=24, blocks=1, # of the `ResNet`
+                   shift=None, cut=None, smoothing=0.1, # of the `LabelsLoss`; None: an eighth of the image's side, and a quarter
+                   steps=14_000, batch_size=128, lr=4e-3, **kwargs): # for `fit`
+    "A `ResNet` trained to tell the classes apart, its weights averaged, for its features; stops and resumes as `fit` does. None if `stop_at` left it unfinished."
     data = data if isinstance(data, Images) else image_folder(data, size, flip=True)
     torch.manual_seed(kwargs.get("seed", 0))
-    net = ResNet(name, data.shape[0], len(data.classes), width, blocks)
-    fit(net, data, LabelsLoss(shift), out=out, steps=steps, batch_size=batch_size, lr=lr, **{"ema_halflife": 20_000, "weight_decay": 0.05} | kwargs)
-    return load_model(Path(out) / "model").model
+    net, (H, W) = ResNet(name, data.shape[0], len(data.classes), width, blocks), data.shape[1:]
+    shift, cut = (check_pixels(of, min(H, W) // share if value is None else value, H, W) for of, value, share in (("shift", shift, 8), ("cut", cut, 4)))
+    run = fit(net, data, LabelsLoss(shift, cut, smoothing), out=out, steps=steps, batch_size=batch_size, lr=lr, **{"ema_halflife": 20_000, "weight_decay": 0.2} | kwargs)
+    return load_model(Path(out) / "model").model if run.step == steps else None
 
 
 def accuracy(net, data, batch=500):
     "Share of labeled `Images` that a network reads correctly."
+    if len(data.classes) != net.head.out_features: raise ValueError(f"{len(data.classes)} classes in the data, {net.head.out_features} in the network")
     with sampling(net):
         right = [(net(x.to(device_of(net))).argmax(1).cpu() == y.cpu()).double() for x, y in (data.batch(i) for i in torch.arange(len(data)).split(batch))]
     return torch.cat(right).mean().item()

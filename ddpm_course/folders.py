@@ -31,7 +31,7 @@ def atomic_folder(folder):
     new.mkdir(parents=True)
     try:
         yield new
-        for path in (*new.iterdir(), new): sync(path)
+        for path in (*new.rglob("*"), new): sync(path)
         if folder.exists(): folder.rmdir() # it is empty
         new.rename(folder)
         sync(folder.parent)
@@ -74,7 +74,11 @@ def write_model(folder, model, schedule=None, ema=None, shape=None, clip=1.0, **
     if type(model).__name__ not in MODELS:
         raise ValueError(f"{type(model).__name__} is not registered; known: {', '.join(MODELS)}; let it in with folders.register")
     config = {"format": 1, "model": type(model).__name__, "arguments": model.config, "predicts": model.predicts, "num_classes": model.num_classes,
-              "shape": shape, "clip": clip, "betas": None if schedule is None else schedule.betas.tolist(), **extra}
+              "shape": shape, "clip": clip, "betas": None if schedule is None else schedule.betas.tolist()}
+    if taken := sorted(config.keys() & extra): raise TypeError(f"{taken} are kept from the model and the other arguments; choose other names")
+    config |= extra
+    if config["arguments"].get("predicts", model.predicts) != model.predicts:
+        raise ValueError(f"predicts={model.predicts!r} was set on a network built with {config['arguments']['predicts']!r}, which loading would bring back; build it with predicts=")
     (folder / "config.json").write_text(json.dumps(config, indent=1))
     save_file(plain(model), folder / "model.safetensors")
     if ema is not None: save_file(plain(ema), folder / "ema.safetensors")
@@ -111,9 +115,11 @@ def read_config(file):
 
 
 def load_weights(model, file):
-    "Copy a safetensors file into a model of the same architecture."
+    "Copy a safetensors file into a model of the same architecture, which takes its precision."
     try: state = load_file(file)
     except Exception as e: raise ValueError(f"{file} is damaged or cut short ({e}); copy it again") from e
+    floats = {v.dtype for v in state.values() if v.is_floating_point()}
+    if len(floats) == 1: model.to(floats.pop()) # half precision stays half
     try: model.load_state_dict(state)
     except RuntimeError as e: raise ValueError(f"{file} holds the weights of another architecture than its config.json: {str(e)[:300]}") from e
 
@@ -135,7 +141,8 @@ def load_model(folder, # a model folder, or a checkpoint
         try: model = MODELS[config["model"]](**config["arguments"])
         except TypeError as e: raise ValueError(f"{files[0]} describes another {config['model']} than this version of the course builds: {e}") from e
     load_weights(model, files[1])
-    model.label_drop = config.get("training", {}).get("loss_fields", {}).get("drop") # known where `fit` trained it
+    training = config.get("training")
+    model.label_drop = training.get("loss_fields", {}).get("drop") if isinstance(training, dict) else None # known where `fit` trained it
     schedule = None if config["betas"] is None else NoiseSchedule(config["betas"])
     return Trained(model.to(device).eval(), schedule, config["shape"] and tuple(config["shape"]), config["clip"], config)
 

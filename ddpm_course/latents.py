@@ -87,7 +87,7 @@ def measure_space(cls, vae, data, # labeled `Images`
     C, (count, total, square) = vae.latent_channels, torch.zeros(3, vae.latent_channels, dtype=torch.float64)
     raw = cls(vae, torch.zeros(C), torch.ones(C), data.shape)
     for index in torch.linspace(0, len(data) - 1, min(n, len(data))).long().split(batch):
-        z = raw.encode(data.batch(index)[0]).double().cpu()
+        z = raw.encode(data.batch(index)[0]).cpu().double()
         count, total, square = count + z[:, 0].numel(), total + z.sum((0, 2, 3)), square + z.square().sum((0, 2, 3))
     mean = total / count
     return cls(vae, mean, (square / count - mean.square()).sqrt(), data.shape)
@@ -184,7 +184,7 @@ def claim_cache(path, manifest, labels):
     if need > free: raise OSError(errno.ENOSPC, f"{path} needs {need / 1e6:,.0f} MB more for {manifest['count']:,} images, and its disk has {free / 1e6:,.0f} MB free; choose another path")
     if not file.exists():
         write_array(path / "labels.npy", labels.cpu().numpy())
-        new = path / ".manifest.new"
+        new = path / f".manifest.{os.getpid()}.new"
         new.write_text(json.dumps(manifest, indent=1))
         sync(new)
         new.replace(file)

@@ -94,6 +94,7 @@ def stats_of(features): # (N, D) tensor, `Features` or `FeatureStats`
 
 def distance_of_stats(a, b): # `FeatureStats`
     "Fréchet distance between two Gaussians."
+    if a.name and b.name and a.name != b.name: raise ValueError(f"features of {a.name!r} and of {b.name!r}; extract both with one network")
     if len(a.mean) != len(b.mean): raise ValueError(f"got {len(a.mean)} and {len(b.mean)} features; expected as many in both")
     return frechet_distance(a.mean, a.cov, b.mean, b.cov)
 
@@ -160,6 +161,7 @@ def kid(fake, real, # `Features` from one network
         **protocol): # sampler, steps, ... of the `Score`
     "Kernel Inception distance as a `Score`: unbiased, so it may fall below 0 (Bińkowski et al. 2018)."
     same_network(fake, real)
+    if subsets < 2: raise ValueError(f"subsets={subsets}; expected at least 2, as their scatter is part of the interval")
     n, rng = min(len(fake), len(real)), torch.Generator().manual_seed(subset_seed)
     m = min(subset_size, n)
     pick = lambda f: f.values[torch.randperm(len(f), generator=rng)[:m]]
@@ -229,6 +231,6 @@ def memorization(fakes, held_out, train, # images or features (N, ...), (M, ...)
                  groups=None, # int64 (N,): labels that the fakes were asked for, kept in the resamples
                  **protocol): # sampler, steps, ... of the `Score`
     "Mean distance from fakes to the nearest training image, over that of held-out images, as a `Score`: below 1 for copies, and for images that are more typical or of fewer kinds."
-    gaps, normal = nearest(fakes, train)[0].double(), nearest(held_out, train)[0].double().mean()
+    gaps, normal = nearest(fakes, train)[0].cpu().double(), nearest(held_out, train)[0].cpu().double().mean()
     if normal == 0: raise ValueError("every held-out image is a training image; the two sets must not overlap")
     return Score("nearest-neighbor ratio", (gaps.mean() / normal).item(), bootstrap(lambda i: gaps[i].mean() / normal, len(gaps), groups=groups), len(fakes), len(held_out), reference, features, **protocol)

@@ -10,14 +10,14 @@ __all__ = ['PLAYER', 'PREDICTS', 'check_betas', 'broadcast', 'plus', 'NoiseSched
            'ExactModel']
 
 # %% ../nbs/01_noising.ipynb #a669e9ea
-import base64, hashlib, io, json, math
+import base64, hashlib, io, json, math, operator
 from dataclasses import dataclass
 
 import torch
 
 # %% ../nbs/01_noising.ipynb #b1303e71
 def check_betas(betas):
-    "`betas` as a float64 tensor (T,) on the CPU, each in (0, 1], or 1 at the last step alone; else ValueError."
+    "`betas` as a float64 tensor (T,) on the CPU, each above 0 and below 1, or 1 at the last step; else ValueError."
     betas = torch.as_tensor(betas, dtype=torch.float64, device="cpu").detach().clone()
     if betas.ndim != 1 or len(betas) == 0:
         raise ValueError(f"betas: got shape {tuple(betas.shape)}; expected (T,) with T of at least 1")
@@ -42,9 +42,9 @@ def plus(a, c, b):
 
 
 def _gather(schedule, t):
-    "alpha_bar at int64 timesteps t (B,), -1..T-1, from a table that is moved to t's device once."
+    "alpha_bar at int64 timesteps t, (B,) or one, -1..T-1, from a table that is moved to t's device once."
     if t.dtype != torch.int64: raise TypeError(f"t: got dtype {t.dtype}; a schedule is indexed with int64 timesteps")
-    if t.device.type == "cpu" and len(t) and not (-1 <= int(t.min()) and int(t.max()) < schedule.T):
+    if t.device.type == "cpu" and t.numel() and not (-1 <= int(t.min()) and int(t.max()) < schedule.T):
         raise IndexError(f"t from {int(t.min())} to {int(t.max())}; expected -1 (clean data) to {schedule.T - 1}")
     if t.device not in schedule._tables:
         dtype = torch.float32 if t.device.type == "mps" else torch.float64 # Apple's GPU has no float64
@@ -75,7 +75,8 @@ class NoiseSchedule:
 
     def alpha_bar(self, t, like=None):
         "alpha_bar_t in float64: a float for an int t, (B,) for a tensor t, (B, 1, 1, 1) as `like` when given. t = -1 gives 1."
-        if isinstance(t, int):
+        if not isinstance(t, torch.Tensor):
+            t = operator.index(t) # NumPy's whole numbers, too
             if not -1 <= t < self.T: raise IndexError(f"t={t}; expected -1 (clean data) to {self.T - 1}")
             return self._floats[t + 1]
         return broadcast(_gather(self, t), like)
@@ -152,6 +153,7 @@ def q_posterior(schedule, # NoiseSchedule
                 prev=None): # the earlier timestep to go to, -1 for clean data; t - 1 if None
     "Mean and variance of q(x_prev | x_t, x_0) (Ho et al. 2020, eq. 7, for any prev < t)."
     prev = t - 1 if prev is None else prev
+    if isinstance(prev, int) and isinstance(t, int) and prev >= t: raise ValueError(f"prev={prev}; expected an earlier timestep than t={t}")
     ab_t, ab_prev = schedule.alpha_bar(t), schedule.alpha_bar(prev)
     alpha = ab_t / ab_prev # of the one step from prev to t
     on_x0 = ab_prev**0.5 * (1 - alpha) / (1 - ab_t)

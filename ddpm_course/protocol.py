@@ -11,7 +11,7 @@ __all__ = ['HELD_OUT', 'COLUMNS', 'SCALES', 'stratified_order', 'held_out_digits
            'plot_steps', 'table_ddim_steps', 'dynamics', 'plot_dynamics', 'table_dynamics']
 
 # %% ../nbs/06b_protocol.ipynb #cf66d1ea
-import csv, os, tempfile, threading, time
+import csv, os, signal, tempfile, threading, time
 from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache
 from multiprocessing import get_context, parent_process
@@ -163,11 +163,12 @@ def keyed(row):
 
 
 def leave_with_parent():
-    "In a worker: end when the process that started it has ended, however that happened."
+    "In a worker: end when the process that started it has ended, however that happened, and at Ctrl-C."
     def watch():
         parent_process().join()
         os._exit(1)
     threading.Thread(target=watch, daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_DFL) # else it would call the interrupt a result, and take the next row
     torch.set_num_threads(1)
 
 
@@ -188,8 +189,9 @@ def run_table(name, # of the table; finished rows are kept in out/.name/
     files = [out / f".{name}" / f"{keyed(row)}.json" for row in rows]
     with ProcessPoolExecutor(max(1, workers), get_context("spawn"), leave_with_parent) as pool:
         jobs = [pool.submit(finish_row, function, row, file) if workers else None for row, file in zip(rows, files)]
-        cards = [job.result() if job else finish_row(function, row, file) for row, file, job in zip(rows, files, tqdm(jobs, name, unit="row", disable=None))]
-    save_scores(out / f"{name}.json", cards, conditions() | {"command": command, "threads": 1, "processes": max(1, workers)})
+        try: cards = [job.result() if job else finish_row(function, row, file) for row, file, job in zip(rows, files, tqdm(jobs, name, unit="row", disable=None))]
+        except BaseException: pool.shutdown(wait=False, cancel_futures=True); raise # now, and not after all other rows
+    save_scores(out / f"{name}.json", cards, conditions() | {"gpu": None, "command": command, "threads": 1 if workers else torch.get_num_threads(), "processes": max(1, workers)})
     save_csv(out / f"{name}.csv", rows, cards)
     return cards
 
@@ -288,7 +290,7 @@ def dynamics(n, steps, points, sampler_steps=50, seed=0, progress=False):
             score.distance.notes["epoch"] = epoch
             rows.append(score._asdict())
     with tempfile.TemporaryDirectory() as folder:
-        train_digits(folder, steps=steps, seed=seed, device="cpu", progress=progress, callbacks=[every(steps // points, score)])
+        train_digits(folder, steps=steps, seed=seed, device="cpu", precision="no", progress=progress, callbacks=[every(steps // points, score)])
     return rows
 
 # %% ../nbs/06b_protocol.ipynb #3ec43f24
@@ -311,7 +313,7 @@ def table_dynamics(out, scale="digits", workers=0): # one run: there is nothing 
     "Distance against epoch for raw and averaged weights."
     check_scale(scale)
     rows = dynamics(**dict(n=797, steps=DIGITS_FIT["steps"], points=12) if scale == "digits" else dict(n=100, steps=20, points=2, sampler_steps=5))
-    save_scores(Path(out) / "dynamics.json", rows, conditions() | {"command": f"ddpm-course table dynamics --scale {scale}", "threads": torch.get_num_threads()})
+    save_scores(Path(out) / "dynamics.json", rows, conditions() | {"gpu": None, "command": f"ddpm-course table dynamics --scale {scale}", "threads": torch.get_num_threads()})
     plot_dynamics(rows).savefig(Path(out) / "dynamics.png")
     save_csv(Path(out) / "dynamics.csv", [{"epoch": row["distance"].notes["epoch"], "weights": row["distance"].weights} for row in rows], rows)
     return rows

@@ -22,7 +22,7 @@ import torch
 def resample(n, groups, rng):
     "n of n indices with repeats, int64 (n,); within each group, if there are groups (n,)."
     if groups is None: return torch.randint(n, (n,), generator=rng)
-    index = torch.empty(n, dtype=torch.int64)
+    index, groups = torch.empty(n, dtype=torch.int64), groups.cpu()
     for group in groups.unique():
         members = (groups == group).nonzero()[:, 0]
         index[members] = members[torch.randint(len(members), (len(members),), generator=rng)]
@@ -175,7 +175,7 @@ def save_scores(file, # JSON file to write
     plain = lambda s: {k: plain(v) for k, v in s.items()} if isinstance(s, dict) else s and asdict(s)
     file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
-    new = file.with_name(f".{file.name}.new") # whole or not at all
+    new = file.with_name(f".{file.name}.{os.getpid()}.new") # whole or not at all
     new.write_text(json.dumps({"about": conditions() if about is None else about, "scores": [plain(s) for s in scores]}, indent=1), encoding="utf-8")
     new.replace(file)
 

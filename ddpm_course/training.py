@@ -64,16 +64,16 @@ def make_accelerator(precision="auto", accumulate=1, device=None, compile=False)
     "accelerate's `Accelerator` with the precision resolved; a second one in the same process may differ from the first."
     if precision not in ("auto", "bf16", "no"): raise ValueError(f"precision={precision!r}; expected 'auto', 'bf16' or 'no' (float32)")
     accelerate.state.AcceleratorState._reset_state(reset_partial_state=True)
-    kind = None if device is None else torch.device(device).type
-    here = accelerate.PartialState(cpu=kind == "cpu").device
-    if kind not in (None, here.type): raise ValueError(f"device={device}, but training would run on {here}; use None or 'cpu', and choose a GPU with CUDA_VISIBLE_DEVICES")
-    return accelerate.Accelerator(mixed_precision=auto_precision(here) if precision == "auto" else precision, cpu=kind == "cpu", gradient_accumulation_steps=accumulate,
+    here = accelerate.PartialState(cpu=str(device).startswith("cpu")).device
+    asked = torch.device(here if device is None else device)
+    if asked.type != here.type or asked.index not in (None, here.index or 0): raise ValueError(f"device={device}, but training would run on {here}; use None or 'cpu', and choose a GPU with CUDA_VISIBLE_DEVICES")
+    return accelerate.Accelerator(mixed_precision=auto_precision(here) if precision == "auto" else precision, cpu=here.type == "cpu", gradient_accumulation_steps=accumulate,
                                   dynamo_backend="inductor" if compile is True else compile or "no")
 
 # %% ../nbs/04_training.ipynb #1e49f19f
 class Prepared(Wrapper):
     "A network with autocast, DDP and torch.compile around it (`wrapped`), and the attributes of the bare model."
-    def __call__(self, *args): return self.wrapped(*args)
+    def __call__(self, *args, **kwargs): return self.wrapped(*args, **kwargs)
 
 
 @contextmanager
@@ -150,14 +150,14 @@ def load_checkpoint(run, folder):
     run.step = len(run.losses)
     for (i, name), value in ((key.split("."), value) for key, value in state.items()):
         p = run.optimizer.param_groups[0]["params"][int(i)] # its moments share its device and memory format; "step" is one number
-        run.optimizer.state[p][name] = torch.empty_like(p).copy_(value) if value.shape == p.shape else value.to(p.device)
+        run.optimizer.state[p][name] = torch.empty_like(p).copy_(value) if value.shape == p.shape else value.to(p.device, copy=True) # not a view of the file, which will be deleted
 
 # %% ../nbs/04_training.ipynb #acc619f2
 def open_run(out, run, resume, accelerator):
     "Claim a run folder; or, to resume, check that the run in it is this one, and continue from its last checkpoint."
     found = checkpoints(out)
-    if not resume and (found or (Path(out) / "model").exists()):
-        raise FileExistsError(f"{out} already holds a run; pass resume=True to continue it, or choose another folder")
+    if not found and (Path(out) / "model").exists(): raise FileExistsError(f"{out} already holds a model, and no checkpoints to resume from; choose another folder")
+    if found and not resume: raise FileExistsError(f"{out} already holds a run; pass resume=True to continue it, or choose another folder")
     accelerator.wait_for_everyone() # all have looked before one writes
     if found:
         was = json.loads((found[-1] / "config.json").read_text())["training"]
@@ -250,7 +250,7 @@ def loop(accelerator, run, step, end, out, save_every, callbacks, progress):
             bar.set_postfix_str(f"step {run.step}, loss {sum(run.losses[-50:]) / max(1, len(run.losses[-50:])):.4f}", refresh=False)
             bar.update()
             for callback in callbacks: callback(run)
-        if out is not None and run.is_main and run.step == run.config["steps"] and not (Path(out) / "model").exists():
+        if out is not None and run.is_main and run.step == run.config["steps"] and not (Path(out) / "model" / "config.json").exists():
             save_model(Path(out) / "model", run.model, ema=run.ema.model, training=run.config, **run.about)
         accelerator.wait_for_everyone() # nobody leaves while the first rank writes
 

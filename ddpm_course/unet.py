@@ -178,6 +178,7 @@ def check_config(c): # the arguments of `UNet`, by name
     if len(c["attention"]) != len(channels): raise ValueError(f"attention={c['attention']}; expected one flag for each of the {len(channels)} levels")
     if bad := [n for n in channels if n % groups or n % (head_dim or 1) or n % 2]:
         raise ValueError(f"channels={channels}: {bad[0]} is odd, or does not divide into {groups} groups or heads of {head_dim or bad[0]}; choose other widths or groups")
+    if channels[0] // 2 <= c["freq_shift"]: raise ValueError(f"channels={channels}: {channels[0]} are too few to embed the time in; choose at least {2 * c['freq_shift'] + 2} at first")
     if c["predicts"] not in PREDICTS: raise ValueError(f"predicts={c['predicts']!r}; expected one of {', '.join(PREDICTS)}")
     return c
 
@@ -218,7 +219,7 @@ class UNet(nn.Module):
 
     def forward(self, x, t, y=None, context=None):
         check_inputs(x, t, y, self.config)
-        emb, skips = self.embed(t, y), [self.conv_in(x)]
+        emb, skips = self.embed(t, y), [self.conv_in(x.to(self.conv_in.weight.dtype))] # a sampler's state is float32, whatever the network is
         for block in self.down: skips.append(block(skips[-1], emb, context))
         h = self.mid(skips[-1], emb, context)
         for block in self.up: h = block(h if isinstance(block, Upsample) else torch.cat([h, skips.pop()], 1), emb, context)
@@ -271,12 +272,13 @@ def weights_from_diffusers(theirs, # state dict of a UNet2DModel
 # %% ../nbs/02_unet.ipynb #a3240882
 def from_diffusers(cls, # UNet
                    source, # folder or hub name of a saved UNet2DModel, or the model itself
+                   predicts="eps", # "eps", "x0" or "v": what it was trained to predict; diffusers keeps that with the scheduler
                    **kwargs): # for UNet2DModel.from_pretrained: subfolder, revision, ...
     "The same network as a diffusers UNet2DModel, with its weights; call it as `UNet.from_diffusers(source)`."
     if isinstance(source, (str, Path)):
         from diffusers import UNet2DModel
         source = UNet2DModel.from_pretrained(source, **kwargs)
-    model = cls(**config_from_diffusers(source.config)).to(source.dtype)
+    model = cls(**config_from_diffusers(source.config), predicts=predicts).to(source.dtype)
     model.load_state_dict(weights_from_diffusers(source.state_dict(), model))
     return model.eval()
 

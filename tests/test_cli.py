@@ -54,6 +54,15 @@ def test_unknown_commands_and_help(capsys):
     assert e.value.code == 0
     with pytest.raises(SystemExit) as e: cli.main(["demo", "--help"])
     assert e.value.code == 0 and "--train-steps" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as e: cli.main(["table", "--help"])
+    shown = capsys.readouterr().out
+    assert e.value.code == 0 and all(name in shown for name in cli.TABLES)
+
+
+@pytest.mark.parametrize("option, value, says", [("--seed", "65536", "expected a seed of 0..65535"), ("--device", "gpu", "device='gpu'")])
+def test_the_demo_refuses_before_it_trains(option, value, says, tmp_path):
+    with pytest.raises(SystemExit) as e: cli.main(["demo", option, value, "--out", str(tmp_path / "demo")])
+    assert says in str(e.value) and not (tmp_path / "demo").exists()
 
 
 def test_a_table_by_command_goes_on_where_it_was(tmp_path):

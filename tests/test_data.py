@@ -54,6 +54,11 @@ def test_no_level_is_lost(levels, dtype):
     assert torch.equal(to_uint8(x.to(dtype), levels), every)
 
 
+@pytest.mark.parametrize("levels", [0, 256, 1000])
+def test_levels_fit_into_uint8(levels):
+    with pytest.raises(ValueError, match=f"levels={levels}; expected 1..255"): to_uint8(torch.zeros(1, 1, 2, 2), levels)
+
+
 def test_to_uint8_clamps_and_rounds():
     x = torch.tensor([-9, -1.002, -1, 0.0, 1 - 1.5 / 255, 1 - 0.5 / 255, 1.0, 1.004, 300]).view(1, 1, 3, 3)
     assert to_uint8(x).flatten().tolist() == [0, 0, 0, 128, 254, 255, 255, 255, 255]
@@ -382,6 +387,7 @@ def test_prefetch_reads_each_image_once():
     assert pixels[[7, 4, 4]][:, 0, 0, 0].tolist() == [7, 4, 4] # others than prefetched, with repeats
     assert pixels[[5, 6]][:, 0, 0, 0].tolist() == [5, 6] and not pixels.ahead
     assert sorted(read.reads) == [4, 5, 6, 7]
+    assert pixels[torch.arange(100) % 50 == 3][:, 0, 0, 0].tolist() == [3, 53] # a mask, as for a tensor
     assert pixels[[9]].shape == (1, 1, 2, 2) and pixels[torch.tensor([99, 0])].shape == (2, 1, 2, 2)
     with pytest.raises(IndexError): pixels[[100]]
 

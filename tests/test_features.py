@@ -9,8 +9,8 @@ from PIL import Image
 from ddpm_course import features
 from ddpm_course.data import load_digits
 from ddpm_course.ddpm import BatchRandom
-from ddpm_course.features import (CLASSIFIER_FIT, DigitsClassifier, Inception, LabelsLoss, Residual, ResNet, accuracy, classifier_loss, digits_classifier, extract,
-                                  inception_weights, jitter, move, train_classifier, train_features)
+from ddpm_course.features import (CLASSIFIER_FIT, DigitsClassifier, Inception, LabelsLoss, Residual, ResNet, accuracy, classifier_loss, cut_out, digits_classifier,
+                                  extract, inception_weights, jitter, move, train_classifier, train_features)
 from ddpm_course.folders import load_model
 
 
@@ -67,6 +67,48 @@ def test_move_refuses_what_is_no_whole_pixel_of_the_image(shift):
     with pytest.raises(ValueError, match=rf"shift={shift}; expected whole pixels, 0\.\.5 for 6x7 images"): move(torch.zeros(2, 1, 6, 7), BatchRandom(0, 0, 2), shift)
 
 
+def test_cut_out_is_one_gray_square_anywhere_on_the_image():
+    x = torch.ones(800, 2, 9, 11)
+    cut = cut_out(x, BatchRandom(0, 0, 800), 3)
+    assert x.eq(1).all() and cut.unique().tolist() == [0, 1] and torch.equal(cut[:, 0], cut[:, 1]) and torch.equal(cut, cut_out(x, BatchRandom(0, 0, 800), 3))
+    gray, places = cut[:, 0] == 0, set()
+    for image in gray:
+        rows, columns = image.any(1).nonzero()[:, 0].tolist(), image.any(0).nonzero()[:, 0].tolist()
+        assert rows == list(range(rows[0], rows[-1] + 1)) and columns == list(range(columns[0], columns[-1] + 1)) and image.sum() == len(rows) * len(columns)
+        assert (len(rows) == 3 or 0 in rows or 8 in rows) and 2 <= len(rows) <= 3 and (len(columns) == 3 or 0 in columns or 10 in columns) and 2 <= len(columns) <= 3
+        places.add((rows[0] + rows[-1], columns[0] + columns[-1]))
+    assert len(places) == 9 * 11 # every pixel is the middle of some square
+    assert cut_out(x, BatchRandom(0, 0, 800), 0) is x
+
+
+@pytest.mark.parametrize("cut", [1.5, -1, 6])
+def test_cut_out_refuses_what_is_no_square_of_the_image(cut):
+    with pytest.raises(ValueError, match=rf"cut={cut}; expected whole pixels, 0\.\.5 for 6x7 images"): cut_out(torch.zeros(2, 1, 6, 7), BatchRandom(0, 0, 2), cut)
+
+
+def test_labels_loss_moves_cuts_and_smooths():
+    x, y, rng = torch.rand(6, 1, 8, 8), torch.arange(6), lambda: BatchRandom(3, 0, 6)
+    model = lambda x: x.flatten(1)[:, :10] * 5
+    r = rng()
+    seen = cut_out(move(x, r, 1), r, 2)
+    log_p = model(seen).log_softmax(1)
+    expected = -(0.8 * log_p.gather(1, y[:, None])[:, 0] + 0.2 * log_p.mean(1)) # a fifth of the probability is spread over all ten
+    torch.testing.assert_close(LabelsLoss(1, 2, 0.2)(model, x, y, rng()), expected)
+    torch.testing.assert_close(LabelsLoss()(model, x, y, rng()), -model(x).log_softmax(1).gather(1, y[:, None])[:, 0])
+
+
+def test_train_features_sizes_moves_and_squares_by_the_image(tmp_path, monkeypatch):
+    losses = []
+    def note(net, data, loss, **kwargs):
+        losses.append(loss)
+        raise InterruptedError
+    monkeypatch.setattr(features, "fit", note)
+    for kwargs in ({}, {"shift": 0, "cut": 0, "smoothing": 0.0}):
+        for data in (load_digits("train"), features.Images(torch.zeros(4, 3, 32, 48, dtype=torch.uint8), torch.arange(4), list("abcd"))):
+            with pytest.raises(InterruptedError): train_features(data, tmp_path, "x", **kwargs)
+    assert losses == [LabelsLoss(1, 2, 0.1), LabelsLoss(4, 8, 0.1), LabelsLoss(), LabelsLoss()]
+
+
 def test_the_loss_is_one_value_an_image(digits):
     loss = classifier_loss(DigitsClassifier(), digits[0][:6], digits[1][:6], BatchRandom(0, 0, 6))
     assert loss.shape == (6,) and loss.requires_grad
@@ -114,7 +156,7 @@ def test_features_that_are_nan_are_refused():
 
 @pytest.fixture(scope="module")
 def resnet(tmp_path_factory):
-    return train_features(load_digits("train"), tmp_path_factory.mktemp("features"), "resnet-digits", width=8, blocks=1, shift=1, steps=120, device="cpu", progress=False)
+    return train_features(load_digits("train"), tmp_path_factory.mktemp("features"), "resnet-digits", width=8, steps=120, device="cpu", progress=False)
 
 
 def test_a_small_resnet_learns_digits(resnet):
@@ -135,24 +177,29 @@ def test_features_are_trained_from_a_folder_of_images(tmp_path):
     for name, color in (("red", (200, 30, 30)), ("blue", (30, 30, 200))):
         (tmp_path / "images" / name).mkdir(parents=True)
         for i in range(8): Image.new("RGB", (20, 16), tuple(c + i for c in color)).save(tmp_path / "images" / name / f"{i}.png")
-    net = train_features(tmp_path / "images", tmp_path / "run", "colors", size=16, width=4, blocks=1, shift=0, steps=40, batch_size=16, warmup=5, weight_decay=0.0, device="cpu", progress=False)
+    net = train_features(tmp_path / "images", tmp_path / "run", "colors", size=16, width=4, shift=0, cut=0, steps=40, batch_size=16, warmup=5, weight_decay=0.0, device="cpu", progress=False)
     assert json.loads((tmp_path / "run" / "model" / "config.json").read_text())["training"]["weight_decay"] == 0
     data = features.image_folder(tmp_path / "images", 16)
     assert accuracy(net, data) == 1 and net.config["in_channels"] == 3 and net.config["classes"] == 2
 
 
-def test_a_changed_shift_is_another_run(tmp_path):
-    train = lambda shift, **kwargs: features.fit(ResNet("toy", 1, 10, 4, 1), load_digits("train"), LabelsLoss(shift), out=tmp_path / "run", steps=2,
-                                                 batch_size=10, device="cpu", progress=False, **kwargs)
-    train(1, stop_at=1)
-    with pytest.raises(ValueError, match="another configuration.*shift"): train(2, resume=True)
+@pytest.mark.parametrize("change", ["shift", "cut", "smoothing"])
+def test_a_changed_loss_is_another_run(change, tmp_path):
+    train = lambda loss, **kwargs: features.fit(ResNet("toy", 1, 10, 4, 1), load_digits("train"), loss, out=tmp_path / "run", steps=2,
+                                                batch_size=10, device="cpu", progress=False, **kwargs)
+    train(LabelsLoss(1, 1, 0.1), stop_at=1)
+    with pytest.raises(ValueError, match=f"another configuration.*{change}"): train(LabelsLoss(**{"shift": 1, "cut": 1, "smoothing": 0.1, change: 0}), resume=True)
 
 
-def test_widths_and_strides():
+def test_widths_and_stages():
     net = ResNet("toy", in_channels=1, classes=3, width=4, blocks=2)
     assert net.features(torch.zeros(2, 1, 32, 32)).shape == (2, 32) and net(torch.zeros(2, 1, 33, 20)).shape == (2, 3)
     assert net.body[:-2](torch.zeros(2, 1, 32, 32)).shape == (2, 32, 4, 4) # each stage halves the image once, however many blocks it has
-    assert sum(isinstance(m, Residual) for m in net.body) == 6
+    assert sum(isinstance(m, Residual) for m in net.body) == 6 and net(torch.zeros(2, 1, 1, 1)).shape == (2, 3)
+    block = Residual(5).eval()
+    torch.nn.init.zeros_(block.f[0].weight)
+    x = torch.randn(2, 5, 4, 4)
+    assert torch.equal(block(x), x) # what the convolution adds is added to x
 
 
 # ---- Inception, as far as one gets without a network ----

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from ddpm_course import folders
 from ddpm_course.folders import MODELS, atomic_folder, cached_model, load_model, register, save_model
 from ddpm_course.noising import NoiseSchedule, cosine_schedule
 from ddpm_course.unet import UNet
@@ -141,6 +142,36 @@ def test_an_empty_folder_and_missing_parents_are_fine(tmp_path):
     for name in ("there", "deep/er/still"):
         save_model(tmp_path / name, network())
         assert same_weights(load_model(tmp_path / name, "model").model, network())
+
+
+def test_what_a_network_predicts_is_not_lost(tmp_path):
+    model = network()
+    model.predicts = "v" # after it was built
+    with pytest.raises(ValueError, match="predicts='v' was set on a network built with 'eps'.*build it with predicts="): save_model(tmp_path / "m", model)
+    with pytest.raises(TypeError, match=r"\['betas', 'predicts'\] are kept from the model"): save_model(tmp_path / "m", network(), predicts="v", betas=[0.1], note="mine")
+    assert not (tmp_path / "m").exists()
+
+
+def test_half_precision_stays_half(tmp_path):
+    for dtype in (torch.float16, torch.bfloat16, torch.float64):
+        save_model(tmp_path / str(dtype), network().to(dtype))
+        again = load_model(tmp_path / str(dtype), "model").model
+        assert {p.dtype for p in again.parameters()} == {dtype} and same_weights(again, network().to(dtype))
+
+
+def test_a_note_on_training_may_be_any_text(tmp_path):
+    save_model(tmp_path / "m", network(), training="two days on a laptop")
+    trained = load_model(tmp_path / "m", "model")
+    assert trained.config["training"] == "two days on a laptop" and trained.model.label_drop is None
+
+
+def test_folders_in_a_model_folder_reach_the_disk(tmp_path, monkeypatch):
+    reached = []
+    monkeypatch.setattr(folders, "sync", reached.append)
+    with atomic_folder(tmp_path / "n") as new:
+        (new / "deep").mkdir()
+        (new / "deep" / "file").write_text("whole")
+    assert [new / "deep", new / "deep" / "file"] == sorted(reached[:-2]) and reached[-2:] == [new, tmp_path]
 
 
 def test_a_failure_leaves_nothing(tmp_path):

@@ -146,6 +146,7 @@ def test_what_is_no_gaussian_is_refused(arguments, says):
     (randn(1, 3), randn(9, 3), "got 1 and 9 features; a covariance needs at least 2"),
     (randn(9, 3), randn(0, 3), "got 9 and 0 features"),
     (randn(9, 3), randn(9, 4), "got 3 and 4 features; expected as many in both"),
+    (Features("a", randn(9, 3), randn(9, 2)), FeatureStats("b").update(randn(9, 3)), "features of 'a' and of 'b'; extract both with one network"),
     (randn(9, 3, 1), randn(9, 3), r"got shape \(9, 3, 1\); expected \(B, D\)"),
     (randn(9, 3).log(), randn(9, 3), "rows hold NaN or infinity; look for NaN in the images")])
 def test_what_are_no_features_is_refused(a, b, says):
@@ -322,6 +323,7 @@ def test_kid_as_a_card():
     assert card.name == "kernel distance" and kid(seen(30, name=INCEPTION), seen(30, seed=2, name=INCEPTION)).name == "KID"
     assert card.interval[0] < squared_mmd(a.values, b.values) < card.interval[1] and card == kid(a, b, "toy reals", subset_size=100, subsets=30)
     assert kid(a, a[torch.arange(100)], subset_size=100, subsets=2, subset_seed=1).value == pytest.approx(squared_mmd(a.values[torch.randperm(300, generator=torch.Generator().manual_seed(1))[:100]], a.values[:100]), abs=1)
+    with pytest.raises(ValueError, match="subsets=1; expected at least 2"): kid(a, b, subsets=1)
     assert kid(a, b, seed=7).seed == 7 and kid(a, b, subset_size=100).interval and kid(a, a).interval is None # all images in every subset: no spread to see
     with pytest.raises(ValueError, match="got 1 and 5 features"): squared_mmd(randn(1, 3), randn(5, 3))
 

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -32,6 +33,8 @@ def test_alpha_bar_is_a_product_of_alphas_indexed_from_clean_data():
     expected = [1, 0.9, 0.9 * 0.7, 0.9 * 0.7 * 0.5]
     assert [schedule.alpha_bar(t) for t in range(-1, 3)] == pytest.approx(expected, rel=1e-15)
     assert schedule.alpha_bar(torch.tensor([-1, 2])).tolist() == pytest.approx([1, expected[-1]], rel=1e-15)
+    assert schedule.alpha_bar(np.int64(1)) == schedule.alpha_bar(1) and schedule.rates(np.int64(1)) == schedule.rates(1)
+    assert schedule.alpha_bar(torch.tensor(1)).item() == schedule.alpha_bar(1) # one number, as a loop over a tensor gives
 
 
 @pytest.mark.parametrize("t", [-2, 3, torch.tensor([0, 3]), torch.tensor([-2, 0])])
@@ -41,6 +44,13 @@ def test_timesteps_outside_the_schedule_are_refused(t):
 
 def test_real_timesteps_do_not_index_a_schedule():
     with pytest.raises(TypeError, match="int64"): SCHEDULES["short"].alpha_bar(torch.tensor([0.5]))
+    with pytest.raises(TypeError, match="float"): SCHEDULES["short"].alpha_bar(0.5)
+
+
+@pytest.mark.parametrize("prev", [300, 301])
+def test_a_posterior_goes_to_an_earlier_timestep(prev):
+    x = torch.zeros(1, 1, 2, 2)
+    with pytest.raises(ValueError, match=f"prev={prev}; expected an earlier timestep than t=300"): q_posterior(linear_schedule(), x, x, 300, prev)
 
 
 def test_rates_keep_float32_images_in_float32_and_small_noise_exact():

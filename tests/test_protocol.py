@@ -1,6 +1,7 @@
 "The protocol for digits on images whose score is known; floors; tables that are stopped and go on."
 
-import csv, json
+import csv, json, os, signal, subprocess, sys, time
+from pathlib import Path
 
 import pytest
 import torch
@@ -162,8 +163,9 @@ def test_measure_says_how_it_sampled():
 CALLS = []
 
 
-def toy_row(x, fail=False):
+def toy_row(x, fail=False, wait=0.0):
     CALLS.append(x)
+    time.sleep(wait)
     if fail: raise RuntimeError("killed")
     return {"distance": Score("distance", float(x), (x - 1.0, x + 1.0), n_fake=5, notes={"seconds": 0.5}), "matched_floor": None}
 
@@ -184,6 +186,23 @@ def test_a_table_goes_on_where_it_was_stopped(tmp_path):
 def test_two_processes_fill_a_table_like_one(tmp_path):
     rows = [dict(x=i) for i in range(4)]
     assert run_table("toy", toy_row, rows, tmp_path / "a", workers=2) == run_table("toy", toy_row, rows, tmp_path / "b", workers=0)
+
+
+def test_a_failed_row_ends_a_table(tmp_path):
+    with pytest.raises(RuntimeError, match="killed"): run_table("toy", toy_row, [dict(x=0, fail=True), *(dict(x=i, wait=0.3) for i in range(1, 30))], tmp_path, workers=2)
+    assert len(list((tmp_path / ".toy").glob("*.json"))) < 15 # those under way, and not all the others
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no process groups to interrupt")
+def test_ctrl_c_ends_a_table_at_once(tmp_path):
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\nfrom test_protocol import toy_row, run_table\n" \
+           f"if __name__ == '__main__': run_table('toy', toy_row, [dict(x=i, wait=1.0) for i in range(600)], {str(tmp_path)!r})"
+    (tmp_path / "table.py").write_text(code)
+    table = subprocess.Popen([sys.executable, tmp_path / "table.py"], start_new_session=True, stderr=subprocess.PIPE, text=True)
+    while not list((tmp_path / ".toy").glob("x=1*.json")): time.sleep(0.1)
+    os.killpg(table.pid, signal.SIGINT) # as a terminal does
+    assert "KeyboardInterrupt" in table.communicate(timeout=60)[1] and table.returncode != 0
+    assert len(list((tmp_path / ".toy").glob("*.json"))) < 50
 
 
 def test_a_row_file_edited_into_nonsense_is_named(tmp_path):

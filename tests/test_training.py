@@ -249,7 +249,30 @@ def test_another_weight_of_the_loss_is_another_configuration(tmp_path):
 
 def test_a_folder_that_holds_a_model_is_refused(tmp_path):
     save_model(tmp_path / "model", net())
-    with pytest.raises(FileExistsError, match="already holds a run"): train(out=tmp_path)
+    for resume in (False, True): # without checkpoints nobody can say that it is this run's
+        with pytest.raises(FileExistsError, match="already holds a model, and no checkpoints to resume from"): train(out=tmp_path, resume=resume)
+
+
+def test_a_model_that_cannot_be_written_is_no_silent_loss(tmp_path):
+    (tmp_path / "model" / "vae").mkdir(parents=True) # as `LatentSpace.save` leaves it, and then the run goes on
+    (tmp_path / "model" / "vae" / "config.json").write_text("{}")
+    train(out=tmp_path / "run", stop_at=7)
+    (tmp_path / "model").rename(tmp_path / "run" / "model")
+    with pytest.raises(FileExistsError, match="model exists and is not empty"): train(out=tmp_path / "run", resume=True)
+    assert checkpoints(tmp_path / "run")[-1].name == f"step-{STEPS:08d}" # the weights are there
+
+
+def test_losses_may_pass_labels_by_name():
+    def by_name(model, x, y, rng): return (model(x, torch.zeros(len(x), dtype=torch.int64), y=y) - x).square().flatten(1).mean(1)
+    assert train(loss=by_name).step == STEPS
+
+
+def test_a_resumed_run_reads_nothing_from_the_checkpoint_that_it_came_from(tmp_path):
+    train(out=tmp_path, stop_at=7)
+    folder = checkpoints(tmp_path)[-1]
+    run = train(out=tmp_path, resume=True, stop_at=7)
+    mapped = Path("/proc/self/maps").read_text() if Path("/proc/self/maps").exists() else ""
+    assert run.step == 7 and str(folder) not in mapped
 
 
 def test_a_damaged_checkpoint_is_named(whole, tmp_path):
@@ -273,7 +296,9 @@ def test_bad_input(bad, message, tmp_path):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_device_that_is_not_there():
-    with pytest.raises(ValueError, match="device=cuda, but training would run on cpu"): train(device="cuda")
+    for device in ("cuda", "cpu:1"):
+        with pytest.raises(ValueError, match=f"device={device}, but training would run on cpu"): train(device=device)
+    assert training.make_accelerator(device="cpu:0").device.type == "cpu"
 
 
 # Signals and kills, in processes of their own: `python tests/test_training.py JOB OUT`

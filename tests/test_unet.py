@@ -8,6 +8,8 @@ from diffusers import UNet2DModel
 from torch import nn
 
 from ddpm_course import unet
+from ddpm_course.noising import cosine_schedule
+from ddpm_course.sampling import ddim_sample
 from ddpm_course.unet import Attention, ResBlock, Stage, UNet, kept_bytes, timestep_embedding
 
 CIFAR10 = dict(sample_size=32, in_channels=3, out_channels=3, block_out_channels=(128, 256, 256, 256), layers_per_block=2, # google/ddpm-cifar10-32
@@ -88,7 +90,19 @@ def test_from_a_saved_folder(tmp_path):
     x, t = inputs(size=16)
     for source in (tmp_path, str(tmp_path)):
         with torch.no_grad(): assert torch.equal(UNet.from_diffusers(source)(x, t), ours(x, t))
-    assert not ours.training
+    assert not ours.training and ours.predicts == "eps"
+    assert UNet.from_diffusers(tmp_path, predicts="v").predicts == UNet.from_diffusers(theirs, predicts="v").predicts == "v"
+
+
+def test_a_network_in_half_precision_can_be_sampled():
+    net, (x, t) = UNet.from_diffusers(peers(**SMALL)[0].bfloat16()), inputs(size=16)
+    with torch.no_grad(): assert net(x, t).dtype == torch.bfloat16
+    images = ddim_sample(net, cosine_schedule(), (2, 3, 16, 16), 3, seed=0)
+    assert images.dtype == torch.float32 and images.isfinite().all()
+
+
+def test_a_first_width_must_hold_a_time():
+    with pytest.raises(ValueError, match=r"channels=\(2, 8\): 2 are too few to embed the time in; choose at least 4"): small(channels=(2, 8), groups=1)
 
 
 def test_double_precision_stays():

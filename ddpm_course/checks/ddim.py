@@ -70,7 +70,7 @@ pairs = Exercise(
     cases=lists,
     wrong={
         "the last step must land on clean data, t = -1; this lands on t = 0, which still holds a little noise": lambda ts: list(zip(ts, [*ts[1:], 0])),
-        "previous is the next entry of the list; this subtracts 1000 // n, which is right for even spacings alone (diffusers#12633)":
+        "previous is the next entry of the list; this subtracts 1000 // n, which is right only where neighbors are that far apart (diffusers#12633)":
             lambda ts: [(t, max(-1, t - 1000 // len(ts))) for t in ts],
         "this goes to t - 1, which is right for all 1000 steps alone: the list skips": lambda ts: [(t, t - 1) for t in ts],
         "this is one off: it goes below the next entry of the list": lambda ts: list(zip(ts, [*(t - 1 for t in ts[1:]), -1])),

@@ -24,7 +24,7 @@ snr_db = Exercise(
 
 def jump_inputs():
     z = torch.linspace(-1, 1, 12, dtype=torch.float64).view(1, 3, 2, 2)
-    return [(schedule, z, s, t, z.flip(1)) for schedule in (linear_schedule(), cosine_schedule()) for s, t in ((100, 101), (200, 700))]
+    return [(schedule, z, s, t, z.flip(1)) for schedule in (linear_schedule(), cosine_schedule()) for s, t in ((100, 101), (200, 700), (-1, 300))]
 
 
 def jump(alpha, x, eps): return alpha**0.5 * x + (1 - alpha)**0.5 * eps
@@ -36,11 +36,13 @@ q_between = Exercise(
     {"this uses alpha_bar_t, which jumps from clean data; from s only the ratio alpha_bar_t / alpha_bar_s remains":
          lambda schedule, x_s, s, t, eps: jump(schedule.alpha_bar(t), x_s, eps),
      "the product starts one step too early: beta_s was already applied to reach x_s":
-         lambda schedule, x_s, s, t, eps: jump(schedule.alpha_bar(t) / schedule.alpha_bar(s - 1), x_s, eps),
+         lambda schedule, x_s, s, t, eps: jump(schedule.alpha_bar(t) / schedule.alpha_bar(max(s - 1, -1)), x_s, eps),
      "this is one step with beta_t; between s and t there are t - s of them":
          lambda schedule, x_s, s, t, eps: jump(1 - schedule.betas[t].item(), x_s, eps) if t - s > 1 else x_s,
      "this multiplies the betas s..t-1; the steps that lead from s to t have the betas s+1..t":
          lambda schedule, x_s, s, t, eps: jump((1 - schedule.betas[s:t]).prod(), x_s, eps),
+     "alpha_bars[-1] is Python's last entry, the noisiest, and not clean data; schedule.alpha_bar(-1) is 1":
+         lambda schedule, x_s, s, t, eps: jump(schedule.alpha_bars[t] / schedule.alpha_bars[s], x_s, eps),
      "noise rates do not subtract; variances do": lambda schedule, x_s, s, t, eps: schedule.rates(t)[0] / schedule.rates(s)[0] * x_s
          + (schedule.rates(t)[1] - schedule.rates(s)[1]) * eps,
      "the noise needs the square root of its variance":

@@ -45,14 +45,14 @@ warm_cosine = Exercise(
 
 def gradients():
     g = torch.linspace(-1, 1, 12, dtype=torch.float64)
-    return [([g.view(3, 4).clone(), 2 * g[:5]], 1.0), ([0.1 * g[:6].view(2, 3), 0.05 * g[:3]], 1.0)]
+    return [([g.view(3, 4).clone(), 2 * g[:5]], 1.0), ([0.1 * g[:6].view(2, 3), 0.05 * g[:3]], 1.0), ([0 * g[:6], 0 * g[:2]], 1.0)]
 
 
 def norm(grads): return torch.cat([g.flatten() for g in grads]).norm()
 
 
 clip_by_norm = Exercise(
-    lambda grads, max_norm: [g * min(1.0, (max_norm / norm(grads)).item()) for g in grads],
+    lambda grads, max_norm: [g * min(1.0, (max_norm / norm(grads)).item()) for g in grads], # norm 0 divides to infinity, and leaves the factor 1
     gradients,
     {"this clips each tensor by its own norm, and so turns the gradient; there is one norm over all of them":
          lambda grads, max_norm: [g * min(1.0, (max_norm / g.norm()).item()) for g in grads],
