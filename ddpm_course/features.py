@@ -139,9 +139,11 @@ class ResNet(nn.Module):
         self.body = nn.Sequential(*layers, nn.AdaptiveMaxPool2d(1), nn.Flatten()) # a feature is there if it is anywhere
         self.head = nn.Linear(8 * width, classes)
 
-    def features(self, x): return self.body(x)
+    def features(self, x):
+        if x.shape[1] != self.config["in_channels"]: raise ValueError(f"images: got {x.shape[1]} channels; {self.name} looks at {self.config['in_channels']}")
+        return self.body(x)
 
-    def forward(self, x): return self.head(self.body(x))
+    def forward(self, x): return self.head(self.features(x))
 
 # %% ../nbs/05b_features.ipynb #38822a22
 def check_pixels(name, value, H, W):

@@ -162,5 +162,5 @@ def cached_model(name, recipe, train):
     with FileLock(f"{folder}.lock"):
         try: return load_model(folder / "model")
         except (OSError, ValueError): shutil.rmtree(folder, ignore_errors=True) # not trained yet, or by a version with other layers
-        train(folder)
+        with torch.random.fork_rng(devices=[]): train(folder) # the caller's random numbers are the same, whether it was there or not
         return load_model(folder / "model")

@@ -152,6 +152,7 @@ class Perceptual:
         names = {"vgg": "VGG16_Weights", "alex": "AlexNet_Weights", "squeeze": "SqueezeNet1_1_Weights"}
         if backbone not in names: raise ValueError(f"backbone={backbone!r}; expected one of {', '.join(names)}")
         url = getattr(torchvision.models, names[backbone]).DEFAULT.url
+        self.__name__ = f"Perceptual({backbone!r})" # by which `fit` tells one loss from another
         place = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[1]
         try: self.net = LearnedPerceptualImagePatchSimilarity(backbone).net.requires_grad_(False)
         except Exception as e: raise OSError(f"the weights of LPIPS ({backbone}) could not be had ({type(e).__name__}: {e}); fetch {url} yourself and put it at {place}, or train without a perceptual loss") from e

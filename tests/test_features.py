@@ -1,6 +1,6 @@
 "The networks that metrics look through: the digits classifier, a trained ResNet, and the 2015 Inception weights up to their download."
 
-import hashlib, json, math
+import hashlib, json, math, warnings
 
 import pytest
 import torch
@@ -131,13 +131,21 @@ def test_extract_is_independent_of_batches_and_restores_the_mode(digits):
     net.eval()
 
 
+def test_a_bright_image_among_others_is_no_reason_to_warn():
+    x = torch.ones(3, 1, 8, 8)
+    x[0] = -1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        extract(digits_classifier(), x, batch=1)
+
+
 @pytest.mark.parametrize("images, error, says", [
     (torch.zeros(3, 1, 8, 8, dtype=torch.uint8), TypeError, "got dtype torch.uint8.*from_uint8"),
     (torch.rand(3, 1, 8, 8) * 255, ValueError, r"expected \[-1, 1\]; convert gray levels"),
     (torch.rand(3, 1, 8, 8) * 16, ValueError, r"expected \[-1, 1\]"),
     (torch.full((3, 1, 8, 8), math.nan), ValueError, "NaN"),
     (torch.rand(1, 8, 8), ValueError, r"expected \(B, C, H, W\)"),
-    ([], ValueError, "no images to look at")])
+    ([], ValueError, "no images to look at"), (torch.zeros(0, 1, 8, 8), ValueError, "no images to look at")])
 def test_extract_refuses_what_are_no_images(images, error, says):
     with pytest.raises(error, match=says): extract(digits_classifier(), images)
 
@@ -177,10 +185,17 @@ def test_features_are_trained_from_a_folder_of_images(tmp_path):
     for name, color in (("red", (200, 30, 30)), ("blue", (30, 30, 200))):
         (tmp_path / "images" / name).mkdir(parents=True)
         for i in range(8): Image.new("RGB", (20, 16), tuple(c + i for c in color)).save(tmp_path / "images" / name / f"{i}.png")
-    net = train_features(tmp_path / "images", tmp_path / "run", "colors", size=16, width=4, shift=0, cut=0, steps=40, batch_size=16, warmup=5, weight_decay=0.0, device="cpu", progress=False)
+    train = lambda **kwargs: train_features(tmp_path / "images", tmp_path / "run", "colors", **dict(size=16, width=4, shift=0, cut=0, steps=40, batch_size=16, warmup=5,
+                                            weight_decay=0.0, device="cpu", progress=False) | kwargs)
+    for wrong, says in (({"cut": 16}, "cut=16; expected whole pixels"), ({"shift": 0.5}, "shift=0.5; expected whole pixels")):
+        with pytest.raises(ValueError, match=says): train(**wrong)
+    assert not (tmp_path / "run").exists() # refused before the folder is claimed
+    assert train(stop_at=20) is None
+    net = train(resume=True)
     assert json.loads((tmp_path / "run" / "model" / "config.json").read_text())["training"]["weight_decay"] == 0
     data = features.image_folder(tmp_path / "images", 16)
     assert accuracy(net, data) == 1 and net.config["in_channels"] == 3 and net.config["classes"] == 2
+    with pytest.raises(ValueError, match="10 classes in the data, 2 in the network"): accuracy(net, load_digits("test"))
 
 
 @pytest.mark.parametrize("change", ["shift", "cut", "smoothing"])
@@ -196,6 +211,7 @@ def test_widths_and_stages():
     assert net.features(torch.zeros(2, 1, 32, 32)).shape == (2, 32) and net(torch.zeros(2, 1, 33, 20)).shape == (2, 3)
     assert net.body[:-2](torch.zeros(2, 1, 32, 32)).shape == (2, 32, 4, 4) # each stage halves the image once, however many blocks it has
     assert sum(isinstance(m, Residual) for m in net.body) == 6 and net(torch.zeros(2, 1, 1, 1)).shape == (2, 3)
+    with pytest.raises(ValueError, match="images: got 3 channels; toy looks at 1"): net(torch.zeros(2, 3, 32, 32))
     block = Residual(5).eval()
     torch.nn.init.zeros_(block.f[0].weight)
     x = torch.randn(2, 5, 4, 4)

@@ -159,6 +159,19 @@ def test_half_precision_stays_half(tmp_path):
         assert {p.dtype for p in again.parameters()} == {dtype} and same_weights(again, network().to(dtype))
 
 
+def test_a_model_trained_for_the_cache_draws_no_numbers_of_the_caller(tmp_path, monkeypatch):
+    monkeypatch.setenv("DDPM_COURSE_CACHE", str(tmp_path))
+    def train(folder):
+        torch.manual_seed(0)
+        save_model(folder / "model", network(), ema=network())
+    draws = []
+    for _ in range(2): # trained, then found
+        torch.manual_seed(5)
+        cached_model("toy", [1], train)
+        draws.append(torch.rand(3))
+    assert torch.equal(*draws)
+
+
 def test_a_note_on_training_may_be_any_text(tmp_path):
     save_model(tmp_path / "m", network(), training="two days on a laptop")
     trained = load_model(tmp_path / "m", "model")

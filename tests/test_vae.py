@@ -190,7 +190,7 @@ def test_lpips_trains_a_vae(lpips, tmp_path):
     from ddpm_course.data import Images
     data = Images(torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8), torch.zeros(4, dtype=torch.int64), ["noise"])
     vae = train_vae(data, tmp_path / "run", channels=(8, 8), groups=4, perceptual=lpips, steps=2, batch_size=2, device="cpu", precision="no", progress=False)
-    assert vae.factor == 2 and json.loads((tmp_path / "run" / "model" / "config.json").read_text())["training"]["loss_fields"]["perceptual"] == "Perceptual"
+    assert vae.factor == 2 and json.loads((tmp_path / "run" / "model" / "config.json").read_text())["training"]["loss_fields"]["perceptual"] == "Perceptual('alex')"
 
 
 def test_a_failed_download_of_lpips_names_file_and_place(monkeypatch, tmp_path):
