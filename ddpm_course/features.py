@@ -173,7 +173,7 @@ def cut_out(x, # images (B, C, H, W)
     rows, columns = ((offset >= 0) & (offset < cut) for offset in offsets)
     return x.masked_fill(rows[:, None, :, None] & columns[:, None, None, :], 0)
 
-
+# %% ../nbs/05b_features.ipynb #3f672554
 @dataclass(frozen=True)
 class LabelsLoss:
     "Cross-entropy per image (B,), as `fit` calls it, on images moved by up to `shift` pixels, each with a square of `cut` pixels cut out."

@@ -64,7 +64,7 @@ def test_the_bug_is_noticed(bug, broken):
     notice, cannot = NOTICED[bug]
     course = broken(*BUGS[bug])
     for check in notice:
-        with pytest.raises(AssertionError): check(course)
+        with pytest.raises((AssertionError, ValueError)): check(course) # q_posterior refuses a step that goes nowhere
     for check in cannot: check(course) # what each witness is blind to, so that we know why there are several
 
 
