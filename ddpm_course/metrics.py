@@ -161,9 +161,9 @@ def kid(fake, real, # `Features` from one network
         **protocol): # sampler, steps, ... of the `Score`
     "Kernel Inception distance as a `Score`: unbiased, so it may fall below 0 (Bińkowski et al. 2018)."
     same_network(fake, real)
-    if subsets < 2: raise ValueError(f"subsets={subsets}; expected at least 2, as their scatter is part of the interval")
     n, rng = min(len(fake), len(real)), torch.Generator().manual_seed(subset_seed)
     m = min(subset_size, n)
+    if subsets < (2 if m < n else 1): raise ValueError(f"subsets={subsets} of {m} images; expected at least 2 that differ, as their scatter makes the interval")
     pick = lambda f: f.values[torch.randperm(len(f), generator=rng)[:m]]
     values = torch.tensor([squared_mmd(pick(fake), pick(real)) for _ in range(subsets)], dtype=torch.float64)
     name, value = "KID" if fake.name == INCEPTION else "kernel distance", values.mean().item()

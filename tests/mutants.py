@@ -12,7 +12,7 @@ STREAMS = "torch.stack([torch.randn(k, *self.shape[1:], generator=g) for g in se
 
 BUGS = { # what is wrong: (module, right, wrong)
     "previous is off by one": ("ddpm", PREVIOUS, "[*(t - 1 for t in timesteps[1:]), -1]"),
-    "previous is t - T//n, which is right for even spacings alone (diffusers#12633)": ("ddpm", PREVIOUS, "[max(t - 1000 // len(timesteps), -1) for t in timesteps]"),
+    "previous is t - T//n, which is right only where neighbors are that far apart (diffusers#12633)": ("ddpm", PREVIOUS, "[max(t - 1000 // len(timesteps), -1) for t in timesteps]"),
     "the last step lands on alpha_bar of t = 0": ("ddpm", PREVIOUS, "[*timesteps[1:], 0]"),
     "sigma without eta": ("ddim", "sigma = eta * (", "sigma = ("),
     "eta squared": ("ddim", "sigma = eta * (", "sigma = eta**2 * ("),

@@ -323,7 +323,8 @@ def test_kid_as_a_card():
     assert card.name == "kernel distance" and kid(seen(30, name=INCEPTION), seen(30, seed=2, name=INCEPTION)).name == "KID"
     assert card.interval[0] < squared_mmd(a.values, b.values) < card.interval[1] and card == kid(a, b, "toy reals", subset_size=100, subsets=30)
     assert kid(a, a[torch.arange(100)], subset_size=100, subsets=2, subset_seed=1).value == pytest.approx(squared_mmd(a.values[torch.randperm(300, generator=torch.Generator().manual_seed(1))[:100]], a.values[:100]), abs=1)
-    with pytest.raises(ValueError, match="subsets=1; expected at least 2"): kid(a, b, subsets=1)
+    with pytest.raises(ValueError, match="subsets=1 of 100 images; expected at least 2"): kid(a, b, subset_size=100, subsets=1)
+    assert kid(a, a, subsets=1).value == pytest.approx(squared_mmd(a.values, a.values)) # one whole set is all there is
     assert kid(a, b, seed=7).seed == 7 and kid(a, b, subset_size=100).interval and kid(a, a).interval is None # all images in every subset: no spread to see
     with pytest.raises(ValueError, match="got 1 and 5 features"): squared_mmd(randn(1, 3), randn(5, 3))
 

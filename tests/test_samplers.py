@@ -351,6 +351,8 @@ def test_inverted_data_looks_like_noise():
     mixture = GaussianMixture([-.6, .5], .3)
     x_T = ddim_invert(mixture.model(SCHEDULES["linear"]), SCHEDULES["linear"], mixture.sample(20_000, seed=0), 200)
     assert abs(x_T.mean()) < 0.03 and abs(x_T.std() - 1) < 0.03
+    half = ddim_invert(mixture.model(SCHEDULES["linear"]), SCHEDULES["linear"], mixture.sample(5, seed=0).bfloat16(), 20)
+    assert half.dtype == torch.float32 # half precision is for networks, not for the state
 
 
 def test_inversion_errors():

@@ -10,7 +10,7 @@ from mutants import BUGS
 
 NOTICED = { # bug: (sampler, the rules that it breaks)
     "previous is off by one": ("ddim_sample, eta 0", ["recursion", "previous step", "exactness", "order"]),
-    "previous is t - T//n, which is right for even spacings alone (diffusers#12633)":
+    "previous is t - T//n, which is right only where neighbors are that far apart (diffusers#12633)":
         ("ddim_sample, eta 0", ["recursion", "previous step", "final step", "exactness", "order"]), # here over lists drawn by lot, too
     "the last step lands on alpha_bar of t = 0": ("ddim_sample, eta 0", ["recursion", "final step"]),
     "sigma without eta": ("ddim_sample, eta 0", ["recursion", "exactness", "order"]),
