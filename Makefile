@@ -1,7 +1,7 @@
 # Each target makes the virtual environment it needs in .venv. PYTHON=python3.12 chooses the Python, ARGS="..." passes options on.
 PYTHON ?= python3
 BIN := .venv/bin
-WARM := from ddpm_course.training import digits_model; from ddpm_course.features import digits_classifier; from ddpm_course.latents import latent_digits_model; digits_model(); digits_classifier(); latent_digits_model()
+WARM := from ddpm_course.training import digits_model; from ddpm_course.classifiers import digits_classifier; from ddpm_course.latents import latent_digits_model; digits_model(); digits_classifier(); latent_digits_model()
 
 help: ## this list (the default)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile

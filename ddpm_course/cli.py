@@ -6,15 +6,23 @@ from pathlib import Path
 import torch
 from fastcore.script import anno_parser
 
-from ddpm_course import latents, protocol, questions, schedules
-from ddpm_course.data import show_images
-from ddpm_course.ddpm import condition, image_seeds
+from ddpm_course.cards import environment, save_scores
+from ddpm_course.classifiers import digits_classifier
 from ddpm_course.ddim import ddim_steps
-from ddpm_course.features import digits_classifier
-from ddpm_course.folders import load_model
-from ddpm_course.protocol import measure, table
-from ddpm_course.scores import conditions, save_scores
-from ddpm_course.training import DIGITS_FIT, checkpoints, train_digits
+from ddpm_course.experiments.dynamics import table_dynamics
+from ddpm_course.experiments.generation import measure
+from ddpm_course.experiments.guidance import table_guidance, table_question_3
+from ddpm_course.experiments.latent import table_latent
+from ddpm_course.experiments.schedules import table_schedules
+from ddpm_course.experiments.steps import table_ddim_steps
+from ddpm_course.experiments.tables import COLUMNS, format_table
+from ddpm_course.experiments.training_length import table_question_2
+from ddpm_course.images import show_images
+from ddpm_course.models import condition
+from ddpm_course.randomness import image_seeds
+from ddpm_course.runs import checkpoints
+from ddpm_course.saving import load_model
+from ddpm_course.training import DIGITS_FIT, train_digits
 
 
 SHOWN = ("sampler", "steps", "n_fake", "seconds", "accuracy", "distance", "floor", "matched_floor", "nearest") # columns of the demo's table
@@ -83,13 +91,13 @@ def demo(out:str="runs/demo", # folder for the results; must not hold a run
     save_pictures(out, trained, run.losses, images, labels, seed)
     about = (f"{sum(p.numel() for p in trained.model.parameters()):,} parameters, {train_steps} steps on 1,000 digits, seed {seed}, "
              f"{time.perf_counter() - began:.0f} s in all on {trained.model.conv_in.weight.device.type}.")
-    save_scores(out / "scores.json", rows, conditions() | {"run": about})
-    (out / "index.html").write_text(PAGE.format(about=html.escape(about), table=html.escape(table(rows, SHOWN)), reading=html.escape(READING)), encoding="utf-8")
-    print(f"\n{table(rows, SHOWN)}\n\n{READING}\n{about}\nOpen {out / 'index.html'}")
+    save_scores(out / "scores.json", rows, environment() | {"run": about})
+    (out / "index.html").write_text(PAGE.format(about=html.escape(about), table=html.escape(format_table(rows, SHOWN)), reading=html.escape(READING)), encoding="utf-8")
+    print(f"\n{format_table(rows, SHOWN)}\n\n{READING}\n{about}\nOpen {out / 'index.html'}")
 
 
-TABLES = {"ddim-steps": protocol.table_ddim_steps, "dynamics": protocol.table_dynamics, "schedules": schedules.table_schedules,
-          "latent": latents.table_latent, "guidance": questions.table_guidance, "question-2": questions.table_question_2, "question-3": questions.table_question_3}
+TABLES = {"ddim-steps": table_ddim_steps, "dynamics": table_dynamics, "schedules": table_schedules,
+          "latent": table_latent, "guidance": table_guidance, "question-2": table_question_2, "question-3": table_question_3}
 
 
 def tables(name:str, # ddim-steps, dynamics, schedules, latent, guidance, question-2 or question-3
@@ -98,7 +106,7 @@ def tables(name:str, # ddim-steps, dynamics, schedules, latent, guidance, questi
            workers:int=2): # processes of one thread each; 0: this process alone
     "Make a table of the course; a run that was stopped goes on where it was."
     if name not in TABLES: raise ValueError(f"no table {name!r}; there are {', '.join(TABLES)}")
-    print(table(TABLES[name](out, scale, workers), ("model", "guidance", *protocol.COLUMNS)))
+    print(format_table(TABLES[name](out, scale, workers), ("model", "guidance", *COLUMNS)))
 
 
 COMMANDS = {"demo": demo, "table": tables}

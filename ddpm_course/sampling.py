@@ -1,6 +1,6 @@
 "Every sampler in one place: `from ddpm_course.sampling import ddim_sample`. Needs torch and little else."
 
+from ddpm_course.ancestral import ddpm_sample, ddpm_steps
 from ddpm_course.ddim import ddim_invert, ddim_sample, ddim_steps, slerp, spaced_timesteps
-from ddpm_course.ddpm import ddpm_sample, ddpm_steps
 
 __all__ = ["ddim_invert", "ddim_sample", "ddim_steps", "ddpm_sample", "ddpm_steps", "slerp", "spaced_timesteps"]

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from ddpm_course import cli
-from ddpm_course.scores import load_scores
+from ddpm_course.cards import load_scores
 
 
 def run(*args): return subprocess.run([sys.executable, "-c", "from ddpm_course.cli import main; main()", *args], capture_output=True, text=True, timeout=600)

@@ -18,10 +18,12 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from ddpm_course import data
-from ddpm_course.checks import data as check
-from ddpm_course.data import (FilePixels, Images, check_images, cifar10, find_images, from_uint8, image_folder, image_grid,
-                              imagenet100_classes, load_digits, open_rgb, show_images, to_uint8)
+from ddpm_course import data, reading
+from ddpm_course.checks import images as check
+from ddpm_course.data import cifar10, find_images, image_folder, imagenet100_classes, open_rgb
+from ddpm_course.images import (
+    Images, check_images, from_uint8, image_grid, load_digits, show_images, to_uint8)
+from ddpm_course.reading import FilePixels
 
 
 @pytest.fixture(scope="module")
@@ -229,7 +231,7 @@ def test_batch_and_flips(folder):
 
 
 def test_every_image_has_its_own_coin(folder):
-    from ddpm_course.ddpm import BatchRandom
+    from ddpm_course.randomness import BatchRandom
     images = image_folder(folder, size=16, flip=True)
     index = torch.arange(12).repeat(50)
     whole, _ = images.batch(index, BatchRandom(0, 5, 600))
@@ -420,7 +422,7 @@ def test_a_bad_file_ends_the_survey_at_once():
         read.append(file)
         if file == 0: raise ValueError("bad")
         threading.Event().wait(0.01)
-    with pytest.raises(ValueError, match="bad"): data.read_all(list(range(2000)), slow, workers=2)
+    with pytest.raises(ValueError, match="bad"): reading.read_all(list(range(2000)), slow, workers=2)
     assert len(read) < 500
 
 

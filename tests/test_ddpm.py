@@ -1,11 +1,17 @@
-"Chapter 03: losses, label dropout, the randomness of training and sampling, strided chains, and errors."
+"Chapter 13: losses, label dropout, the randomness of training and sampling, strided chains, and errors."
 
 import pytest
 import torch
 
-from ddpm_course.ddpm import (BatchRandom, Conditioned, DDPMLoss, ImageNoise, Wrapper, check_timesteps, condition, ddpm_loss, ddpm_sample, ddpm_steps,
-                              drop_labels, estimate, even_timesteps, image_seeds, split_output)
-from ddpm_course.noising import PREDICTS, GaussianMixture, NoiseSchedule, cosine_schedule, eps_from_x0, linear_schedule, q_posterior, q_sample, v_from
+from ddpm_course.ancestral import ddpm_sample, ddpm_steps
+from ddpm_course.ddpm import DDPMLoss, ddpm_loss, drop_labels
+from ddpm_course.models import Conditioned, Wrapper, condition, estimate, split_output
+from ddpm_course.randomness import BatchRandom, ImageNoise, image_seeds
+from ddpm_course.stepping import check_timesteps, trailing_timesteps
+from ddpm_course.ancestral import q_posterior
+from ddpm_course.exact import GaussianMixture
+from ddpm_course.noising import (
+    PREDICTS, NoiseSchedule, cosine_schedule, eps_from_x0, linear_schedule, q_sample, v_from)
 from ddpm_course.unet import UNet
 
 SCHEDULE = linear_schedule(100, 1e-3, 0.1)
@@ -262,7 +268,7 @@ def test_sampler_lands_where_the_recursion_does(variance, steps):
     x_T[1] = 1 # row 0 is the offset, row 1 answers to x_T, row 2 + i to the noise of step i
     for i in range(steps): noise[i, 2 + i] = 1
     reached = ddpm_sample(model, SCHEDULE, x_T.shape, steps, variance, x_T=x_T, noise=noise, clip=None).flatten()
-    mean, std = follow(SCHEDULE, even_timesteps(100, steps), variance, 0.3, 0.5)
+    mean, std = follow(SCHEDULE, trailing_timesteps(100, steps), variance, 0.3, 0.5)
     assert abs(reached[0] - mean) < 1e-9 and abs((reached[1:] - reached[0]).square().sum()**0.5 - std) < 1e-9
 
 
@@ -283,7 +289,7 @@ def test_strided_posterior_is_that_of_the_respaced_chain():
 def test_steps_are_what_they_say():
     model = GaussianMixture([0.3], 0.5).model(SCHEDULE)
     steps = list(ddpm_steps(model, SCHEDULE, (2, 1, 1, 1), 10, seed=0, clip=None))
-    assert [s.t for s in steps] == even_timesteps(100, 10) and steps[0].t == 99
+    assert [s.t for s in steps] == trailing_timesteps(100, 10) and steps[0].t == 99
     assert all(torch.equal(a.x_prev, b.x_t) for a, b in zip(steps, steps[1:]))
     assert torch.allclose(steps[-1].x_prev, steps[-1].x0_hat) # the last step adds no noise
     assert torch.equal(ddpm_sample(model, SCHEDULE, (2, 1, 1, 1), 10, seed=0, clip=None), steps[-1].x_prev)
@@ -293,7 +299,7 @@ def test_steps_are_what_they_say():
 def test_even_timesteps_decrease_for_every_length():
     for T in (1, 2, 3, 10, 37, 100):
         for n in range(1, T + 1):
-            ts = even_timesteps(T, n)
+            ts = trailing_timesteps(T, n)
             assert len(ts) == n and ts[0] == T - 1 and check_timesteps(ts, T) == ts
 
 

@@ -6,12 +6,18 @@ import pytest
 import torch
 from PIL import Image
 
-from ddpm_course import features
-from ddpm_course.data import load_digits
-from ddpm_course.ddpm import BatchRandom
-from ddpm_course.features import (CLASSIFIER_FIT, DigitsClassifier, Inception, LabelsLoss, Residual, ResNet, accuracy, classifier_loss, cut_out, digits_classifier,
-                                  extract, inception_weights, jitter, move, train_classifier, train_features)
-from ddpm_course.folders import load_model
+from ddpm_course import classifiers, inception
+from ddpm_course.data import image_folder
+from ddpm_course.images import Images
+from ddpm_course.training import fit
+from ddpm_course.images import load_digits
+from ddpm_course.randomness import BatchRandom
+from ddpm_course.classifiers import (
+    CLASSIFIER_FIT, DigitsClassifier, ClassifierLoss, Residual, ResNet, accuracy, classifier_loss,
+    cut_out, digits_classifier, jitter, random_shift, train_classifier, train_features)
+from ddpm_course.features import extract
+from ddpm_course.inception import Inception, inception_weights
+from ddpm_course.saving import load_model
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +36,8 @@ def test_the_classifier_knows_digits_from_at_most_64_features(digits):
 
 def test_the_classifier_sees_the_training_split_alone(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(features, "load_digits", lambda split="train": asked.append(split) or load_digits(split))
-    monkeypatch.setattr(features, "CLASSIFIER_FIT", CLASSIFIER_FIT | {"steps": 3})
+    monkeypatch.setattr(classifiers, "load_digits", lambda split="train": asked.append(split) or load_digits(split))
+    monkeypatch.setattr(classifiers, "CLASSIFIER_FIT", CLASSIFIER_FIT | {"steps": 3})
     runs = [train_classifier(tmp_path / name) for name in "ab"]
     assert asked == ["train", "train"] and runs[0].config["examples"] == 1000
     a, b = (load_model(tmp_path / name / "model").model.state_dict() for name in "ab")
@@ -53,8 +59,8 @@ def test_jitter_keeps_the_contract_and_moves_little(digits):
 
 def test_move_is_by_whole_pixels_up_to_the_limit_along_each_axis():
     x = torch.arange(6 * 7.0).view(1, 1, 6, 7).expand(300, 2, -1, -1) # every pixel tells where it came from
-    moved = move(x, BatchRandom(0, 0, 300), 2)
-    assert moved.shape == x.shape and torch.equal(moved[:, 0], moved[:, 1]) and torch.equal(moved, move(x, BatchRandom(0, 0, 300), 2))
+    moved = random_shift(x, BatchRandom(0, 0, 300), 2)
+    assert moved.shape == x.shape and torch.equal(moved[:, 0], moved[:, 1]) and torch.equal(moved, random_shift(x, BatchRandom(0, 0, 300), 2))
     down, right = moved[:, 0, 2, 3].div(7, rounding_mode="floor") - 2, moved[:, 0, 2, 3] % 7 - 3
     assert {(int(a), int(b)) for a, b in zip(down, right)} == {(a, b) for a in range(-2, 3) for b in range(-2, 3)}
     mirror = lambda i, n: -i if i < 0 else 2 * (n - 1) - i if i >= n else i
@@ -64,7 +70,7 @@ def test_move_is_by_whole_pixels_up_to_the_limit_along_each_axis():
 
 @pytest.mark.parametrize("shift", [0.5, -1, 6])
 def test_move_refuses_what_is_no_whole_pixel_of_the_image(shift):
-    with pytest.raises(ValueError, match=rf"shift={shift}; expected whole pixels, 0\.\.5 for 6x7 images"): move(torch.zeros(2, 1, 6, 7), BatchRandom(0, 0, 2), shift)
+    with pytest.raises(ValueError, match=rf"shift={shift}; expected whole pixels, 0\.\.5 for 6x7 images"): random_shift(torch.zeros(2, 1, 6, 7), BatchRandom(0, 0, 2), shift)
 
 
 def test_cut_out_is_one_gray_square_anywhere_on_the_image():
@@ -90,11 +96,11 @@ def test_labels_loss_moves_cuts_and_smooths():
     x, y, rng = torch.rand(6, 1, 8, 8), torch.arange(6), lambda: BatchRandom(3, 0, 6)
     model = lambda x: x.flatten(1)[:, :10] * 5
     r = rng()
-    seen = cut_out(move(x, r, 1), r, 2)
+    seen = cut_out(random_shift(x, r, 1), r, 2)
     log_p = model(seen).log_softmax(1)
     expected = -(0.8 * log_p.gather(1, y[:, None])[:, 0] + 0.2 * log_p.mean(1)) # a fifth of the probability is spread over all ten
-    torch.testing.assert_close(LabelsLoss(1, 2, 0.2)(model, x, y, rng()), expected)
-    torch.testing.assert_close(LabelsLoss()(model, x, y, rng()), -model(x).log_softmax(1).gather(1, y[:, None])[:, 0])
+    torch.testing.assert_close(ClassifierLoss(1, 2, 0.2)(model, x, y, rng()), expected)
+    torch.testing.assert_close(ClassifierLoss()(model, x, y, rng()), -model(x).log_softmax(1).gather(1, y[:, None])[:, 0])
 
 
 def test_train_features_sizes_moves_and_squares_by_the_image(tmp_path, monkeypatch):
@@ -102,11 +108,11 @@ def test_train_features_sizes_moves_and_squares_by_the_image(tmp_path, monkeypat
     def note(net, data, loss, **kwargs):
         losses.append(loss)
         raise InterruptedError
-    monkeypatch.setattr(features, "fit", note)
+    monkeypatch.setattr(classifiers, "fit", note)
     for kwargs in ({}, {"shift": 0, "cut": 0, "smoothing": 0.0}):
-        for data in (load_digits("train"), features.Images(torch.zeros(4, 3, 32, 48, dtype=torch.uint8), torch.arange(4), list("abcd"))):
+        for data in (load_digits("train"), Images(torch.zeros(4, 3, 32, 48, dtype=torch.uint8), torch.arange(4), list("abcd"))):
             with pytest.raises(InterruptedError): train_features(data, tmp_path, "x", **kwargs)
-    assert losses == [LabelsLoss(1, 2, 0.1), LabelsLoss(4, 8, 0.1), LabelsLoss(), LabelsLoss()]
+    assert losses == [ClassifierLoss(1, 2, 0.1), ClassifierLoss(4, 8, 0.1), ClassifierLoss(), ClassifierLoss()]
 
 
 def test_the_loss_is_one_value_an_image(digits):
@@ -174,7 +180,7 @@ def test_a_small_resnet_learns_digits(resnet):
 
 
 def test_a_resnet_survives_its_folder_with_its_name(resnet, tmp_path):
-    from ddpm_course.folders import save_model
+    from ddpm_course.saving import save_model
     save_model(tmp_path / "net", resnet)
     again = load_model(tmp_path / "net", weights="model").model
     x = load_digits("test").batch(range(4))[0]
@@ -193,17 +199,17 @@ def test_features_are_trained_from_a_folder_of_images(tmp_path):
     assert train(stop_at=20) is None
     net = train(resume=True)
     assert json.loads((tmp_path / "run" / "model" / "config.json").read_text())["training"]["weight_decay"] == 0
-    data = features.image_folder(tmp_path / "images", 16)
+    data = image_folder(tmp_path / "images", 16)
     assert accuracy(net, data) == 1 and net.config["in_channels"] == 3 and net.config["classes"] == 2
     with pytest.raises(ValueError, match="10 classes in the data, 2 in the network"): accuracy(net, load_digits("test"))
 
 
 @pytest.mark.parametrize("change", ["shift", "cut", "smoothing"])
 def test_a_changed_loss_is_another_run(change, tmp_path):
-    train = lambda loss, **kwargs: features.fit(ResNet("toy", 1, 10, 4, 1), load_digits("train"), loss, out=tmp_path / "run", steps=2,
+    train = lambda loss, **kwargs: fit(ResNet("toy", 1, 10, 4, 1), load_digits("train"), loss, out=tmp_path / "run", steps=2,
                                                 batch_size=10, device="cpu", progress=False, **kwargs)
-    train(LabelsLoss(1, 1, 0.1), stop_at=1)
-    with pytest.raises(ValueError, match=f"another configuration.*{change}"): train(LabelsLoss(**{"shift": 1, "cut": 1, "smoothing": 0.1, change: 0}), resume=True)
+    train(ClassifierLoss(1, 1, 0.1), stop_at=1)
+    with pytest.raises(ValueError, match=f"another configuration.*{change}"): train(ClassifierLoss(**{"shift": 1, "cut": 1, "smoothing": 0.1, change: 0}), resume=True)
 
 
 def test_widths_and_stages():
@@ -240,9 +246,9 @@ def test_a_download_is_checked_and_kept(tmp_path, monkeypatch):
         calls.append((url, hash_prefix))
         with open(dst, "wb") as f: f.write(b"stand-in")
     monkeypatch.setattr(torch.hub, "download_url_to_file", fetch)
-    monkeypatch.setattr(features, "WEIGHTS_SHA256", hashlib.sha256(b"stand-in").hexdigest()[:8])
+    monkeypatch.setattr(inception, "WEIGHTS_SHA256", hashlib.sha256(b"stand-in").hexdigest()[:8])
     assert inception_weights().read_bytes() == b"stand-in" and inception_weights().exists()
-    assert len(calls) == 1 and calls[0][0] == features.WEIGHTS_URL # the second time it is there
+    assert len(calls) == 1 and calls[0][0] == inception.WEIGHTS_URL # the second time it is there
 
 
 def test_inception_loads_weights_of_its_architecture_and_is_read_like_any_network(tmp_path, monkeypatch):
@@ -251,7 +257,7 @@ def test_inception_loads_weights_of_its_architecture_and_is_read_like_any_networ
     monkeypatch.setattr(FeatureExtractorInceptionV3, "load_state_dict", lambda self, state: sizes.append(len(self.state_dict()))) # random weights
     monkeypatch.setattr(torch, "load", lambda *args, **kwargs: {})
     (tmp_path / "w.pth").write_bytes(b"stand-in")
-    monkeypatch.setattr(features, "WEIGHTS_SHA256", hashlib.sha256(b"stand-in").hexdigest()[:8])
+    monkeypatch.setattr(inception, "WEIGHTS_SHA256", hashlib.sha256(b"stand-in").hexdigest()[:8])
     net = Inception(tmp_path / "w.pth")
     seen = extract(net, 2 * torch.rand(3, 1, 32, 32) - 1) # gray images are shown in all three channels
     assert seen.name == "inception-2015" and seen.values.shape == (3, 2048) and seen.probabilities.shape == (3, 1008) and sizes[0] > 400

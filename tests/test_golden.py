@@ -10,15 +10,22 @@ from pathlib import Path
 import pytest
 import torch
 
-from ddpm_course.data import from_uint8, load_digits, to_uint8
+from ddpm_course.images import from_uint8, load_digits, to_uint8
 from ddpm_course.ddim import ddim_invert, ddim_sample, slerp, spaced_timesteps
-from ddpm_course.ddpm import BatchRandom, DDPMLoss, condition, ddpm_loss, ddpm_sample, estimate
-from ddpm_course.features import DigitsClassifier, Features, LabelsLoss, ResNet, extract
+from ddpm_course.ancestral import ddpm_sample
+from ddpm_course.ddpm import DDPMLoss, ddpm_loss
+from ddpm_course.models import condition, estimate
+from ddpm_course.randomness import BatchRandom
+from ddpm_course.classifiers import DigitsClassifier, ClassifierLoss, ResNet
+from ddpm_course.features import Features, extract
 from ddpm_course.guidance import LabeledMixture, autoguidance, cfg
 from ddpm_course.latents import LatentSpace
 from ddpm_course.metrics import frechet, inception_score, kid, memorization, precision_recall
-from ddpm_course.noising import GaussianMixture, cosine_schedule, linear_schedule, q_posterior
-from ddpm_course.schedules import MinSNR, adaptive_schedule, scaled_linear_schedule, sigmoid_schedule, zero_terminal_snr
+from ddpm_course.ancestral import q_posterior
+from ddpm_course.exact import GaussianMixture
+from ddpm_course.noising import cosine_schedule, linear_schedule
+from ddpm_course.schedules import (
+    MinSNR, adaptive_schedule, scaled_linear_schedule, sigmoid_schedule, zero_terminal_snr)
 from ddpm_course.scores import Score, average, compare, compare_paired
 from ddpm_course.training import fit, loss_by_t
 from ddpm_course.unet import UNet
@@ -119,7 +126,7 @@ def losses():
     yield "latents", summary(space.encode(x))
     yield "decoded", summary(space.decode(space.encode(x)))
     torch.manual_seed(0)
-    yield "labels loss", summary(LabelsLoss(1, 2, 0.1)(ResNet("golden", 1, 10, 8).double(), x.double(), y, rng()))
+    yield "labels loss", summary(ClassifierLoss(1, 2, 0.1)(ResNet("golden", 1, 10, 8).double(), x.double(), y, rng()))
 
 
 def scores():

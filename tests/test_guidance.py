@@ -1,4 +1,4 @@
-"Chapter 09: guidance against its formula, an independent implementation and exact distributions; how often it calls the network; bad input."
+"Chapter 60: guidance against its formula, an independent implementation and exact distributions; how often it calls the network; bad input."
 
 import copy, warnings
 
@@ -8,10 +8,12 @@ from diffusers.guiders.guider_utils import rescale_noise_cfg
 
 from ddpm_course import guidance
 from ddpm_course.ddim import ddim_sample
-from ddpm_course.ddpm import Wrapper, condition, ddpm_sample
-from ddpm_course.folders import load_model
+from ddpm_course.ancestral import ddpm_sample
+from ddpm_course.models import Wrapper, condition
+from ddpm_course.saving import load_model
 from ddpm_course.guidance import LabeledMixture, autoguidance, cfg, extrapolate
-from ddpm_course.noising import PREDICTS, GaussianMixture, linear_schedule
+from ddpm_course.exact import GaussianMixture
+from ddpm_course.noising import PREDICTS, linear_schedule
 from ddpm_course.training import EMA, train_digits
 from ddpm_course.unet import UNet
 

@@ -1,4 +1,4 @@
-"Latent spaces and caches of chapter 08: what must come back unchanged, what must be refused, and what survives a killed process."
+"Latent spaces and caches of chapter 51: what must come back unchanged, what must be refused, and what survives a killed process."
 
 import json, os, shutil, signal, subprocess, sys, time, weakref
 
@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from ddpm_course import latents
-from ddpm_course.data import Images, image_folder, load_digits
-from ddpm_course.ddpm import BatchRandom, DDPMLoss
-from ddpm_course.folders import load_model, save_model
-from ddpm_course.latents import CachedLatents, LatentSpace, cache_latents, check_space, in_slices, missing, shard_file, space_identity
+from ddpm_course import cache as caches
+from ddpm_course.data import image_folder
+from ddpm_course.images import Images, load_digits
+from ddpm_course.ddpm import DDPMLoss
+from ddpm_course.randomness import BatchRandom
+from ddpm_course.saving import load_model, save_model
+from ddpm_course.cache import (
+    CachedLatents, cache_latents, missing_shards, shard_file, space_identity)
+from ddpm_course.latents import LatentSpace, check_space, map_batches
 from ddpm_course.noising import cosine_schedule
 from ddpm_course.training import fit
 from ddpm_course.unet import UNet
@@ -69,8 +73,8 @@ def test_smaller_slices_when_memory_runs_out():
         if len(x) > 3: raise torch.OutOfMemoryError
         return 2 * x
     x = torch.arange(20.0)
-    assert torch.equal(in_slices(hungry, x, 16), 2 * x) and max(sizes) == 16 and sizes[-1] <= 2
-    with pytest.raises(torch.OutOfMemoryError): in_slices(lambda x: (_ for _ in ()).throw(torch.OutOfMemoryError()), x, 4)
+    assert torch.equal(map_batches(hungry, x, 16), 2 * x) and max(sizes) == 16 and sizes[-1] <= 2
+    with pytest.raises(torch.OutOfMemoryError): map_batches(lambda x: (_ for _ in ()).throw(torch.OutOfMemoryError()), x, 4)
 
 
 def test_what_did_not_fit_is_let_go_before_the_next_attempt(monkeypatch):
@@ -81,7 +85,7 @@ def test_what_did_not_fit_is_let_go_before_the_next_attempt(monkeypatch):
         if len(x) > 4: raise torch.OutOfMemoryError
         return copy
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: handled.append([r() is None for r in alive]))
-    assert torch.equal(in_slices(hungry, torch.arange(8.0), 8), torch.arange(8.0)) and handled == [[True]]
+    assert torch.equal(map_batches(hungry, torch.arange(8.0), 8), torch.arange(8.0)) and handled == [[True]]
 
 
 def test_bad_spaces(vae):
@@ -138,15 +142,15 @@ def test_half_of_a_batch_is_mirrored(space, digits, tmp_path):
 PROGRAM = """
 import sys, time, torch
 torch.set_num_threads(1)
-from ddpm_course import latents
-from ddpm_course.data import load_digits
-from ddpm_course.folders import load_model
-whole = latents.write_array
+from ddpm_course import cache as caches, latents
+from ddpm_course.images import load_digits
+from ddpm_course.saving import load_model
+whole = caches.write_array
 def slowly(file, array):
     whole(file, array)
     time.sleep(0.05)
-latents.write_array = slowly
-latents.cache_latents(load_digits("train"), latents.LatentSpace.load(sys.argv[1]), sys.argv[2], flip=True, shard=50, progress=False)
+caches.write_array = slowly
+caches.cache_latents(load_digits("train"), latents.LatentSpace.load(sys.argv[1]), sys.argv[2], flip=True, shard=50, progress=False)
 """
 
 
@@ -194,17 +198,17 @@ def test_another_cache_is_refused(space, digits, vae, tmp_path):
 def test_too_little_disk_is_said_before_starting(space, digits, tmp_path, monkeypatch):
     need = 2 * 2 * 4 * 4 * 2 * 1000 # float16, (2, 4, 4), two versions
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(latents.shutil, "disk_usage", lambda path: usage._replace(free=need - 1))
+    monkeypatch.setattr(caches.shutil, "disk_usage", lambda path: usage._replace(free=need - 1))
     with pytest.raises(OSError, match="needs 0 MB more for 1,000 images.*choose another path"): cache_latents(digits, space, tmp_path / "c", flip=True, progress=False)
     assert not list((tmp_path / "c").iterdir())
-    monkeypatch.setattr(latents.shutil, "disk_usage", lambda path: usage._replace(free=need))
+    monkeypatch.setattr(caches.shutil, "disk_usage", lambda path: usage._replace(free=need))
     cache_latents(digits, space, tmp_path / "c", flip=True, progress=False)
 
 
 def test_latents_that_are_not_finite_are_not_written(vae, space, digits, tmp_path):
     huge = LatentSpace(vae, space.mean, 1e-9 * space.std, space.image_shape)
     with pytest.raises(ValueError, match="images 0 to 99: .*not finite in float16"): cache_latents(some(digits, 100), huge, tmp_path / "c", progress=False)
-    assert missing(tmp_path / "c", json.loads((tmp_path / "c" / "manifest.json").read_text())) == [0]
+    assert missing_shards(tmp_path / "c", json.loads((tmp_path / "c" / "manifest.json").read_text())) == [0]
 
 
 def test_damaged_caches(space, digits, tmp_path):
@@ -240,7 +244,7 @@ def test_training_from_a_cache(space, digits, tmp_path):
 
 READING = """
 import sys, torch
-from ddpm_course.latents import CachedLatents
+from ddpm_course.cache import CachedLatents
 def anonymous(): return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("RssAnon")) / 1024
 rng = torch.Generator().manual_seed(0)
 torch.zeros(256, 4, 16, 16, dtype=torch.float16)[torch.randint(256, (256,), generator=rng)].float() # torch's own buffers

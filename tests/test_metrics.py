@@ -14,8 +14,9 @@ from torchmetrics.image.kid import poly_mmd
 
 from ddpm_course import metrics
 from ddpm_course.features import Features
-from ddpm_course.metrics import (FeatureStats, feature_distance, fid, frechet, frechet_distance, gather_stats, inception_score, kid, memorization, nearest,
-                                 precision_recall, psd_sqrt, split_scores, squared_mmd, within)
+from ddpm_course.metrics import (
+    FeatureStats, feature_distance, fid, frechet, frechet_distance, gather_stats, inception_score,
+    kid, memorization, nearest, precision_recall, psd_sqrt, split_scores, squared_mmd, in_manifold)
 from ddpm_course.scores import INCEPTION, compare
 
 
@@ -259,8 +260,8 @@ def test_precision_and_recall_agree_with_torch_fidelity(n, m, k):
 
 def test_balls_in_chunks_and_with_too_few_images():
     x, of = randn(31, 3, seed=1), randn(47, 3, seed=2)
-    assert torch.equal(within(x, of), within(x, of, chunk=5)) and within(of, of).all()
-    with pytest.raises(ValueError, match="got 3 features; the 3-th nearest neighbor needs at least 4"): within(x, of[:3])
+    assert torch.equal(in_manifold(x, of), in_manifold(x, of, chunk=5)) and in_manifold(of, of).all()
+    with pytest.raises(ValueError, match="got 3 features; the 3-th nearest neighbor needs at least 4"): in_manifold(x, of[:3])
 
 
 def test_nearest_finds_copies_exactly_and_in_chunks():
@@ -343,4 +344,4 @@ def test_what_moves_a_score_is_in_its_name():
     assert inception_score(a).name == "classifier score" and inception_score(a, splits=2).name == "classifier score, parts: 2"
 
 
-def test_public_names(): assert {"FeatureStats", "fid", "inception_score", "kid", "precision_recall", "Score", "compare", "train_features", "frechet_distance"} <= set(metrics.__all__)
+def test_public_names(): assert {"FeatureStats", "fid", "inception_score", "kid", "precision_recall", "frechet_distance"} <= set(metrics.__all__)

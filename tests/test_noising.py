@@ -1,4 +1,4 @@
-"Chapter 01: schedules, the forward process and its posterior, conversions, the exact predictor."
+"Chapter 11: schedules, the forward process and its posterior, conversions, the exact predictor."
 
 import math
 
@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from ddpm_course.noising import (GaussianMixture, NoiseSchedule, cosine_schedule, eps_from_x0, frame_player, linear_schedule, q_posterior, q_sample,
-                                 v_from, x0_from)
+from ddpm_course.ancestral import q_posterior
+from ddpm_course.exact import GaussianMixture
+from ddpm_course.noising import (
+    NoiseSchedule, cosine_schedule, eps_from_x0, linear_schedule, q_sample, v_from, x0_from)
+from ddpm_course.players import frame_player
 
 SCHEDULES = {"linear": linear_schedule(), "cosine": cosine_schedule(), "short": NoiseSchedule([0.1, 0.3, 0.5])}
 

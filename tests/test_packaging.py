@@ -25,7 +25,8 @@ heavy = {"diffusers", "torchmetrics", "torchvision", "sklearn", "scipy", "matplo
 assert not heavy, f"ddpm_course.sampling imports {heavy}"
 import ddpm_course
 assert ddpm_course.__file__.startswith(sys.prefix), ddpm_course.__file__
-from ddpm_course.noising import GaussianMixture, linear_schedule
+from ddpm_course.exact import GaussianMixture
+from ddpm_course.noising import linear_schedule
 schedule = linear_schedule()
 x = ddim_sample(GaussianMixture([0.3], [0.5], [1.0]).model(schedule), schedule, (4, 1, 8, 8), steps=10, clip=None, seed=0)
 assert x.shape == (4, 1, 8, 8) and x.isfinite().all()

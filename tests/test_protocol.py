@@ -6,11 +6,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from ddpm_course import protocol
-from ddpm_course.data import load_digits
+from ddpm_course.experiments import steps
+from ddpm_course.images import load_digits
 from ddpm_course.metrics import feature_distance, nearest
-from ddpm_course.protocol import (check_scale, digits_floor, dynamics, held_out_digits, measure, real_features, round_gray, run_table, score_digits, smoke_model, stratified_order, table)
-from ddpm_course.scores import Score, load_scores
+from ddpm_course.experiments.dynamics import dynamics
+from ddpm_course.experiments.generation import measure
+from ddpm_course.experiments.protocol import (
+    digits_floor, held_out_digits, real_features, round_gray, score_digits, stratified_order)
+from ddpm_course.experiments.tables import check_scale, run_table, smoke_model, format_table
+from ddpm_course.cards import load_scores
+from ddpm_course.scores import Score
 
 
 def randn(*shape, seed=0): return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
@@ -213,13 +218,13 @@ def test_a_row_file_edited_into_nonsense_is_named(tmp_path):
 
 
 def test_a_table_as_text_lines_up_and_shows_intervals():
-    lines = table([toy_row(1), toy_row(20)], ("n_fake", "seconds", "distance", "matched_floor")).splitlines()
+    lines = format_table([toy_row(1), toy_row(20)], ("n_fake", "seconds", "distance", "matched_floor")).splitlines()
     assert len({*map(len, lines)}) == 1 and lines[0].split() == ["n_fake", "seconds", "distance", "matched_floor"]
     assert lines[2].split() == ["5", "0.5", "20.000", "[19.000,", "21.000]"]
 
 
 def test_the_table_of_steps_has_the_rows_of_the_report():
-    rows = protocol.steps_rows("digits")
+    rows = steps.steps_rows("digits")
     assert len(rows) == 31 and rows[0] == dict(sampler="DDPM", steps=1000, spacing="trailing", eta=1.0, n=797, scale="digits")
     assert {(r["steps"], r["spacing"], r["eta"]) for r in rows[1:]} == {(s, k, e) for s in (10, 20, 50, 100, 200) for k in ("leading", "trailing", "quadratic") for e in (0.0, 1.0)}
     with pytest.raises(ValueError, match="scale='full'; expected one of smoke, digits"): check_scale("full")

@@ -1,10 +1,16 @@
-"The tables of chapter 09b: their rows, what a row's protocol says, what means and figures are made of."
+"The tables of chapter 90: their rows, what a row's protocol says, what means and figures are made of."
 
 import pytest
 
-from ddpm_course import cli, protocol, questions
-from ddpm_course.questions import GUIDANCE_SCALES, QUESTION_3_SCALE, pick, plot_guidance, plot_question_3, question_3_rows, table_guidance, table_question_3
-from ddpm_course.scores import compare_paired, load_scores
+from ddpm_course import cli
+from ddpm_course.experiments.generation import measure
+from ddpm_course.experiments.guidance import MEASURED
+from ddpm_course.experiments.tables import smoke_model
+from ddpm_course.experiments.guidance import (
+    GUIDANCE_SCALES, QUESTION_3_SCALE, find_row, plot_guidance, plot_question_3, question_3_rows,
+    table_guidance, table_question_3)
+from ddpm_course.cards import load_scores
+from ddpm_course.scores import compare_paired
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +26,7 @@ def test_a_row_knows_its_scale_and_what_it_cost(tables):
         s = row["distance"]
         assert s.nfe == s.steps * (1 if s.guidance == 1 else 2) and s.n_fake == 100 and s.weights == "ema" and s.spacing == "trailing"
         assert (s.eta, s.sampler) in ((0.0, "DDIM"), (None, "DDPM"))
-        protocols = [{key: getattr(row[name], key) for key in ("sampler", "steps", "nfe", "guidance", "seed", "eta", "spacing", "model", "weights")} for name in questions.MEASURED]
+        protocols = [{key: getattr(row[name], key) for key in ("sampler", "steps", "nfe", "guidance", "seed", "eta", "spacing", "model", "weights")} for name in MEASURED]
         assert all(p == protocols[0] for p in protocols)
         assert all(0 <= row[name].value <= 1 for name in ("precision", "recall", "accuracy"))
     assert {row["distance"].nfe for row in load_scores(tables[0] / "guidance.json") if row["distance"].guidance == 0} == {4} # one pass
@@ -29,7 +35,7 @@ def test_a_row_knows_its_scale_and_what_it_cost(tables):
 def test_guidance_changes_the_samples_and_scale_1_is_the_plain_protocol(tables):
     rows = {row["distance"].guidance: row for row in load_scores(tables[0] / "guidance.json") if row["distance"].seed == 0}
     assert len({row["distance"].value for row in rows.values()}) == 3
-    plain = protocol.measure("DDIM", protocol.smoke_model(), 100, 0, 4, progress=False)[0]
+    plain = measure("DDIM", smoke_model(), 100, 0, 4, progress=False)[0]
     assert rows[1.0]["distance"].value == plain.distance.value and rows[1.0]["distance"].nfe == plain.distance.nfe
 
 
@@ -47,12 +53,12 @@ def test_the_rows_of_the_tables_are_those_of_the_question():
 def test_means_are_over_seeds_and_can_be_compared_pair_by_pair(tables):
     out, guidance, question_3 = tables
     assert [row["distance"].guidance for row in guidance] == [0, 1, 3] and all(row["distance"].seed == (0, 1) for row in guidance + question_3)
-    found = pick(question_3, "DDPM", 1.0, nfe=8)["distance"]
-    assert found.steps == 8 and compare_paired(pick(question_3, "DDIM", QUESTION_3_SCALE, nfe=8)["distance"], found, vary=("sampler", "eta", "guidance", "steps")).interval
+    found = find_row(question_3, "DDPM", 1.0, nfe=8)["distance"]
+    assert found.steps == 8 and compare_paired(find_row(question_3, "DDIM", QUESTION_3_SCALE, nfe=8)["distance"], found, vary=("sampler", "eta", "guidance", "steps")).interval
     values = [row["distance"].value for row in load_scores(out / "question-3.json") if (row["distance"].sampler, row["distance"].steps) == ("DDPM", 8)]
     assert found.value == pytest.approx(sum(values) / 2)
-    with pytest.raises(ValueError, match="0 rows have"): pick(question_3, "DDPM", 1.0, steps=3)
-    with pytest.raises(ValueError, match="rows have"): pick(question_3, "DDIM", QUESTION_3_SCALE)
+    with pytest.raises(ValueError, match="0 rows have"): find_row(question_3, "DDPM", 1.0, steps=3)
+    with pytest.raises(ValueError, match="rows have"): find_row(question_3, "DDIM", QUESTION_3_SCALE)
 
 
 def test_figures_show_every_row(tables):

@@ -8,13 +8,15 @@ import torch
 
 from conformance.adapters import call, given_noise, peer
 from conformance.rules import GAUSSIAN, reached, recursion
-from ddpm_course import ddim, ddpm, sampling
+from ddpm_course import ancestral, ddim, sampling
 from ddpm_course.ddim import SPACINGS, ddim_invert, ddim_sample, ddim_steps, slerp, spaced_timesteps
-from ddpm_course.ddpm import condition, ddpm_sample, ddpm_steps
-from ddpm_course.noising import GaussianMixture, NoiseSchedule, cosine_schedule, linear_schedule
+from ddpm_course.ancestral import ddpm_sample, ddpm_steps
+from ddpm_course.models import condition
+from ddpm_course.exact import GaussianMixture
+from ddpm_course.noising import NoiseSchedule, cosine_schedule, linear_schedule
 
 SCHEDULES = {"linear": linear_schedule(), "cosine": cosine_schedule()}
-OURS = SimpleNamespace(ddim=ddim, ddpm=ddpm) # test_mutations passes broken copies instead
+OURS = SimpleNamespace(ddim=ddim, ancestral=ancestral) # test_mutations passes broken copies instead
 SHAPE = (3, 2, 4, 4)
 DIFFUSERS_NAME = {"eps": "epsilon", "x0": "sample", "v": "v_prediction"}
 
@@ -64,7 +66,7 @@ def agrees_with_diffusers_ddpm(course, schedule, spacing, predicts, variance, cl
     noise[-1] = 0 # diffusers adds noise at the last step of a trailing list; there is none to add
     scheduler = configured("DDPMScheduler", schedule, spacing, predicts, clip, variance_type=f"fixed_{variance}")
     scheduler.set_timesteps(steps)
-    ours = list(course.ddpm.ddpm_steps(model, schedule, SHAPE, variance=variance, timesteps=spaced_timesteps(len(schedule), steps, spacing), x_T=x, noise=noise, clip=clip))
+    ours = list(course.ancestral.ddpm_steps(model, schedule, SHAPE, variance=variance, timesteps=spaced_timesteps(len(schedule), steps, spacing), x_T=x, noise=noise, clip=clip))
     assert [s.t for s in ours] == scheduler.timesteps.tolist()
     with given_noise(scheduler, noise):
         for step in ours:

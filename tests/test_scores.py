@@ -8,7 +8,9 @@ import pytest
 import scipy.stats
 import torch
 
-from ddpm_course.scores import INCEPTION, PROTOCOL, Score, average, bootstrap, compare, compare_paired, conditions, load_scores, made_by, number, resample, result_file, save_scores
+from ddpm_course.cards import environment, load_scores, provenance, result_file, save_scores
+from ddpm_course.scores import (
+    INCEPTION, PROTOCOL, Score, average, bootstrap, compare, compare_paired, format_score, resample)
 
 CARD = Score("Fréchet distance", 1.5, (1.2, 1.9), 797, 797, "digits, held out", "digits classifier", "toy", "DDIM", 50, 50, "trailing", 0.0, 1.0, "ema", 0, {"seconds": 9.8})
 
@@ -93,7 +95,7 @@ def test_a_card_prints_as_one_line_with_its_whole_protocol():
     line = str(CARD)
     assert "\n" not in line and line.startswith("Fréchet distance 1.500 [1.200, 1.900]")
     assert all(f"{key} {getattr(CARD, key)}" in line for key in PROTOCOL if key != "name") and "9.8" not in line
-    assert number(replace(CARD, interval=None), 1) == "1.5"
+    assert format_score(replace(CARD, interval=None), 1) == "1.5"
 
 
 # ---- comparisons ----
@@ -103,7 +105,7 @@ def test_every_field_of_the_protocol_is_compared(key):
     other = {"name": "KID", "seed": 1, "n_fake": 400, "n_real": 400, "steps": 20, "nfe": 20, "eta": 1.0, "guidance": 2.0}.get(key, "another")
     changed = replace(CARD, **{key: other})
     with pytest.raises(ValueError, match=f"{key}: .* and .*; measure them alike, or name in vary"): compare(CARD, changed)
-    assert compare(CARD, changed, vary=key).value == 0 and compare(CARD, changed, vary=(key,)).apart is False
+    assert compare(CARD, changed, vary=key).value == 0 and compare(CARD, changed, vary=(key,)).significant is False
 
 
 def test_notes_are_not_protocol(): assert compare(CARD, replace(CARD, notes={})).value == 0
@@ -112,8 +114,8 @@ def test_notes_are_not_protocol(): assert compare(CARD, replace(CARD, notes={}))
 def test_a_difference_has_the_interval_of_independent_errors():
     a, b = replace(CARD, value=5.0, interval=(2.0, 9.0)), replace(CARD, value=1.0, interval=(-3.0, 4.0))
     difference = compare(a, b)
-    assert difference.value == 4 and difference.interval == pytest.approx((4 - math.hypot(3, 3), 4 + math.hypot(4, 4))) and not difference.apart
-    assert compare(a, replace(b, value=0.0, interval=(-1, 1))).apart and compare(replace(b, value=0.0, interval=(-1, 1)), a).apart
+    assert difference.value == 4 and difference.interval == pytest.approx((4 - math.hypot(3, 3), 4 + math.hypot(4, 4))) and not difference.significant
+    assert compare(a, replace(b, value=0.0, interval=(-1, 1))).significant and compare(replace(b, value=0.0, interval=(-1, 1)), a).significant
     assert compare(a, replace(b, interval=None)).interval is None
     assert "not told apart" in repr(difference)
     with pytest.raises(ValueError, match=r"vary=\['step'\]; a protocol has name"): compare(a, b, vary="step")
@@ -121,7 +123,7 @@ def test_a_difference_has_the_interval_of_independent_errors():
 
 def test_where_a_file_of_scores_comes_from_is_told_even_without_a_command(tmp_path):
     save_scores(tmp_path / "plain.json", [CARD])
-    assert made_by(tmp_path / "plain.json").startswith(f"not recorded: {conditions()['date']}")
+    assert provenance(tmp_path / "plain.json").startswith(f"not recorded: {environment()['date']}")
 
 
 def test_an_average_has_students_interval():
@@ -139,7 +141,7 @@ def test_paired_runs_are_compared_seed_by_seed():
     values = {"a": [1.0, 1.5, 0.8, 1.1], "b": [1.2, 1.6, 1.1, 1.4]}
     a, b = (average([replace(CARD, value=v, interval=None, seed=i, model=name) for i, v in enumerate(vs)]) for name, vs in values.items())
     found, theirs = compare_paired(a, b, vary="model"), scipy.stats.ttest_rel(values["a"], values["b"]).confidence_interval(0.95)
-    assert found.value == pytest.approx(-0.225) and found.interval == pytest.approx(tuple(theirs)) and found.apart and not compare(a, b, vary="model").apart
+    assert found.value == pytest.approx(-0.225) and found.interval == pytest.approx(tuple(theirs)) and found.significant and not compare(a, b, vary="model").significant
     assert compare_paired(b, a, vary="model").interval == pytest.approx((-theirs.high, -theirs.low))
     with pytest.raises(ValueError, match="different protocols .model"): compare_paired(a, b)
     with pytest.raises(ValueError, match="expected two `average`s over the same seeds"): compare_paired(replace(a, seed=(0, 1, 2, 9)), a, vary="seed")
@@ -155,7 +157,7 @@ def test_cards_and_rows_survive_a_file(tmp_path):
     rows = [{"distance": CARD, "floor": None}, {"distance": several, "floor": CARD}]
     save_scores(tmp_path / "rows.json", rows, {"command": "x"})
     assert load_scores(tmp_path / "rows.json") == rows and json.loads((tmp_path / "rows.json").read_text())["about"] == {"command": "x"}
-    assert {"date", "cpu", "cores", "torch"} <= conditions().keys()
+    assert {"date", "cpu", "cores", "torch"} <= environment().keys()
 
 
 @pytest.mark.parametrize("damage", [lambda s: s[:-40], lambda s: s.replace('"value": 1.5', '"value": NaN'), lambda s: s.replace('"steps"', '"stpes"'),
@@ -173,18 +175,18 @@ def test_a_card_equals_itself_after_its_dict(): assert Score(**asdict(CARD)) == 
 
 
 def test_a_result_is_read_where_it_is_or_fetched_once(tmp_path, monkeypatch):
-    from ddpm_course import scores
+    from ddpm_course import cards
     fetched = []
     def fetch(url, file): fetched.append(url), save_scores(file, [CARD])
-    monkeypatch.setattr(scores.urllib.request, "urlretrieve", fetch)
+    monkeypatch.setattr(cards.urllib.request, "urlretrieve", fetch)
     for _ in range(2): assert load_scores(result_file("toy.json", tmp_path / "results")) == [CARD]
-    assert fetched == [scores.RESULTS + "toy.json"]
+    assert fetched == [cards.RESULTS + "toy.json"]
     def refuse(url, file): raise OSError("no network")
-    monkeypatch.setattr(scores.urllib.request, "urlretrieve", refuse)
+    monkeypatch.setattr(cards.urllib.request, "urlretrieve", refuse)
     with pytest.raises(OSError, match="no .*other.json, and https://.*other.json could not be fetched .no network.; make it with ddpm-course table"): result_file("other.json", tmp_path)
     def cut_off(url, path):
         Path(path).write_text('{"about"')
         raise OSError("connection lost")
-    monkeypatch.setattr(scores.urllib.request, "urlretrieve", cut_off)
+    monkeypatch.setattr(cards.urllib.request, "urlretrieve", cut_off)
     for _ in range(2):
         with pytest.raises(OSError, match="connection lost"): result_file("other.json", tmp_path)

@@ -8,12 +8,15 @@ import torch
 from safetensors.torch import load_file
 from torch.utils.data import TensorDataset
 
-from ddpm_course import training
-from ddpm_course.data import load_digits
+from ddpm_course import runs
+from ddpm_course.images import load_digits
 from ddpm_course.ddpm import DDPMLoss
 from ddpm_course.noising import cosine_schedule, linear_schedule
 from ddpm_course.schedules import MinSNR
-from ddpm_course.training import EMA, batch_index, checkpoints, every, fit, load_model, loss_by_t, lr_at, preview, save_model
+from ddpm_course.randomness import batch_index
+from ddpm_course.runs import checkpoints
+from ddpm_course.saving import load_model, save_model
+from ddpm_course.training import EMA, every, fit, loss_by_t, lr_at, preview
 from ddpm_course.unet import UNet
 
 DIGITS, LOSS, STEPS = load_digits("train"), DDPMLoss(cosine_schedule(), drop=0.1), 12
@@ -123,8 +126,8 @@ def test_dropout_accumulation_and_flips_resume_too(tmp_path):
 
 def test_ema_that_is_not_restored_is_noticed(whole, tmp_path, monkeypatch):
     train(out=tmp_path, stop_at=7)
-    load = training.load_weights
-    monkeypatch.setattr(training, "load_weights", lambda model, file: None if file.name == "ema.safetensors" else load(model, file))
+    load = runs.load_weights
+    monkeypatch.setattr(runs, "load_weights", lambda model, file: None if file.name == "ema.safetensors" else load(model, file))
     assert not same(train(net(seed=9), out=tmp_path, resume=True), whole)
 
 
@@ -298,7 +301,7 @@ def test_bad_input(bad, message, tmp_path):
 def test_a_device_that_is_not_there():
     for device in ("cuda", "cpu:1"):
         with pytest.raises(ValueError, match=f"device={device}, but training would run on cpu"): train(device=device)
-    assert training.make_accelerator(device="cpu:0").device.type == "cpu"
+    assert runs.make_accelerator(device="cpu:0").device.type == "cpu"
 
 
 # Signals and kills, in processes of their own: `python tests/test_training.py JOB OUT`

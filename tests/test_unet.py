@@ -10,7 +10,7 @@ from torch import nn
 from ddpm_course import unet
 from ddpm_course.noising import cosine_schedule
 from ddpm_course.sampling import ddim_sample
-from ddpm_course.unet import Attention, ResBlock, Stage, UNet, kept_bytes, timestep_embedding
+from ddpm_course.unet import Attention, ResBlock, Stage, UNet, saved_bytes, timestep_embedding
 
 CIFAR10 = dict(sample_size=32, in_channels=3, out_channels=3, block_out_channels=(128, 256, 256, 256), layers_per_block=2, # google/ddpm-cifar10-32
                down_block_types=("DownBlock2D", "AttnDownBlock2D", "DownBlock2D", "DownBlock2D"),
@@ -27,7 +27,7 @@ NETS = {"ddpm": {}, "two layers": dict(layers_per_block=2), "padded on all sides
                              up_block_types=("UpBlock2D", "AttnUpBlock2D", "UpBlock2D"))}
 
 
-LEAN = unet.lean
+LEAN = unet.recompute
 
 
 def always(f, x, **kwargs): return LEAN(f, x, 1, **kwargs)
@@ -73,7 +73,7 @@ def test_the_default_is_the_published_cifar10_network(tmp_path):
 @pytest.mark.parametrize("change", NETS.values(), ids=NETS)
 def test_outputs_and_gradients_equal_diffusers(change, monkeypatch):
     theirs, ours = peers(**SMALL | change)
-    monkeypatch.setattr(unet, "lean", always) # recompute all that can be
+    monkeypatch.setattr(unet, "recompute", always) # recompute all that can be
     x, t = inputs(C=ours.config["in_channels"], size=16)
     pairs = []
     for net in (theirs, ours):
@@ -117,7 +117,7 @@ def test_double_precision_stays():
                                           ({"up_block_types": ("UpBlock2D", "AttnUpBlock2D")}, "mirrored"), ({"mid_block_type": None}, "mid_block_type"),
                                           ({"down_block_types": ("SkipDownBlock2D", "AttnDownBlock2D")}, "SkipDownBlock2D")])
 def test_other_architectures_are_refused(change, word):
-    from ddpm_course.unet import config_from_diffusers
+    from ddpm_course.interop import config_from_diffusers
     with pytest.raises(ValueError, match=word): config_from_diffusers(SMALL | dict(dropout=0.0) | change)
 
 
@@ -196,7 +196,7 @@ def test_each_image_is_on_its_own():
 def test_recomputing_changes_no_value_and_no_gradient(monkeypatch):
     net, (x, t) = awake(small(dropout=0.3)).train(), inputs(C=1, size=8)
     def run(large):
-        monkeypatch.setattr(unet, "lean", lambda f, x, **kwargs: LEAN(f, x, large, **kwargs))
+        monkeypatch.setattr(unet, "recompute", lambda f, x, **kwargs: LEAN(f, x, large, **kwargs))
         torch.manual_seed(0)
         net.zero_grad()
         loss = net(x, t).square().mean()
@@ -208,7 +208,7 @@ def test_recomputing_changes_no_value_and_no_gradient(monkeypatch):
 def test_recomputing_repeats_no_convolution(monkeypatch):
     net, (x, t) = awake(small()).train(), inputs(C=1, size=8)
     def convolutions(f):
-        monkeypatch.setattr(unet, "lean", f)
+        monkeypatch.setattr(unet, "recompute", f)
         with torch.profiler.profile() as p: net(x, t).square().mean().backward()
         return {e.key: e.count for e in p.key_averages() if "conv" in e.key or "group_norm" in e.key}
     once, again = convolutions(lambda f, x, **kwargs: f(x)), convolutions(always)
@@ -269,5 +269,5 @@ def test_bad_configurations_are_named(config, word):
 
 def test_kept_bytes_counts_activations_and_no_weights():
     a, b = (nn.Parameter(torch.ones(1, 1, 8, 8)) for _ in range(2))
-    kept = kept_bytes(lambda x: b * (a * x), torch.randn(32, 1, 8, 8)) # for its backward pass: x, which was there, b, which is a weight, and a x
+    kept = saved_bytes(lambda x: b * (a * x), torch.randn(32, 1, 8, 8)) # for its backward pass: x, which was there, b, which is a weight, and a x
     assert kept == 32 * 64 * 4

@@ -8,12 +8,14 @@ from PIL import Image
 from torch.distributions import Normal, kl_divergence
 
 import ddpm_course.vae as module
-from ddpm_course.data import load_digits
-from ddpm_course.ddpm import BatchRandom
-from ddpm_course.folders import load_model, save_model
-from ddpm_course.protocol import held_out_digits, score_digits
+from ddpm_course.images import load_digits
+from ddpm_course.randomness import BatchRandom
+from ddpm_course.saving import load_model, save_model
+from ddpm_course.experiments.protocol import held_out_digits, score_digits
 from ddpm_course.training import fit
-from ddpm_course.vae import VAE, Autoencoder, Perceptual, VAELoss, digits_vae, draw, fingerprint, kl, load_autoencoder, train_vae
+from ddpm_course.autoencoders import (
+    Autoencoder, Perceptual, fingerprint, load_autoencoder, train_vae)
+from ddpm_course.vae import VAE, VAELoss, digits_vae, reparameterize, kl
 
 
 def randn(*shape, seed=0): return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
@@ -80,7 +82,7 @@ def test_kl_is_torchs_summed_over_an_image():
 
 def test_draws_have_the_right_spread_and_carry_gradients():
     mean, logvar = torch.full((4000, 1), 0.7, requires_grad=True), torch.full((4000, 1), math.log(0.25), requires_grad=True)
-    z = draw(mean, logvar, BatchRandom(0, 0, 4000))
+    z = reparameterize(mean, logvar, BatchRandom(0, 0, 4000))
     assert abs(z.mean() - 0.7) < 0.03 and abs(z.std() - 0.5) < 0.02
     z.square().sum().backward()
     assert torch.allclose(mean.grad, 2 * z.detach()) and torch.allclose(logvar.grad, (z * (z - mean)).detach(), atol=1e-5)
@@ -187,7 +189,7 @@ def test_lpips_is_per_image_and_has_gradients(lpips):
 
 
 def test_lpips_trains_a_vae(lpips, tmp_path):
-    from ddpm_course.data import Images
+    from ddpm_course.images import Images
     data = Images(torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8), torch.zeros(4, dtype=torch.int64), ["noise"])
     vae = train_vae(data, tmp_path / "run", channels=(8, 8), groups=4, perceptual=lpips, steps=2, batch_size=2, device="cpu", precision="no", progress=False)
     assert vae.factor == 2 and json.loads((tmp_path / "run" / "model" / "config.json").read_text())["training"]["loss_fields"]["perceptual"] == "Perceptual('alex')"
@@ -228,7 +230,7 @@ def test_a_saved_autoencoder_keeps_the_contract(hub_folder):
     assert ours.decode(mean).shape == x.shape
     assert not ours.training and not any(p.requires_grad for p in ours.parameters())
     x_hat, m, v = ours(x, BatchRandom(0, 0, 2))
-    assert torch.allclose(x_hat, ours.decode(draw(m, v, BatchRandom(0, 0, 2))), atol=1e-6)
+    assert torch.allclose(x_hat, ours.decode(reparameterize(m, v, BatchRandom(0, 0, 2))), atol=1e-6)
     with pytest.raises(ValueError, match="multiples of 4"): ours.encode(randn(1, 3, 10, 16))
     with pytest.raises(ValueError, match="this autoencoder has 3"): ours.decode(randn(1, 4, 4, 4))
 

@@ -1,4 +1,4 @@
-"Checkers of chapter 06."
+"Checkers of chapter 32."
 
 import torch
 

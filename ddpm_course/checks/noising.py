@@ -1,4 +1,4 @@
-"Checkers of chapter 01."
+"Checkers of chapter 11."
 
 import math
 

@@ -1,4 +1,4 @@
-"Checkers of chapter 04."
+"Checkers of chapter 21."
 
 import math
 

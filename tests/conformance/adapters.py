@@ -20,7 +20,7 @@ from unittest.mock import patch
 
 import torch
 
-from ddpm_course import ddim, ddpm
+from ddpm_course import ancestral, ddim
 from ddpm_course.noising import NoiseSchedule
 
 
@@ -52,12 +52,12 @@ def call(sample, model, betas, timesteps, x_T, noise=None, seeds=None, **setting
     return sample(model, NoiseSchedule(betas), shape, timesteps=timesteps, x_T=x_T, noise=noise, seed=seeds, clip=None, **settings)
 
 
-def ours(course=SimpleNamespace(ddim=ddim, ddpm=ddpm)): # or a broken copy
+def ours(course=SimpleNamespace(ddim=ddim, ancestral=ancestral)): # or a broken copy
     spacings = {name: partial(course.ddim.spaced_timesteps, spacing=name) for name in course.ddim.SPACINGS} | {"uneven": uneven}
     for eta in (0.0, 0.5, 1.0):
         yield Adapter("ddpm_course", f"ddim_sample, eta {eta:g}", partial(call, course.ddim.ddim_sample, eta=eta), spacings, eta)
     for size in ("small", "large"):
-        yield Adapter("ddpm_course", f"ddpm_sample, {size} variance", partial(call, course.ddpm.ddpm_sample, variance=size), spacings, 1.0, size == "large")
+        yield Adapter("ddpm_course", f"ddpm_sample, {size} variance", partial(call, course.ancestral.ddpm_sample, variance=size), spacings, 1.0, size == "large")
 
 
 # ---- diffusers ----

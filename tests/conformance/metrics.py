@@ -11,7 +11,7 @@ from unittest.mock import patch
 import torch
 
 from ddpm_course import metrics
-from ddpm_course.data import load_digits
+from ddpm_course.images import load_digits
 
 TOLERANCE = 1e-6
 PEERS = ("torchmetrics", "torch-fidelity")
@@ -108,8 +108,8 @@ for splits in (1, 10):
         {"torchmetrics": partial(isc_torchmetrics, splits), "torch-fidelity": partial(isc_fidelity, splits)})
 LACKS = "torchmetrics has no precision and recall of features"
 METRICS |= {
-    "precision, k = 3": (pairs, lambda fake, real: share(metrics.within(fake, real, 3)), {"torchmetrics": LACKS, "torch-fidelity": partial(prc_fidelity, "precision")}),
-    "recall, k = 3": (pairs, lambda fake, real: share(metrics.within(real, fake, 3)), {"torchmetrics": LACKS, "torch-fidelity": partial(prc_fidelity, "recall")})}
+    "precision, k = 3": (pairs, lambda fake, real: share(metrics.in_manifold(fake, real, 3)), {"torchmetrics": LACKS, "torch-fidelity": partial(prc_fidelity, "precision")}),
+    "recall, k = 3": (pairs, lambda fake, real: share(metrics.in_manifold(real, fake, 3)), {"torchmetrics": LACKS, "torch-fidelity": partial(prc_fidelity, "recall")})}
 
 
 def compare(metric):

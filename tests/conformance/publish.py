@@ -10,7 +10,7 @@ from pathlib import Path
 from conformance import metrics
 from conformance.adapters import everyone
 from conformance.rules import BETAS, RULES, reached
-from ddpm_course.scores import conditions
+from ddpm_course.cards import environment
 
 CURVE_STEPS = sorted({round(10 * 50**(i / 59)) for i in range(60)}) # 10 to 500, evenly on a log axis
 CURVES = ("ddim_sample, eta 0", "DDIMScheduler, leading, eta 0", "DDIMScheduler, trailing, eta 0", "DDIMScheduler, linspace, eta 0")
@@ -69,7 +69,7 @@ def main(argv=None):
     curves = [curve(adapter, spacing) for adapter in adapters if adapter.name in CURVES for spacing in adapter.spacings if spacing in ("leading", "trailing", "linspace")]
     rows = [found for _, found in samplers]
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps({"about": conditions(), "samplers": rows, "metrics": agreements, "curves": curves}, indent=1), encoding="utf-8")
+    out.write_text(json.dumps({"about": environment(), "samplers": rows, "metrics": agreements, "curves": curves}, indent=1), encoding="utf-8")
     print(text(rows, "sampler", "rule"), text([dict(r, metric=f"{r['metric']}; {r['features']}") for r in agreements], "metric", "library"), f"Written to {out}", sep="\n\n")
     surprises = [s for adapter, found in samplers if (s := surprise(adapter, found))]
     surprises += [f"{r['metric']} of {r['library']} {r['version']} differs by {r['measured']:.2g} of its size" for r in agreements if r["passed"] is False]

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import torch
 
-from ddpm_course.noising import GaussianMixture, NoiseSchedule, cosine_schedule, linear_schedule
+from ddpm_course.exact import GaussianMixture
+from ddpm_course.noising import NoiseSchedule, cosine_schedule, linear_schedule
 
 MEAN, STD = 0.3, 0.5
 GAUSSIAN = GaussianMixture([MEAN], STD)

@@ -89,8 +89,8 @@ def biased(a, b): return sum(((x @ y.T / x.shape[1] + 1)**3).mean().item() * sig
 WRONG = {"Fréchet distance": lambda a, b: metrics.metrics.frechet_distance(a.mean(0), a.T.cov(correction=0), b.mean(0), b.T.cov(correction=0)),
          "KID, all pairs": biased, # the pairs of an image with itself are still in
          "Inception Score, 10 splits": lambda scores: metrics.metrics.split_scores(scores[torch.randperm(len(scores))].softmax(1), 10).mean().item(),
-         "precision, k = 3": lambda fake, real: metrics.share(metrics.metrics.within(fake, real, 2)),
-         "recall, k = 3": lambda fake, real: metrics.share(metrics.metrics.within(fake, real, 3))}
+         "precision, k = 3": lambda fake, real: metrics.share(metrics.metrics.in_manifold(fake, real, 2)),
+         "recall, k = 3": lambda fake, real: metrics.share(metrics.metrics.in_manifold(fake, real, 3))}
 
 
 @pytest.mark.parametrize("metric", WRONG)

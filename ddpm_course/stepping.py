@@ -1,0 +1,61 @@
+"What all samplers share: timesteps, the state they begin with, and what a step says."
+
+from typing import NamedTuple
+
+import torch
+from tqdm.auto import tqdm
+
+from .images import check_images
+from .models import device_of, inference_mode
+from .randomness import ImageNoise, image_seeds
+
+
+def trailing_timesteps(T, # length of the schedule
+                   n): # number of steps, 1..T
+    "n timesteps from T-1 downwards, T/n apart (\"trailing\" spacing)."
+    if not (isinstance(n, int) and 1 <= n <= T): raise ValueError(f"steps={n} for a schedule of T={T}; use a whole number from 1 to {T}")
+    return [round(T - i * T / n) - 1 for i in range(n)]
+
+
+def check_timesteps(timesteps, # ints
+                    T): # length of the schedule
+    "`timesteps` as a list of ints, strictly decreasing within 0..T-1; else ValueError."
+    ts = [int(t) for t in timesteps]
+    if not ts: raise ValueError("timesteps: got an empty list; expected at least one timestep")
+    if any(a <= b for a, b in zip(ts, ts[1:])):
+        raise ValueError(f"timesteps: expected a strictly decreasing list; got {ts[:5]}{'...' * (len(ts) > 5)}")
+    if ts[0] >= T or ts[-1] < 0: raise ValueError(f"timesteps from {ts[0]} to {ts[-1]}; this schedule has 0..{T - 1}")
+    return ts
+
+
+class Step(NamedTuple):
+    "What a sampler yields at every step."
+    t: int # the timestep it left
+    x_t: torch.Tensor # (B, C, H, W)
+    x0_hat: torch.Tensor # the model's belief at t
+    x_prev: torch.Tensor # where it went
+
+
+def begin(model, shape, timesteps, x_T, noise, seed, device):
+    "What every sampler begins with: x_T on its device, pairs (t, previous t) that end at -1 (clean data), an iterator of noise."
+    shape = tuple(shape)
+    if x_T is not None and check_images(x_T, "x_T").shape != shape:
+        raise ValueError(f"x_T: got shape {tuple(x_T.shape)}; expected {shape}")
+    if noise is not None and noise.shape != (len(timesteps), *shape):
+        raise ValueError(f"noise: got shape {tuple(noise.shape)}; expected one batch a step, {(len(timesteps), *shape)}")
+    if x_T is None or noise is None:
+        stream = ImageNoise(image_seeds(seed, shape[0]), shape)
+        first = stream.draw(1)[0] # drawn also when x_T is given, so that the steps' noise never equals it
+    x = (first if x_T is None else x_T.detach()).to(device_of(model, x_T) if device is None else device)
+    x = x.to(torch.promote_types(x.dtype, torch.float32)) # half precision is for networks, not for the state of a sampler
+    return x, list(zip(timesteps, [*timesteps[1:], -1])), iter(stream if noise is None else noise)
+
+
+def final_state(model, # the model that is sampled from
+         steps, # a generator of Step
+         n, # how many it will yield
+         progress=False): # show a bar
+    "The last x_prev of a sampler's steps."
+    with inference_mode(model):
+        for step in tqdm(steps, total=n, disable=not progress, desc="sampling"): pass
+    return step.x_prev
