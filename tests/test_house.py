@@ -4,31 +4,32 @@ import ast, subprocess, sys
 
 import pytest
 
-from tree import CHAPTERS, MODULES, NOTEBOOKS, ROOT, code, module_of, none
+from tree import CHAPTERS, FILES, MODULES, NOTEBOOKS, ROOT, code, module_of, none
 
 FLOOR = {module_of(path): floor for floor, path in enumerate(CHAPTERS) if module_of(path)} # module -> position of its chapter
-CHECKS = {f"checks.{p.stem}": p for p in sorted((ROOT / "ddpm_course" / "checks").glob("*.py")) if p.stem != "__init__"}
-PARSED = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in (MODULES | CHECKS).items()}
+PARSED = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in FILES.items()}
+EXPORTED = [name for name in MODULES if name in FLOOR]
 
 
-def imported(tree, names=FLOOR.keys() | PARSED):
-    "Modules of this package that a syntax tree imports, inside functions too, as 'noising' or 'checks.noising'."
+def imported(tree, where=""):
+    "Modules of this package that the code of module `where` imports, inside functions too, as 'noising' or 'checks.noising'."
     for node in ast.walk(tree):
         if isinstance(node, ast.Import): found = [a.name for a in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = "ddpm_course" * bool(node.level) + "." * bool(node.level and node.module) + (node.module or "")
+            above = ("ddpm_course." + where).split(".")[:-node.level] if node.level else []
+            base = ".".join([*above, *[node.module] * bool(node.module)])
             found = [base, *(f"{base}.{a.name}" for a in node.names)]
         else: continue
         for name in found:
             name = name.removeprefix("ddpm_course.")
-            if name in names: yield name
+            if name in PARSED: yield name
 
 
 def floor(module, seen=()):
     "The position of the chapter that a module belongs to; a plain file stands where the last chapter that it imports does."
     if module in FLOOR: return FLOOR[module]
     assert module not in seen, f"{module} imports itself, through {seen}"
-    return max((floor(name, (*seen, module)) for name in imported(PARSED[module])), default=-1)
+    return max((floor(name, (*seen, module)) for name in imported(PARSED[module], module)), default=-1)
 
 
 def defined(tree, constants=True):
@@ -49,16 +50,50 @@ def test_every_module_belongs_to_one_chapter():
 
 @pytest.mark.parametrize("name", PARSED)
 def test_a_module_imports_only_earlier_chapters(name):
-    if name in FLOOR: none(f"{MODULES[name].name} ({CHAPTERS[FLOOR[name]].stem}) imports {other}" for other in imported(PARSED[name]) if floor(other) >= FLOOR[name])
-    elif name in CHECKS: none(f"{name} imports {other}, of a later chapter" for other in imported(PARSED[name]) if floor(other) > FLOOR[name.split(".")[1]])
+    others = [*imported(PARSED[name], name)]
+    if name in FLOOR: none(f"{MODULES[name].name} ({CHAPTERS[FLOOR[name]].stem}) imports {other}" for other in others if floor(other) >= FLOOR[name])
     else: floor(name) # a plain file may import anything but itself
 
 
+def test_no_method_module_imports_the_experiments():
+    none(f"{name} imports {other}" for name in MODULES if not name.startswith("experiments.") and name != "cli"
+         for other in imported(PARSED[name], name) if other.startswith("experiments"))
+
+
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)
-def test_a_notebook_imports_only_earlier_chapters(path):
+def test_an_exported_cell_imports_only_earlier_chapters(path):
     here = CHAPTERS.index(path)
-    none(f"{path.name}, {cell}: imports {name}, which comes {'with this chapter' if name in FLOOR and FLOOR[name] == here else 'later'}"
-         for cell in code(path) for name in imported(cell.tree) if floor(name) > here or (name in FLOOR and FLOOR[name] == here))
+    none(f"{path.name}, {cell}: imports {name}, which comes later" for cell in code(path) if cell.exported
+         for name in imported(cell.tree) if floor(name) >= here)
+
+
+LIGHT = {"torch", "tqdm", "numpy", "fastcore"}
+
+
+def foundation(names):
+    "These modules and all that they import, in functions too."
+    found, todo = set(), [*names]
+    while todo:
+        name = todo.pop()
+        if name not in found: todo += imported(PARSED[name], name)
+        found.add(name)
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(foundation(["sampling", "schedules", "guidance"])))
+def test_samplers_and_schedules_stand_on_torch_alone(name):
+    heavy = []
+    for node in PARSED[name].body: # what runs when the module is imported
+        if isinstance(node, ast.Import): heavy += [a.name for a in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level: heavy.append(node.module)
+    heavy = [n for n in heavy if n.split(".")[0] not in LIGHT | {"ddpm_course"} | sys.stdlib_module_names or n.split(".")[0] == "fastcore" and n != "fastcore.basics"]
+    assert not heavy, f"{name} imports {heavy}"
+
+
+def test_sampling_loads_torch_and_little_else():
+    code = "import sys, ddpm_course.sampling, ddpm_course.schedules, ddpm_course.guidance; print(*{m.split('.')[0] for m in sys.modules})"
+    loaded = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout.split())
+    assert not loaded & {"accelerate", "diffusers", "matplotlib", "safetensors", "scipy", "sklearn", "torchmetrics", "torchvision"}
 
 
 def test_no_name_is_defined_twice():
@@ -78,16 +113,72 @@ def test_no_notebook_defines_a_function_that_stands_elsewhere():
     none(faults)
 
 
-@pytest.mark.parametrize("what", [["--exclude=nbs", "."], ["--select=E9,F63,F7,F82", "nbs"]], ids=["modules", "notebooks"])
-def test_no_undefined_names(what):
-    done = subprocess.run([sys.executable, "-m", "ruff", "check", "--no-cache", "--output-format=concise", *what], cwd=ROOT, capture_output=True, text=True)
+def ruff(*what):
+    done = subprocess.run([sys.executable, "-m", "ruff", "check", "--no-cache", "--output-format=concise", *map(str, what)], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("path", [*MODULES.values(), *CHECKS.values()], ids=lambda p: p.stem)
+@pytest.mark.parametrize("what", [["--exclude=nbs", "."], ["--select=E9,F63,F7,F82", "nbs"]], ids=["modules", "notebooks"])
+def test_no_undefined_names(what): ruff(*what)
+
+
+def test_lines_of_pages_fit_the_page(): ruff("--select=E501", "--line-length=88", "nbs", *(MODULES[name] for name in EXPORTED))
+
+
+def test_lines_of_plain_files_fit_a_screen():
+    plain = [path for name, path in FILES.items() if name not in EXPORTED]
+    ruff("--select=E501", "--line-length=100", *plain, "tests", "benchmarks", "setup.py")
+
+
+@pytest.mark.parametrize("path", FILES.values(), ids=FILES)
 def test_a_module_is_read_in_ten_minutes(path):
     n = len(path.read_text(encoding="utf-8").splitlines())
-    assert n <= 320, f"{path.name} has {n} lines"
+    assert n <= 300, f"{path.name} has {n} lines"
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)
+def test_a_chapter_exports_what_its_story_carries(path):
+    n = sum(len(cell.source.splitlines()) for cell in code(path) if cell.exported)
+    assert n <= 170, f"{path.name} exports {n} lines; leave plumbing to a plain file"
+
+
+def body_lines(node):
+    "Lines of a function or class below its signature and docstring; of a class, without the docmented signatures of its methods."
+    first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
+    n = node.end_lineno - first.lineno + 1
+    if isinstance(node, ast.ClassDef):
+        methods = [m for m in node.body if isinstance(m, ast.FunctionDef) and m.body[0].lineno > m.lineno]
+        n -= sum(m.body[0].lineno - m.lineno - 1 for m in methods)
+    return n
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_functions_and_classes_are_short(name):
+    limits = {ast.FunctionDef: 20, ast.ClassDef: 40}
+    none(f"{name}.{node.name} has {body_lines(node)} lines" for node in ast.walk(PARSED[name])
+         if type(node) in limits and body_lines(node) > limits[type(node)])
+
+
+def unrelated(node):
+    "Is a tuple written out assigned to a tuple of targets, of which none stands on the right, as in a swap?"
+    if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple)): return False
+    targets = [t for t in node.targets if isinstance(t, ast.Tuple)]
+    names = {ast.unparse(e) for t in targets for e in t.elts}
+    return bool(targets) and not names & {ast.unparse(n) for n in ast.walk(node.value)}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_one_assignment_says_one_thing(name):
+    none(f"{name}, line {node.lineno}: {ast.unparse(node)[:80]}" for node in ast.walk(PARSED[name]) if unrelated(node))
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)
+def test_an_exported_cell_defines_one_public_name(path):
+    faults = []
+    for cell in (cell for cell in code(path) if cell.exported):
+        public = [name for name in defined(cell.tree, constants=False) if not name.startswith("_")]
+        if len(public) > 1: faults.append(f"{path.name}, {cell}: defines {', '.join(public)}")
+    none(faults)
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tree import CHAPTERS, MODULES, NOTEBOOKS, ROOT, Cell, cells, code, copy_to, module_of, none, prose, run, script, without_code
+from tree import CHAPTERS, NOTEBOOKS, ROOT, TOUR, Cell, cells, code, copy_to, module_of, none, prose, run, script, without_code
 
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)
+LESSONS = [path for path in CHAPTERS if path.name != TOUR]
+each_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
 
 COLAB_URL = "https://colab.research.google.com/github/ddpm-course/ddpm_course/blob/main/nbs/"
 COLAB_CELL = """#| eval: false
@@ -94,7 +96,7 @@ def output_faults(cell):
 def test_outputs_are_stored_and_fit_to_be_read(path):
     faults = [f"{path.name}, {cell}: {fault}" for cell in code(path) for fault in output_faults(cell)]
     if len(code(path)) > 5 and not any(cell.outputs for cell in code(path)): faults.append(f"{path.name} stores no outputs")
-    if path.stat().st_size > 1_000_000: faults.append(f"{path.name} has {path.stat().st_size // 1000} KB")
+    if path.stat().st_size > (2_000_000 if path.name == TOUR else 1_000_000): faults.append(f"{path.name} has {path.stat().st_size // 1000} KB")
     none(faults)
 
 
@@ -137,25 +139,78 @@ def test_cells_are_short_and_imports_stand_alone(path):
 
 # ---- the anatomy of a chapter ----
 
+def number_of(path): return re.match(r"\d*", path.name)[0]
+
+
+def title_of(path): return cells(path)[0].source.splitlines()[0].removeprefix("# ")
+
+
 @each
 def test_it_begins_with_title_and_subtitle(path):
-    assert cells(path)[0].kind == "markdown" and re.match(r"# [^\d\s].*\n\n> \S", cells(path)[0].source), \
-        f"{path.name} is to begin with `# Title`, without a number, an empty line, and `> subtitle`"
+    "nbdev reads title, subtitle and settings from the first cell and drops it whole: nothing else may stand there."
+    number = number_of(path) + " " * bool(number_of(path))
+    title = rf"# {number}[^\d\s].*\n\n> \S.*(\n\n?- [\w-]+: \S+)*"
+    assert cells(path)[0].kind == "markdown" and re.fullmatch(title, cells(path)[0].source.strip()), \
+        f"{path.name} is to begin with a cell of `# {number}Title`, an empty line and `> subtitle`, and nothing else"
 
 
 @each_chapter
 def test_chapter_opens_in_colab(path):
     badge = f'<a href="{COLAB_URL}{path.name}"><img src="https://colab.research.google.com/assets/colab-badge.svg" alt="Open in Colab"></a>'
-    assert badge in cells(path)[0].source, f"{path.name}: no Colab badge, or one of another notebook: {badge}"
+    assert badge in cells(path)[1].source, f"{path.name}: no Colab badge in cell 1, or one of another notebook: {badge}"
     assert code(path)[0].source == COLAB_CELL, f"{path.name}: the first code cell is to be\n{COLAB_CELL}"
 
 
-@each_chapter
+def chapters_named(text):
+    "The numbers in 'chapter 12', 'chapters 12 to 14 and 20'."
+    for found in re.findall(r"\b[Cc]hapters? (\d\d(?:(?:,? and |,? or |, | to )\d\d)*)", text): yield from re.findall(r"\d\d", found)
+
+
+@each
+def test_chapters_that_prose_names_are_there(path):
+    numbers = {number_of(p) for p in CHAPTERS}
+    none(f"{path.name} speaks of chapter {n}, which is not there" for n in {*chapters_named(prose(path))} - numbers)
+    for text, file in re.findall(r"\[([^\]]*)\]\((\d\d_\w+\.ipynb)", prose(path)):
+        if named := re.match(r"(?:[Cc]hapter )?(\d\d)\b", text): assert file.startswith(named[1]), f"{path.name}: [{text}] leads to {file}"
+
+
+def test_readme_and_landing_page_list_every_chapter_by_its_title():
+    landing = "\n\n".join(c.source for c in cells(ROOT / "nbs" / "index.ipynb") if c.kind == "markdown")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for path in CHAPTERS:
+        number, title = title_of(path).split(" ", 1)
+        for name, text, link in (("README.md", readme, f"nbs/{path.name}"), ("nbs/index.ipynb", landing, path.name)):
+            assert re.search(rf"{number}\b[ |]*\[(?:{number} )?{re.escape(title)}\]\({link}\)", text), f"{name} does not list {number} [{title}]({link})"
+
+
+@each_lesson
 def test_chapter_has_its_parts(path):
     heads = [head.strip() for head in re.findall(r"^## (.*)$", prose(path), flags=re.M)]
     assert heads[-3:] == ["Summary", "Exercises", "Further reading"], f"{path.name} is to end with ## Summary, ## Exercises, ## Further reading; it ends with {heads[-3:]}"
-    n_code, n_prose = len(code(path)), len(cells(path)) - len(code(path))
-    assert n_prose >= n_code / 2, f"{path.name}: {n_prose} cells of prose for {n_code} of code"
+
+
+def lesson(path):
+    "The cells before the exercises."
+    for cell in cells(path):
+        if cell.kind == "markdown" and re.search("^## Exercises", cell.source, flags=re.M): return
+        yield cell
+
+
+@each_lesson
+def test_chapter_is_a_chapter(path):
+    before = [*lesson(path)]
+    assert 35 <= len(before) <= 60, f"{path.name} has {len(before)} cells before its exercises; expected 35 to 60"
+    assert any(pictures(cell) for cell in before[:10]), f"{path.name} shows no picture in its first ten cells"
+    words = sum(len(re.sub("<[^>]*>", "", cell.source).split()) for cell in cells(path) if cell.kind == "markdown")
+    lines = sum(len([line for line in cell.source.splitlines() if line.strip()]) for cell in code(path))
+    assert words >= 8 * lines, f"{path.name} has {words / lines:.1f} words of prose a line of code; expected 8"
+
+
+def test_the_tour_is_short_and_shows_much():
+    tour = ROOT / "nbs" / TOUR
+    n, shown = len(cells(tour)), sum(bool(pictures(cell)) for cell in code(tour))
+    assert n <= 45 and 3 * shown >= n - 3, f"the tour has {n} cells and {shown} pictures; expected at most 45, and a picture in every third"
+    none(f"{TOUR}, {cell}: exports" for cell in code(tour) if cell.exported)
 
 
 def exercises(path):
@@ -185,7 +240,7 @@ def exercise_faults(path):
     if not any("break" in cell.source.lower() for cell in exercises(path)): yield "has no break-it exercise"
 
 
-@each_chapter
+@each_lesson
 def test_chapter_has_exercises(path): none(f"{path.name} {fault}" for fault in exercise_faults(path))
 
 
@@ -232,7 +287,8 @@ def anchors(name):
     yield from (slug(head) for text in texts for head in re.findall(r"^#+ (.*)$", re.sub(r"^(```+).*?^\1", "", text, flags=re.S | re.M), flags=re.M))
     yield from (label for text in texts for label in re.findall(r"\{#([\w-]+)", text))
     yield from (cell.directives["label"] for cell in code(path) if "label" in cell.directives)
-    if module := module_of(path): yield from re.findall(r"^(?:def|class) (\w+)", MODULES[module].read_text(encoding="utf-8"), flags=re.M)
+    for cell in (cell for cell in code(path) if cell.exported):
+        yield from (node.name for node in cell.tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"))
 
 
 def link_faults(name, text):

@@ -65,7 +65,12 @@ def module_of(path):
 
 NOTEBOOKS = sorted((ROOT / "nbs").glob("*.ipynb"))
 CHAPTERS = [p for p in NOTEBOOKS if p.name[0].isdigit()]
-MODULES = {p.stem: p for p in sorted((ROOT / "ddpm_course").glob("*.py")) if p.stem not in ("__init__", "_modidx")}
+PACKAGE = ROOT / "ddpm_course"
+FILES = {".".join(p.relative_to(PACKAGE).with_suffix("").parts): p for p in sorted(PACKAGE.rglob("*.py"))
+         if p.stem not in ("__init__", "_modidx")} # "ddim", "experiments.tables", "checks.ddim"
+MODULES = {name: path for name, path in FILES.items() if not name.startswith("checks.")}
+CHECKS = {name: path for name, path in FILES.items() if name.startswith("checks.")}
+TOUR = "00_tour.ipynb" # shows, and neither derives nor asks
 
 
 def copy_to(folder):
