@@ -6,7 +6,7 @@ Docs: https://ddpm-course.github.io/ddpm_course/latents.html.md"""
 
 # %% auto #0
 __all__ = ['map_batches', 'check_channels', 'LatentSpace', 'measure_space', 'save_space', 'load_space', 'check_space',
-           'digits_space', 'digits_latents', 'train_latents', 'latent_digits_model']
+           'digits_space', 'digits_latents', 'train_latents', 'train_latent_digits', 'latent_digits_model']
 
 # %% ../nbs/51_latents.ipynb #e0d3d8d4
 import hashlib
@@ -16,14 +16,14 @@ from pathlib import Path
 
 import torch
 
-from .autoencoders import fingerprint
 from .cache import (
     cache_latents, entry_differences, manifest_of, space_identity)
 from .ddpm import DDPMLoss
 from .images import load_digits
 from .models import inference_mode
 from .noising import cosine_schedule
-from .saving import cache_folder, cached_model, load_model, save_model
+from .saving import Trained, cache_folder, load_model, save_model
+from .shipped import load_shipped
 from .training import DIGITS_FIT, DIGITS_UNET, fit
 from .unet import UNet
 from .vae import check_sides, digits_vae
@@ -144,8 +144,15 @@ def train_latents(data, # `CachedLatents`
     net = UNet(**DIGITS_UNET | {"in_channels": data.shape[0], "predicts": predicts})
     return fit(net, data, DDPMLoss(schedule, drop=0.1), seed=seed, clip=None, **DIGITS_FIT | {"steps": steps} | kwargs)
 
+# %% ../nbs/51_latents.ipynb #7a1e2d90
+def train_latent_digits(out, # run folder
+                        seed: int=0,
+                        **kwargs): # for `fit`
+    "Train the latent network of the digits into the run folder `out`."
+    schedule = cosine_schedule()
+    return train_latents(digits_latents(), schedule, seed=seed, out=out, **kwargs)
+
 # %% ../nbs/51_latents.ipynb #50b9f8a5
-def latent_digits_model():
-    "The trained latent network of the digits, `Trained`: some two minutes the first time, from the cache after that."
-    recipe = [DIGITS_UNET, DIGITS_FIT, "cosine, v", fingerprint(digits_space().vae)]
-    return cached_model("latent-digits", recipe, lambda out: train_latents(digits_latents(), cosine_schedule(), out=out, device="cpu", progress=False))
+def latent_digits_model() -> Trained:
+    "The trained latent network of the digits, as it ships with the package."
+    return load_shipped("latent")

@@ -17,7 +17,8 @@ from torch import nn
 
 from .images import check_images, load_digits
 from .models import register
-from .saving import cached_model
+from .saving import Trained
+from .shipped import load_shipped
 from .training import fit
 from .unet import Downsample, Stage, Upsample, zero_
 
@@ -130,6 +131,6 @@ def train_digits_vae(out, # run folder
     return fit(VAE(**DIGITS_VAE | {"latent_channels": latent_channels}), load_digits("train"), VAELoss(kl_weight), out=out, seed=seed, clip=None, **options)
 
 # %% ../nbs/50_vae.ipynb #2187cd17
-def digits_vae():
-    "The trained `VAE` of the digits, `Trained`: half a minute the first time, from the cache after that."
-    return cached_model("vae", [DIGITS_VAE, DIGITS_VAE_FIT], lambda out: train_digits_vae(out, progress=False))
+def digits_vae() -> Trained:
+    "The trained `VAE` of the digits, as it ships with the package."
+    return load_shipped("vae")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tree import CHAPTERS, NOTEBOOKS, ROOT, TOUR, Cell, cells, code, copy_to, module_of, none, prose, run, script, without_code
+from tree import CHAPTERS, NOTEBOOKS, ROOT, TOUR, Cell, cells, code, copy_to, none, prose, run, script, without_code
 
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)

@@ -73,7 +73,7 @@ def built(tmp_path_factory):
 
 
 def test_sdist_and_wheel_hold_the_package_and_nothing_else(built):
-    files = {str(p.relative_to(ROOT)) for p in (ROOT / "ddpm_course").rglob("*") if p.is_file() and p.suffix in (".py", ".txt")}
+    files = {str(p.relative_to(ROOT)) for p in (ROOT / "ddpm_course").rglob("*") if p.is_file() and p.suffix != ".pyc"}
     with tarfile.open(built[0]) as sdist: in_sdist = {name.split("/", 1)[1] for name in sdist.getnames() if "/" in name}
     with zipfile.ZipFile(built[1]) as wheel: in_wheel = {*wheel.namelist()}
     none(f"the sdist lacks {name}" for name in (files | {"settings.ini", "setup.py", "pyproject.toml", "LICENSE", "README.md"}) - in_sdist)

@@ -1,0 +1,93 @@
+"Train the networks that come with the package again, score them, and keep them beside a record of how they were made."
+
+import json, shutil, subprocess
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from ..cards import environment
+from ..classifiers import accuracy, train_classifier
+from ..ddim import ddim_sample
+from ..images import load_digits
+from ..latents import digits_space, train_latent_digits
+from ..models import condition, inference_mode
+from ..saving import load_model
+from ..shipped import WEIGHTS
+from ..training import train_digits
+from ..vae import kl, train_digits_vae
+from .protocol import held_out_digits, score_digits
+
+TRAIN = {"digits": train_digits, "classifier": train_classifier,
+         "vae": train_digits_vae, "latent": train_latent_digits}
+
+
+def sample_scores(trained, decode=lambda x: x):
+    "What 797 digits of a network score: DDIM, 50 steps, seed 0, one for each held-out digit."
+    labels = held_out_digits()[1]
+    shape = (len(labels), *trained.shape)
+    x = ddim_sample(condition(trained.model, labels), trained.schedule, shape, seed=0, clip=trained.clip)
+    found = score_digits(decode(x), labels)
+    return {name: getattr(found, name).value for name in ("accuracy", "distance", "nearest")}
+
+
+def vae_scores(trained):
+    "Mean squared error of a pixel, and KL in nats an image, on the held-out digits."
+    x = held_out_digits()[0]
+    with inference_mode(trained.model):
+        mean, logvar = trained.model.encode(x)
+        error = (trained.model.decode(mean) - x).square().mean()
+    return {"mse": error.item(), "kl": kl(mean, logvar).mean().item()}
+
+
+def scores_of(name: str, trained) -> dict: # "digits", "classifier", "vae" or "latent"; `Trained`
+    "The numbers that a record holds of a network."
+    if name == "classifier": return {"accuracy": accuracy(trained.model, load_digits("test"))}
+    if name == "vae": return vae_scores(trained)
+    if name == "digits": return sample_scores(trained)
+    return sample_scores(trained, digits_space().decode)
+
+
+def rounded(state):
+    "A state dict with its floats in half precision."
+    return {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
+
+
+def load_rounded(folder):
+    "The `Trained` of a model folder as it would be shipped: averaged weights, rounded to half precision, in float32."
+    trained = load_model(folder)
+    trained.model.load_state_dict(rounded(trained.model.state_dict()))
+    return trained
+
+
+def train(name: str, out, seed: int=0, progress: bool=True):
+    "Train a shipped network anew into the run folder `out`, or go on with what was stopped; returns what it scores."
+    if name not in TRAIN: raise ValueError(f"no network {name!r}; there are {', '.join(TRAIN)}")
+    out = Path(out)
+    TRAIN[name](out, seed=seed, resume=True, device="cpu", precision="no", progress=progress)
+    found = scores_of(name, load_rounded(out / "model"))
+    return {"seed": seed, "threads": torch.get_num_threads(), "scores": found}
+
+
+def commit():
+    "The commit that the code stands at, or None outside a repository."
+    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True,
+                          cwd=Path(__file__).parent)
+    return done.stdout.strip() or None
+
+
+def ship(name: str, run, seed: int=0, into=WEIGHTS):
+    "Keep the averaged weights of a run in half precision, and the beginning of their record."
+    model = Path(run) / "model"
+    folder = Path(into) / name
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(model / "config.json", folder)
+    save_file(rounded(load_file(model / "ema.safetensors")), folder / "ema.safetensors")
+    made = {"command": f"ddpm-course train {name} --seed {seed}", "parent commit": commit(),
+            **environment(), "threads": torch.get_num_threads()}
+    write_record(folder, {"made": made, "scores": {}, "retrained": []})
+
+
+def write_record(folder, record):
+    "record.json of a shipped network."
+    (folder / "record.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
