@@ -25,7 +25,7 @@ def folder_of(name):
 
 
 def load_shipped(name: str) -> Trained: # "digits", "classifier", "vae" or "latent"
-    "A shipped network in float32, in evaluation mode and without gradients; a new copy at each call."
+    "A shipped network in float32, in evaluation mode, without gradients; a new copy at each call."
     trained = load_model(folder_of(name))
     trained.model.float().requires_grad_(False)
     return trained
@@ -33,7 +33,7 @@ def load_shipped(name: str) -> Trained: # "digits", "classifier", "vae" or "late
 
 @lru_cache
 def fingerprint_of(name: str) -> str:
-    "16 hex digits of SHA-256 over the weights file: part of each score that looks through the network."
+    "16 hex digits of SHA-256 over the weights file: part of each score seen through the network."
     return hashlib.sha256((folder_of(name) / "ema.safetensors").read_bytes()).hexdigest()[:16]
 
 
