@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import ddpm_course
 
-MODULES = ("__init__", "images", "noising", "models", "randomness", "stepping", "exact", "ancestral", "ddim", "guidance")
+MODULES = ("__init__", "images", "noising", "models", "randomness", "stepping", "exact", "ancestral", "ddim", "guards",
+           "guidance")
 PREVIOUS = "[*timesteps[1:], -1]"
 STREAMS = "torch.stack([torch.randn(k, *self.shape[1:], generator=g) for g in self.streams], 1)"
 
@@ -29,7 +30,7 @@ BUGS = { # what is wrong: (module, right, wrong)
     "the conditional prediction is the base (s read as w)": ("guidance", "base + scale * (pred - base)", "pred + scale * (pred - base)"),
     "the two halves of the batch are swapped": ("guidance", "torch.cat([y, other[rows]])", "torch.cat([other[rows], y])"),
     "the variance is extrapolated, too": ("guidance", "torch.cat([pred, var[:B]], 1)", "torch.cat([pred, extrapolate(var[B:], var[:B], self.scale)], 1)"),
-    "one timestep for the whole batch": ("guidance", "inside(self.interval, t) # images", "inside(self.interval, t[:1]).expand(B) # images"),
+    "one timestep for the whole batch": ("guidance", "inside(self.interval, t)\n        y, other", "inside(self.interval, t[:1]).expand(B)\n        y, other"),
     "one spread for the whole batch": ("guidance", "x.flatten(1).std(1, correction=0).view(-1, 1, 1, 1)", "x.std(correction=0)"),
     "noise from the global generator": ("randomness", STREAMS, "torch.randn(k, *self.shape)"),
 }

@@ -1,6 +1,6 @@
 "Chapter 60: guidance against its formula, an independent implementation and exact distributions; how often it calls the network; bad input."
 
-import copy, warnings
+import copy, json, warnings
 
 import pytest
 import torch
@@ -352,3 +352,22 @@ def test_a_model_trained_without_label_dropout_warns_and_says_how_it_shows(tmp_p
     assert warned(model, Y, 3, negative=model.num_classes) # no label, written out
     run = train_digits(tmp_path, steps=1, device="cpu", progress=False) # what fit and load_model say
     assert warned(run.ema.model, 3, 2.0) == warned(load_model(tmp_path / "model").model, 3, 2.0) == []
+
+
+# What it was asked for
+
+def test_options_say_all_that_was_asked_for_as_json():
+    asked = cfg(NET, Y, 3, negative=1, interval=(100, 600), rescale=0.7).options
+    wanted = {"guidance": "cfg", "scale": 3.0, "rescale": 0.7, "interval": [100, 600], "negative": 1}
+    assert json.loads(json.dumps(asked)) == asked == wanted
+    assert cfg(NET, Y, 1).options["negative"] is None
+    assert cfg(NET, Y, 2, negative=torch.tensor([1, NULL, 1, 1, 2])).options["negative"] == [1, NULL, 1, 1, 2]
+    assert Wrapper(cfg(NET, Y, 2)).options == cfg(NET, Y, 2).options # wrappers pass it on
+
+
+def test_autoguidance_names_the_bad_model_by_its_weights():
+    options = lambda bad: autoguidance(cfg(NET, Y, 2), condition(bad, Y), 1.5).options
+    said = options(BAD)
+    assert json.loads(json.dumps(said)) == said and said["model"] == cfg(NET, Y, 2).options
+    assert (said["guidance"], said["scale"], said["interval"]) == ("autoguidance", 1.5, None)
+    assert options(BAD) == options(copy.deepcopy(BAD)) != options(NET)
