@@ -14,9 +14,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from tqdm.auto import tqdm
 
+from .disk import atomic_folder
 from .noising import NoiseSchedule
 from .randomness import BatchRandom, batch_index
-from .saving import Spec, atomic_folder, load_weights, save_model, write_model
+from .saving import Spec, load_weights, save_model, write_model
 
 # the state of a run
 

@@ -25,7 +25,8 @@ from .noising import cosine_schedule
 from .randomness import BatchRandom
 from .runs import (
     Plan, Run, open_run, pass_random, passes, start_run, train_loop)
-from .saving import Trained, cached_model
+from .saving import Trained
+from .shipped import load_shipped
 from .unet import UNet
 
 # %% ../nbs/21_training.ipynb #c01c5def
@@ -199,5 +200,5 @@ def train_digits(out, # run folder
 
 # %% ../nbs/21_training.ipynb #742198dd
 def digits_model() -> Trained:
-    "The trained digits network: two minutes the first time, then from the cache."
-    return cached_model("digits", [DIGITS_UNET, DIGITS_FIT], train_digits)
+    "The trained digits network, which comes with the package."
+    return load_shipped("digits")

@@ -11,9 +11,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ddpm_course import saving
+from ddpm_course import disk
+from ddpm_course.disk import atomic_folder
 from ddpm_course.models import MODELS, register
-from ddpm_course.saving import Spec, atomic_folder, cached_model, load_model, save_model
+from ddpm_course.saving import Spec, load_model, save_model
 from ddpm_course.noising import NoiseSchedule, cosine_schedule
 from ddpm_course.unet import UNet
 
@@ -54,7 +55,8 @@ def test_round_trip_is_exact(tmp_path):
     g = torch.Generator().manual_seed(0)
     schedule = NoiseSchedule(torch.rand(1000, generator=g, dtype=torch.float64) * 0.999 + 1e-9)
     about = dict(shape=(1, 8, 8), clip=None, latent={"mean": 0.1, "std": 1 / 3})
-    save_model(tmp_path / "m", model.to(memory_format=torch.channels_last), schedule, ema=ema, **about)
+    model.to(memory_format=torch.channels_last)
+    save_model(tmp_path / "m", model, schedule, ema=ema, **about)
     trained = load_model(tmp_path / "m")
     raw = load_model(tmp_path / "m", weights="model")
     assert same_weights(trained.model, ema) and same_weights(raw.model, model)
@@ -62,7 +64,8 @@ def test_round_trip_is_exact(tmp_path):
     assert trained.schedule.betas.dtype == torch.float64
     assert torch.equal(trained.schedule.betas, schedule.betas)
     assert torch.equal(trained.schedule.alpha_bars, schedule.alpha_bars)
-    assert {"shape": trained.shape, "clip": trained.clip, "latent": trained.config["latent"]} == about
+    assert (trained.shape, trained.clip) == (about["shape"], about["clip"])
+    assert trained.config["latent"] == about["latent"]
     assert trained.model.predicts == "v" and trained.model.num_classes == 3
     inputs = torch.randn(2, 1, 8, 8), torch.tensor([3, 999]), torch.tensor([0, 3])
     assert torch.equal(trained.model(*inputs), ema.eval()(*inputs))
@@ -251,21 +254,6 @@ def test_half_precision_stays_half(tmp_path):
         )
 
 
-def test_a_model_trained_for_the_cache_draws_no_numbers_of_the_caller(tmp_path, monkeypatch):
-    monkeypatch.setenv("DDPM_COURSE_CACHE", str(tmp_path))
-
-    def train(folder):
-        torch.manual_seed(0)
-        save_model(folder / "model", network(), ema=network())
-
-    draws = []
-    for _ in range(2): # trained, then found
-        torch.manual_seed(5)
-        cached_model("toy", [1], train)
-        draws.append(torch.rand(3))
-    assert torch.equal(*draws)
-
-
 def test_a_note_on_training_may_be_any_text(tmp_path):
     save_model(tmp_path / "m", network(), training="two days on a laptop")
     trained = load_model(tmp_path / "m", "model")
@@ -274,7 +262,7 @@ def test_a_note_on_training_may_be_any_text(tmp_path):
 
 def test_folders_in_a_model_folder_reach_the_disk(tmp_path, monkeypatch):
     reached = []
-    monkeypatch.setattr(saving, "sync", reached.append)
+    monkeypatch.setattr(disk, "sync", reached.append)
     with atomic_folder(tmp_path / "n") as new:
         (new / "deep").mkdir()
         (new / "deep" / "file").write_text("whole")
@@ -333,26 +321,3 @@ def test_sigkill_in_mid_save_leaves_whole_folders(tmp_path, delay):
     assert same_weights(load_model(again, "model").model, network()) and not list(
         tmp_path.glob(".*")
     )
-
-
-def test_cached_models_are_made_once_for_each_recipe(tmp_path, monkeypatch):
-    monkeypatch.setenv("DDPM_COURSE_CACHE", str(tmp_path))
-    made = []
-
-    def train(folder):
-        made.append(folder)
-        if len(made) == 1:
-            folder.mkdir(parents=True)
-            raise KeyboardInterrupt # left half-way: the next call begins again
-        save_model(folder / "model", network(), ema=network())
-
-    with pytest.raises(KeyboardInterrupt):
-        cached_model("m", {"steps": 1}, train)
-    for recipe in ({"steps": 1}, {"steps": 1}, {"steps": 2}):
-        assert same_weights(cached_model("m", recipe, train).model, network())
-    assert len(made) == 3 and made[0] == made[1] != made[2]
-    save_model(
-        tmp_path / "older", network(width=16), ema=network(width=16)
-    ) # what an older architecture of the same recipe left
-    (tmp_path / "older" / "ema.safetensors").replace(made[2] / "model" / "ema.safetensors")
-    assert same_weights(cached_model("m", {"steps": 2}, train).model, network()) and len(made) == 4
