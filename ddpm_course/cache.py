@@ -8,7 +8,7 @@ import torch
 from tqdm.auto import tqdm
 
 from .autoencoders import fingerprint
-from .saving import sync
+from .disk import sync
 
 
 def space_identity(space):
