@@ -415,7 +415,7 @@ def test_a_result_that_cannot_be_fetched_leaves_nothing(tmp_path, monkeypatch):
         raise OSError("no network")
 
     monkeypatch.setattr(cards.urllib.request, "urlretrieve", refuse)
-    says = "no .*other.json, and https://.*other.json could not be fetched .no network.; make it with"
+    says = "no .*other.json, and https://.*other.json could not be fetched .no network.; make it"
     with pytest.raises(OSError, match=says):
         result_file("other.json", tmp_path)
 
