@@ -14,9 +14,10 @@ import torch
 from .scores import Score
 
 
-def environment():
+def environment(device=None): # "cpu" for a run that left an accelerator alone
     "Date, machine and versions of a run, for the record."
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    used = device != "cpu" and torch.cuda.is_available()
+    gpu = torch.cuda.get_device_name() if used else None
     return {"date": date.today().isoformat(), "cpu": processor(), "cores": os.cpu_count(),
             "gpu": gpu, "python": platform.python_version(), "torch": torch.__version__,
             "threads": torch.get_num_threads()}

@@ -88,14 +88,14 @@ def test_it_is_centered_where_resamples_are_biased():
     x = randn(10, 1000, seed=1)
 
     def spread(i):
-        return x[i].var(0, correction=0).sum().item()  # every resample is less varied
+        return x[i].var(0, correction=0).sum().item() # every resample is less varied
 
     low, high = bootstrap(spread, 10)
     value, rng = spread(torch.arange(10)), torch.Generator().manual_seed(0)
     plain = torch.tensor([spread(torch.randint(10, (10,), generator=rng)) for _ in range(200)])
     assert (
         low < value < high and plain.quantile(0.975) < value
-    )  # the plain interval misses its own value
+    ) # the plain interval misses its own value
 
 
 def test_groups_keep_their_counts():
@@ -105,7 +105,7 @@ def test_groups_keep_their_counts():
     assert all(torch.equal(groups[i], groups) for i in draws)
     assert len({tuple(i.tolist()) for i in draws}) > 40 and any(len(i.unique()) < 14 for i in draws)
     share = bootstrap(lambda i: (groups[i] == 3).double().mean(), 14, groups=groups)
-    assert share == pytest.approx((2 / 14, 2 / 14))  # it was not left to chance
+    assert share == pytest.approx((2 / 14, 2 / 14)) # it was not left to chance
 
 
 def test_it_is_repeatable_and_needs_two_images():
@@ -123,7 +123,7 @@ def test_it_is_repeatable_and_needs_two_images():
 def test_where_nothing_varies_the_interval_still_holds_the_value(constant):
     low, high = bootstrap(
         lambda i: constant, 50
-    )  # as of a sampler that always draws the same image
+    ) # as of a sampler that always draws the same image
     assert low <= constant <= high and high - low < 1e-12
 
 
@@ -212,7 +212,7 @@ def test_the_protocol_is_open_and_its_parts_are_attributes():
     assert (
         card.churn == 40 and card.guidance_interval == (100, 600) and card.sigmas == ((1, 2), (3,))
     )
-    assert card.steps is None and card.seed == (0, 1)  # what a card does not have is None
+    assert card.steps is None and card.seed == (0, 1) # what a card does not have is None
     with pytest.raises(AttributeError):
         card._repr_html_
     assert replace(card, churn=0).churn == 0 and replace(card, churn=0).sigmas == card.sigmas
@@ -292,7 +292,7 @@ def test_an_average_has_students_interval():
     expected = scipy.stats.ttest_1samp(values, 0).confidence_interval(0.95)
     assert mean.value == pytest.approx(1.1) and mean.interval == pytest.approx(tuple(expected))
     assert mean.seed == (0, 1, 2, 3) and mean.steps == 50
-    assert mean.notes == {"values": values, "seconds": 9.8}  # a note that all runs share is kept
+    assert mean.notes == {"values": values, "seconds": 9.8} # a note that all runs share is kept
     first, second = runs(values)[:2]
     with pytest.raises(ValueError, match="different protocols .*steps"):
         average([first, replace(second, steps=20)])
