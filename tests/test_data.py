@@ -18,13 +18,10 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from ddpm_course import data, reading
-from ddpm_course.data import cifar10, find_images, image_folder, imagenet100_classes, open_rgb
-from ddpm_course.images import (
-    check_images,
-    from_uint8,
-)
-from ddpm_course.reading import FilePixels
+from ddpm_course import reading
+from ddpm_course.data import cifar10, image_folder, imagenet100_classes
+from ddpm_course.images import check_images, from_uint8
+from ddpm_course.reading import FilePixels, find_images, open_rgb
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +36,7 @@ def folder(tmp_path, photos):
     for name, photo in zip(("china", "flower"), photos):
         (tmp_path / name).mkdir()
         for i in range(6):
-            left, top, w, h = (
-                rng.integers(0, 300),
-                rng.integers(0, 200),
-                rng.integers(60, 200),
-                rng.integers(60, 200),
-            )
+            left, top, w, h = rng.integers([0, 0, 60, 60], [300, 200, 200, 200])
             photo.crop((left, top, left + w, top + h)).save(tmp_path / name / f"{i}.png")
     return tmp_path
 
@@ -363,7 +355,7 @@ def test_a_failing_disk_is_not_a_bad_picture(folder, monkeypatch):
     def denied(path, size):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(data, "open_rgb", denied)
+    monkeypatch.setattr(reading, "open_rgb", denied)
     with pytest.raises(PermissionError, match="0.png"):
         image_folder(folder, size=8, on_error="skip")
 
