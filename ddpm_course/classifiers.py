@@ -10,7 +10,8 @@ from torch import nn
 from .data import image_folder
 from .images import Images, load_digits
 from .models import device_of, inference_mode, register
-from .saving import cached_model, load_model
+from .saving import load_model
+from .shipped import load_shipped
 from .training import fit
 
 
@@ -66,17 +67,19 @@ def classifier_loss(model, x, y, rng):
     return F.cross_entropy(model(jitter(x, rng)), y, reduction="none")
 
 
-def train_classifier(out): # run folder
-    "Train the digits classifier on the 1,000 training digits, by the loop of chapter 21."
-    torch.manual_seed(0)
-    return fit(DigitsClassifier(), load_digits("train"), classifier_loss,
-               out=out, progress=False, **CLASSIFIER_FIT)
+def train_classifier(out, # run folder
+                     seed: int=0,
+                     **kwargs): # for `fit`
+    "Train the digits classifier on the 1,000 training digits into the run folder `out`."
+    torch.manual_seed(seed)
+    options = CLASSIFIER_FIT | {"progress": False} | kwargs
+    data = load_digits("train")
+    return fit(DigitsClassifier(), data, classifier_loss, out=out, seed=seed, **options)
 
 
-def digits_classifier():
-    "The trained `DigitsClassifier`: some ten seconds the first time, from the cache after that."
-    trained = cached_model("classifier", ["jitter", CLASSIFIER_FIT], train_classifier)
-    return trained.model.requires_grad_(False)
+def digits_classifier() -> DigitsClassifier:
+    "The trained `DigitsClassifier`, as it ships with the package."
+    return load_shipped("classifier").model
 
 
 # ---- a residual network for images of any kind ----
