@@ -72,3 +72,8 @@ class DatasetAdapter:
         "Images (B, C, H, W) and labels (B,) at `index`."
         pairs = torch.utils.data.default_collate([self.dataset[i] for i in index.tolist()])
         return [part.to(self.device) for part in pairs]
+
+
+def as_batches(data):
+    "A data set with batch(index, rng): itself, or a torch dataset adapted."
+    return data if hasattr(data, "batch") else DatasetAdapter(data)

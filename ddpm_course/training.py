@@ -1,4 +1,4 @@
-"""The dozen lines of chapter 13 grow up: averaged weights, a learning rate that lands softly, bfloat16, checkpoints, and a run that can be stopped, killed or split without becoming another run.
+"""Averaged weights, a rate that lands softly, clipping, bfloat16: one call, `fit`.
 
 Docs: https://ddpm-course.github.io/ddpm_course/training.html.md"""
 
@@ -18,7 +18,7 @@ import torch
 
 from .ancestral import ddpm_sample
 from .ddpm import DDPMLoss, ddpm_loss
-from .devices import DatasetAdapter, accelerated, make_accelerator
+from .devices import accelerated, as_batches, make_accelerator
 from .images import load_digits
 from .models import condition, inference_mode
 from .noising import cosine_schedule
@@ -53,10 +53,8 @@ class EMA:
         for a, b in zip(self.model.buffers(), model.buffers()): a.copy_(b)
 
 # %% ../nbs/21_training.ipynb #cc9d2f6c
-def lr_at(step: int, # 0..steps-1
-          steps: int, # of the whole run
-          lr: float, # the highest rate
-          warmup: int) -> float: # steps up to it, at most half of the run
+def lr_at(step: int, steps: int, # 0..steps-1, of the whole run
+          lr: float, warmup: int) -> float: # the highest rate; steps up to it
     "Learning rate: up a line, down half a cosine (Loshchilov & Hutter 2017, eq. 5)."
     warmup = min(warmup, steps // 2)
     if step < warmup: return lr * (step + 1) / warmup
@@ -84,18 +82,13 @@ class Recipe:
     @classmethod
     def of(cls, **options):
         "The recipe of these options; TypeError if one is unknown or steps missing."
-        names = [field.name for field in fields(cls)]
-        unknown = [name for name in options if name not in names]
-        if unknown or "steps" not in options:
-            what = f"got unknown {', '.join(unknown)}" if unknown else "got no steps"
-            raise TypeError(f"{what}; a recipe has {', '.join(names)}; only steps is "
-                            "without a default")
-        return cls(**options)
+        try: return cls(**options)
+        except TypeError as e:
+            names = ", ".join(field.name for field in fields(cls))
+            raise TypeError(f"{e}; a recipe has {names}, and needs steps") from None
 
 # %% ../nbs/21_training.ipynb #0b4924fb
-def train_step(accelerator, # of accelerate
-               net, optimizer, # as accelerate wrapped them
-               run, data, loss): # as in `fit`
+def train_step(accelerator, net, optimizer, run, data, loss): # net: as wrapped
     "One optimizer step: (loss, gradient norm), float32 (2,), still on the device."
     recipe = run.recipe
     rate = lr_at(run.step, recipe.steps, recipe.lr, recipe.warmup)
@@ -135,8 +128,7 @@ def fit(model, # network to train, in place; moved to the device
     "Train with AdamW and EMA on one device or many; its models end in evaluation mode."
     recipe = Recipe.of(**recipe)
     accelerator = make_accelerator(recipe.precision, accumulate, device, compile)
-    data = data if hasattr(data, "batch") else DatasetAdapter(data)
-    data = data.to(accelerator.device)
+    data = as_batches(data).to(accelerator.device)
     run = start_run(accelerator, model, data, loss, recipe, clip)
     run.ema = EMA(model, recipe.ema_halflife)
     if out is not None: open_run(out, run, resume, accelerator)
@@ -171,21 +163,16 @@ def loss_by_t(model, schedule, # a network and its NoiseSchedule
               seed: int=0) -> torch.Tensor:
     "Mean loss at each timestep, (len(ts),); the noise is the same at every t and call."
     if ts is None: ts = torch.linspace(0, len(schedule) - 1, 20).round().long().tolist()
-
     def at(t):
         rng = BatchRandom(seed, 0, len(x0), device=x0.device)
         t = torch.full((len(x0),), t, device=x0.device)
         return ddpm_loss(model, schedule, x0, y, t=t, rng=rng).mean()
-
     with inference_mode(model): return torch.stack([at(t) for t in ts])
 
 # %% ../nbs/21_training.ipynb #5093092a
 DIGITS_UNET = dict(in_channels=1, channels=(32, 64), layers=1,
                    attention=(False, True), groups=8, num_classes=10)
-
-# %% ../nbs/21_training.ipynb #a93b3134
-DIGITS_FIT = dict(steps=1200, batch_size=128, lr=2e-3, weight_decay=0.01,
-                  ema_halflife=18_000)
+DIGITS_FIT = dict(steps=1200, batch_size=128, lr=2e-3, ema_halflife=18_000)
 
 # %% ../nbs/21_training.ipynb #4459d8ea
 def train_digits(out, # run folder
