@@ -123,3 +123,14 @@ def test_a_table_that_is_not_there_and_a_size_that_is_not(tmp_path):
     ):
         result = run("table", *arguments, "--out", str(tmp_path))
         assert result.returncode != 0 and says in result.stderr and "Traceback" not in result.stderr
+
+
+def test_train_makes_a_shipped_network_again(tmp_path, monkeypatch, capsys):
+    from ddpm_course.experiments import shipping
+    short = lambda out, **kwargs: shipping.train_classifier(out, steps=3, **kwargs)
+    monkeypatch.setitem(shipping.TRAIN, "classifier", short)
+    cli.main(["train", "classifier", "--out", str(tmp_path), "--seed", "1"])
+    said = capsys.readouterr().out
+    assert "shipped    0.9962" in said and (tmp_path / "model" / "config.json").is_file()
+    with pytest.raises(SystemExit, match="no network 'cats'; there are digits, classifier"):
+        cli.main(["train", "cats"])

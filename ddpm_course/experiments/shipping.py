@@ -13,7 +13,7 @@ from ..images import load_digits
 from ..latents import digits_space, train_latent_digits
 from ..models import condition, inference_mode
 from ..saving import load_model
-from ..shipped import WEIGHTS
+from ..shipped import WEIGHTS, record_of
 from ..training import train_digits
 from ..vae import kl, train_digits_vae
 from .protocol import held_out_digits, score_digits
@@ -68,6 +68,11 @@ def train(name: str, out, seed: int=0, progress: bool=True):
     TRAIN[name](out, seed=seed, resume=True, device="cpu", precision="no", progress=progress)
     found = scores_of(name, load_rounded(out / "model"))
     return {"seed": seed, "threads": torch.get_num_threads(), "scores": found}
+
+
+def recorded(name, key):
+    "What the shipped network of this name scores, by its record."
+    return record_of(name)["scores"][key]
 
 
 def commit():
