@@ -41,6 +41,12 @@ def spaced_timesteps(T: int, # length of the schedule
     ts = (T - 1) * (u if spacing == "linspace" else u**2)
     return make_distinct(ts.round().long().tolist())[::-1]
 
+
+def _walk(T, steps, spacing, timesteps):
+    "The list of timesteps that a sampler walks: a given one, or one made by a rule."
+    if timesteps is None: return spaced_timesteps(T, steps, spacing)
+    return check_timesteps(timesteps, T)
+
 # %% ../nbs/16_ddim.ipynb #36cd0510
 def ddim_steps(model, # model(x_t, t); bind labels with `condition`
                schedule, # NoiseSchedule
@@ -69,12 +75,6 @@ def ddim_steps(model, # model(x_t, t); bind labels with `condition`
         if sigma > 0: x_prev = x_prev + sigma * next(noise).to(x)
         yield Step(t, x, x0_hat, x_prev)
         x = x_prev
-
-
-def _walk(T, steps, spacing, timesteps):
-    "The list of timesteps that a sampler walks: a given one, or one made by a rule."
-    if timesteps is None: return spaced_timesteps(T, steps, spacing)
-    return check_timesteps(timesteps, T)
 
 # %% ../nbs/16_ddim.ipynb #db949ad5
 @sampler(ddim_steps)
