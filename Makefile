@@ -1,7 +1,6 @@
 # Each target makes the virtual environment it needs in .venv. PYTHON=python3.12 chooses the Python, ARGS="..." passes options on.
 PYTHON ?= python3
 BIN := .venv/bin
-WARM := from ddpm_course.training import digits_model; from ddpm_course.classifiers import digits_classifier; from ddpm_course.latents import latent_digits_model; digits_model(); digits_classifier(); latent_digits_model()
 
 help: ## this list (the default)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -10,7 +9,6 @@ demo: $(BIN)/installed ## train on digits, sample and measure: runs/demo/index.h
 	$(BIN)/ddpm-course demo $(ARGS)
 
 test: $(BIN)/installed-dev ## run every notebook and every test
-	$(BIN)/python -c "$(WARM)" # the small networks that notebooks share, trained once on this machine
 	OMP_NUM_THREADS=1 $(BIN)/nbdev-test --n-workers $$($(BIN)/python -c "import os; print(min(8, os.cpu_count()))")
 	$(BIN)/python -m pytest $(ARGS)
 

@@ -12,4 +12,5 @@ course, dev = (settings[f"{name}_requirements"].split() for name in ("course", "
 setup(description=settings["description"], install_requires=settings["requirements"].split(),
       extras_require={"course": course, "dev": course + dev},
       entry_points={"console_scripts": settings["console_scripts"].splitlines(),
-                    "nbdev": ["ddpm_course = ddpm_course._modidx:d"]}) # lets other nbdev projects link to our names
+                    # lets other nbdev projects link to our names
+                    "nbdev": ["ddpm_course = ddpm_course._modidx:d"]}) 

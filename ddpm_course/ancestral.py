@@ -1,4 +1,4 @@
-"""From a bound on the likelihood to the squared error that chapter 13 trained, and to the sampler that walks the chain back.
+"""From the likelihood of an image to the squared error that chapter 13 trained, and to a sampler that walks the chain back.
 
 Docs: https://ddpm-course.github.io/ddpm_course/ancestral.html.md"""
 
@@ -11,55 +11,58 @@ __all__ = ['q_posterior', 'ddpm_steps', 'ddpm_sample']
 from .models import inference_mode, predict_x0
 from .noising import add_scaled, expand_like
 from .stepping import (
-    Step, begin, check_timesteps, final_state, trailing_timesteps)
+    Step, begin, check_timesteps, sampler, trailing_timesteps)
 
 # %% ../nbs/14_ancestral.ipynb #a66cf54b
 def q_posterior(schedule, # NoiseSchedule
                 x0, # clean images (B, C, H, W), or their estimate
                 x_t, # noisy images at t
                 t, # int64 (B,), 0..T-1, or one int for all
-                prev=None): # the earlier timestep to go to, -1 for clean data; t - 1 if None
-    "Mean and variance of q(x_prev | x_t, x_0) (Ho et al. 2020, eq. 7, for any prev < t)."
+                prev=None): # an earlier timestep, -1 for clean data; t - 1 if None
+    "Mean and variance of q(x_prev | x_t, x_0) (Ho et al. 2020, eq. 7, any prev < t)."
     prev = t - 1 if prev is None else prev
-    if isinstance(prev, int) and isinstance(t, int) and prev >= t: raise ValueError(f"prev={prev}; expected an earlier timestep than t={t}")
-    ab_t, ab_prev = schedule.alpha_bar(t), schedule.alpha_bar(prev)
+    if isinstance(prev, int) and isinstance(t, int) and prev >= t:
+        raise ValueError(f"prev={prev}; expected an earlier timestep than t={t}")
+    ab_t = schedule.alpha_bar(t)
+    ab_prev = schedule.alpha_bar(prev)
     alpha = ab_t / ab_prev # of the one step from prev to t
     on_x0 = ab_prev**0.5 * (1 - alpha) / (1 - ab_t)
     on_x_t = alpha**0.5 * (1 - ab_prev) / (1 - ab_t)
     variance = (1 - alpha) * (1 - ab_prev) / (1 - ab_t)
-    return add_scaled(expand_like(on_x0, x_t) * x0, expand_like(on_x_t, x_t), x_t), expand_like(variance, x_t)
+    mean = add_scaled(expand_like(on_x0, x_t) * x0, expand_like(on_x_t, x_t), x_t)
+    return mean, expand_like(variance, x_t)
 
 # %% ../nbs/14_ancestral.ipynb #89f12f19
-def ddpm_steps(model, schedule, shape, steps=None, variance="small",
-               *, timesteps=None, x_T=None, noise=None, seed=None, clip=1.0, device=None):
-    "Ancestral sampling as a generator of `Step`; the arguments are those of `ddpm_sample`."
+def ddpm_steps(model, # model(x_t, t); bind labels with `condition`
+               schedule, # NoiseSchedule
+               shape: tuple, # (B, C, H, W)
+               steps: int | None=None, # how many, 1..T; all T if None
+               variance: str="small", # "small": the posterior's; "large": beta
+               *, timesteps=None, # a strictly decreasing list instead of steps
+               x_T=None, # the starting noise, shaped `shape`
+               noise=None, # the noise of every step (steps, B, C, H, W)
+               seed=None, # int, or one int per image
+               clip: float | None=1.0, # clamp x0_hat; None for latents, exact models
+               device=None): # that of the model if None
+    "Ancestral sampling as a generator of `Step` (Ho et al. 2020, algorithm 2)."
     if variance not in ("small", "large"):
-        raise ValueError(f"variance={variance!r}; expected 'small' (the posterior's) or 'large' (beta)")
+        raise ValueError(f"variance={variance!r}; expected 'small' (the posterior's) "
+                         "or 'large' (beta)")
     T = len(schedule)
-    timesteps = trailing_timesteps(T, T if steps is None else steps) if timesteps is None else check_timesteps(timesteps, T)
+    if steps is None: steps = T
+    if timesteps is None: timesteps = trailing_timesteps(T, steps)
+    timesteps = check_timesteps(timesteps, T)
     x, pairs, noise = begin(model, shape, timesteps, x_T, noise, seed, device)
     for t, prev in pairs:
         with inference_mode(model): x0_hat, _ = predict_x0(model, schedule, x, t, clip)
         x_prev, var = q_posterior(schedule, x0_hat, x, t, prev)
-        if variance == "large": var = 1 - schedule.alpha_bar(t) / schedule.alpha_bar(prev) # beta of this step
-        if prev >= 0: x_prev = x_prev + var**0.5 * next(noise).to(x) # the last step adds no noise
+        if variance == "large": # beta of this step
+            var = 1 - schedule.alpha_bar(t) / schedule.alpha_bar(prev)
+        if prev >= 0: x_prev = x_prev + var**0.5 * next(noise).to(x)
         yield Step(t, x, x0_hat, x_prev)
         x = x_prev
 
 # %% ../nbs/14_ancestral.ipynb #be73b64c
-def ddpm_sample(model, # model(x_t, t); bind labels with `condition`
-                schedule, # NoiseSchedule
-                shape, # (B, C, H, W)
-                steps=None, # number of steps, 1..T; all T if None
-                variance="small", # "small": the posterior's; "large": beta (Ho et al. 2020, section 3.2)
-                *, timesteps=None, # an explicit, strictly decreasing list instead of steps
-                x_T=None, # the starting noise, shaped `shape`
-                noise=None, # the noise of every step (steps, B, C, H, W)
-                seed=None, # int, or one int per image
-                clip=1.0, # clamp x0_hat; None for latents and exact models
-                device=None, # that of the model if None
-                progress=False): # show a bar
-    "Images (B, C, H, W) by ancestral sampling (Ho et al. 2020, algorithm 2); betas are respaced when steps are skipped."
-    n = len(timesteps) if timesteps is not None else steps or len(schedule)
-    return final_state(model, ddpm_steps(model, schedule, shape, steps, variance, timesteps=timesteps, x_T=x_T, noise=noise,
-                           seed=seed, clip=clip, device=device), n, progress)
+@sampler(ddpm_steps)
+def ddpm_sample(progress: bool=False): # show a bar
+    "Images (B, C, H, W) by ancestral sampling; arguments as for `ddpm_steps`."

@@ -1,8 +1,6 @@
 "Autoencoders for images: trained here, or pretrained ones of diffusers."
 
-import hashlib
-import inspect
-import json
+import hashlib, inspect, json
 from pathlib import Path
 
 import torch
@@ -15,65 +13,87 @@ from .training import fit
 from .vae import VAE, VAELoss, check_latents, check_sides, reparameterize
 
 
-def fingerprint(vae):
-    "16 hex digits of SHA-256 that say which autoencoder this is: its config and its weights, on whatever device they are."
-    digest = hashlib.sha256(json.dumps([type(vae).__name__, getattr(vae, "chosen", vae.config)], sort_keys=True).encode())
+def fingerprint(vae) -> str:
+    "16 hex digits of SHA-256 over an autoencoder's config and weights, on any device."
+    about = [type(vae).__name__, getattr(vae, "chosen", vae.config)]
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     for name, value in sorted(vae.state_dict().items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
     return digest.hexdigest()[:16]
 
 
+BACKBONES = {"vgg": "VGG16_Weights", "alex": "AlexNet_Weights", "squeeze": "SqueezeNet1_1_Weights"}
+
+
 class Perceptual:
-    "LPIPS per image: how far apart two images are for a network that was trained to recognize things (Zhang et al. 2018)."
-    def __init__(self, backbone="vgg"): # "vgg" (528 MB), "alex" (233 MB) or "squeeze" (5 MB); the weights are downloaded once
+    "LPIPS per image: how far apart two images are for a recognition network (Zhang et al. 2018)."
+    def __init__(self, backbone: str="vgg"): # "vgg" (528 MB), "alex" (233) or "squeeze" (5)
         import torchvision
-        from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
-        names = {"vgg": "VGG16_Weights", "alex": "AlexNet_Weights", "squeeze": "SqueezeNet1_1_Weights"}
-        if backbone not in names: raise ValueError(f"backbone={backbone!r}; expected one of {', '.join(names)}")
-        url = getattr(torchvision.models, names[backbone]).DEFAULT.url
+        from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity as LPIPS
+        if backbone not in BACKBONES:
+            raise ValueError(f"backbone={backbone!r}; expected one of {', '.join(BACKBONES)}")
         self.__name__ = f"Perceptual({backbone!r})" # by which `fit` tells one loss from another
+        url = getattr(torchvision.models, BACKBONES[backbone]).DEFAULT.url
         place = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[1]
-        try: self.net = LearnedPerceptualImagePatchSimilarity(backbone).net.requires_grad_(False)
-        except Exception as e: raise OSError(f"the weights of LPIPS ({backbone}) could not be had ({type(e).__name__}: {e}); fetch {url} yourself and put it at {place}, or train without a perceptual loss") from e
+        try: self.net = LPIPS(backbone).net.requires_grad_(False)
+        except Exception as e:
+            raise OSError(f"the weights of LPIPS ({backbone}) could not be had "
+                          f"({type(e).__name__}: {e}); fetch {url} yourself and put it at {place}, or train without a "
+                          "perceptual loss") from e
 
     def __call__(self, x, x_hat): # (B, 1 or 3, H, W) in [-1, 1]
         "Distances (B,), with gradients to x_hat."
-        if min(x.shape[-2:]) < 32: raise ValueError(f"images: got {tuple(x.shape[-2:])}; LPIPS expects sides of 32 or more")
+        if min(x.shape[-2:]) < 32:
+            raise ValueError(f"images: got {tuple(x.shape[-2:])}; LPIPS expects sides of 32 "
+                             "or more")
         self.net.to(x.device)
         return self.net(x.expand(-1, 3, -1, -1), x_hat.expand(-1, 3, -1, -1)).flatten(1).mean(1)
 
 
 def train_vae(data, # `Images`, or a folder with one folder of images a class
               out, # run folder; the trained VAE is left in out/model
-              *, size=None, # of the images, for a folder: centered square cut and resized to size x size
-              latent_channels=4, channels=(32, 64, 128, 128), layers=1, groups=8, # of the `VAE`; four widths shrink each side 8 times
-              kl_weight=0.01, perceptual=None, perceptual_weight=0.1, # of the `VAELoss`
-              steps=20_000, batch_size=32, lr=1e-3, ema_halflife=20_000, **kwargs): # for `fit`
-    "A `VAE` of images, trained with reconstruction and KL; stops and resumes as `fit` does. None if `stop_at` left it unfinished."
+              *, size: int=None, # for a folder: centered square cut and resized to size x size
+              latent_channels: int=4, # of the `VAE`
+              channels=(32, 64, 128, 128), # four widths shrink each side 8 times
+              layers: int=1, # of the `VAE`
+              groups: int=8, # of the `VAE`
+              kl_weight: float=0.01, # of the `VAELoss`
+              perceptual=None, # of the `VAELoss`
+              perceptual_weight: float=0.1, # of the `VAELoss`
+              steps: int=20_000, # optimizer steps
+              **kwargs): # for `fit`
+    "A `VAE` of images; stops and resumes as `fit` does. None if `stop_at` left it unfinished."
     data = data if hasattr(data, "batch") else image_folder(data, size, flip=True)
     torch.manual_seed(kwargs.get("seed", 0))
     vae = VAE(data.shape[0], latent_channels, channels, layers, groups)
     check_sides(torch.empty(1, *data.shape), vae) # now, rather than after the first checkpoint
-    run = fit(vae, data, VAELoss(kl_weight, perceptual, perceptual_weight), out=out, steps=steps, batch_size=batch_size, lr=lr, ema_halflife=ema_halflife, clip=None, **kwargs)
+    loss = VAELoss(kl_weight, perceptual, perceptual_weight)
+    options = {"batch_size": 32, "lr": 1e-3, "ema_halflife": 20_000, "clip": None} | kwargs
+    run = fit(vae, data, loss, out=out, steps=steps, **options)
     return load_model(Path(out) / "model").model if run.step == steps else None
 
 
 @register
 class Autoencoder(nn.Module):
     "diffusers' `AutoencoderKL` with the contract of `VAE`."
-    predicts, num_classes = None, None
+    predicts = num_classes = None
 
     def __init__(self, net=None, # an AutoencoderKL; made anew from the config if None
                  **config): # of AutoencoderKL
         super().__init__()
         from diffusers import AutoencoderKL
         self.net = AutoencoderKL(**config) if net is None else net
-        self.config = json.loads(json.dumps({k: v for k, v in self.net.config.items() if not k.startswith("_")}))
-        default = {k: json.dumps(p.default) for k, p in inspect.signature(AutoencoderKL.__init__).parameters.items() if p.default is not p.empty}
-        self.chosen = {k: v for k, v in self.config.items() if json.dumps(v) != default.get(k)} # a newer diffusers has more options, all at their defaults
-        self.latent_channels, self.factor = self.config["latent_channels"], 2 ** (len(self.config["block_out_channels"]) - 1)
-        self.scaling_factor, self.shift_factor = self.config["scaling_factor"], self.config.get("shift_factor")
+        kept = {k: v for k, v in self.net.config.items() if not k.startswith("_")}
+        self.config = json.loads(json.dumps(kept))
+        parameters = inspect.signature(AutoencoderKL.__init__).parameters.values()
+        default = {p.name: json.dumps(p.default) for p in parameters if p.default is not p.empty}
+        # a newer diffusers has more options, all at their defaults
+        self.chosen = {k: v for k, v in self.config.items() if json.dumps(v) != default.get(k)}
+        self.latent_channels = self.config["latent_channels"]
+        self.factor = 2 ** (len(self.config["block_out_channels"]) - 1)
+        self.scaling_factor = self.config["scaling_factor"]
+        self.shift_factor = self.config.get("shift_factor")
 
     def encode(self, x): # (B, C, H, W) in [-1, 1]
         "(mean, logvar) of the latents, float32, as the network makes them: not scaled."
@@ -90,20 +110,36 @@ class Autoencoder(nn.Module):
         return self.decode(reparameterize(mean, logvar, rng)), mean, logvar
 
 
-HUB = ("subfolder", "revision", "cache_dir", "token", "proxies", "force_download", "local_files_only") # where to look, not what to make of it
+HUB = ("subfolder", "revision", "cache_dir", "token", "proxies", "force_download",
+       "local_files_only") # where to look, not what to make of it
+HINT = ("pass the folder of an AutoencoderKL (config.json, diffusion_pytorch_model.safetensors), "
+        "connect once to the hub, which keeps a copy; of a whole pipeline, pass subfolder='vae'")
 
 
-def load_autoencoder(source="stabilityai/sd-vae-ft-mse", # repository on the Hugging Face hub, or a folder
-                     **kwargs): # for diffusers' from_pretrained: subfolder, revision, torch_dtype, local_files_only, ...
-    "A pretrained autoencoder of diffusers as an `Autoencoder`, in evaluation mode and without gradients."
+def check_is_autoencoder(cls, source, where, options):
+    "OSError where there is no config to be had, ValueError where it describes something else."
+    try: config = cls.load_config(source, **{k: v for k, v in options.items() if k in HUB})
+    except OSError as e:
+        raise OSError(f"no autoencoder {where}: not a folder with a config.json, and not to be had "
+                      f"from the hub ({str(e.__context__ or e)[:250]}); {HINT}") from e
+    found = config.get("_class_name", "model of unknown class")
+    if found != "AutoencoderKL":
+        raise ValueError(f"{where} holds a {found}, not an AutoencoderKL; {HINT}; load_model reads "
+                         "the folders of this course")
+
+
+def load_autoencoder(source="stabilityai/sd-vae-ft-mse", # repository on the hub, or a folder
+                     **kwargs): # for from_pretrained: subfolder, revision, torch_dtype, ...
+    "A pretrained autoencoder of diffusers, in evaluation mode and without gradients."
     from diffusers import AutoencoderKL
-    where = f"{source}{'/' + kwargs['subfolder'] if 'subfolder' in kwargs else ''}"
-    hint = "pass the folder of an AutoencoderKL (config.json, diffusion_pytorch_model.safetensors), connect once to the hub, which keeps a copy; of a whole pipeline, pass subfolder='vae'"
-    try: config = AutoencoderKL.load_config(str(source), **{k: v for k, v in kwargs.items() if k in HUB})
-    except OSError as e: raise OSError(f"no autoencoder {where}: not a folder with a config.json, and not to be had from the hub ({str(e.__context__ or e)[:250]}); {hint}") from e
-    if config.get("_class_name") != "AutoencoderKL":
-        raise ValueError(f"{where} holds a {config.get('_class_name', 'model of unknown class')}, not an AutoencoderKL; {hint}; load_model reads the folders of this course")
-    try: net, info = AutoencoderKL.from_pretrained(str(source), output_loading_info=True, **kwargs)
-    except Exception as e: raise OSError(f"the weights of {where} cannot be read ({type(e).__name__}: {str(e)[:300]}); {hint}") from e
-    if lacks := sorted(info["missing_keys"]): raise ValueError(f"the weights of {where} lack {len(lacks)} of the layers that its config.json describes, such as {lacks[0]}")
+    source = str(source)
+    where = "/".join([source, *filter(None, [kwargs.get("subfolder")])])
+    check_is_autoencoder(AutoencoderKL, source, where, kwargs)
+    try: net, info = AutoencoderKL.from_pretrained(source, output_loading_info=True, **kwargs)
+    except Exception as e:
+        raise OSError(f"the weights of {where} cannot be read ({type(e).__name__}: "
+                      f"{str(e)[:300]}); {HINT}") from e
+    if lacks := sorted(info["missing_keys"]):
+        raise ValueError(f"the weights of {where} lack {len(lacks)} of the layers that its "
+                         f"config.json describes, such as {lacks[0]}")
     return Autoencoder(net).eval().requires_grad_(False)

@@ -1,9 +1,10 @@
-"Scores in files, with what made them."
+"Scores in files, each row with what made it."
 
 import json
 import os
 import platform
 import urllib.request
+from collections import Counter
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -13,42 +14,86 @@ import torch
 from .scores import Score
 
 
-def environment():
+def environment(device=None): # "cpu" for a run that left an accelerator alone
     "Date, machine and versions of a run, for the record."
-    cpu = Path("/proc/cpuinfo")
-    names = [line.split(":")[1].strip() for line in cpu.read_text().splitlines() if line.startswith("model name")] if cpu.exists() else []
-    return {"date": date.today().isoformat(), "cpu": (names or [platform.processor() or platform.machine()])[0], "cores": os.cpu_count(),
-            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None, "python": platform.python_version(), "torch": torch.__version__}
+    used = device != "cpu" and torch.cuda.is_available()
+    gpu = torch.cuda.get_device_name() if used else None
+    return {"date": date.today().isoformat(), "cpu": processor(), "cores": os.cpu_count(),
+            "gpu": gpu, "python": platform.python_version(), "torch": torch.__version__,
+            "threads": torch.get_num_threads()}
+
+
+def processor():
+    "The processor's name, as far as the system tells it."
+    file = Path("/proc/cpuinfo")
+    lines = file.read_text().splitlines() if file.exists() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def as_entry(scores, about):
+    "A card, or a row {name: card or None}, and what made it, as JSON holds them."
+    if not isinstance(scores, dict): return {"about": about, "card": asdict(scores)}
+    return {"about": about, "cards": {name: card and asdict(card) for name, card in scores.items()}}
 
 
 def save_scores(file, # JSON file to write
                 scores, # `Score`s, or rows {name: Score or None}
-                about=None): # what holds for all of them; `conditions()` if None
-    "Write cards, or a table of rows of cards, with the conditions of the run."
-    plain = lambda s: {k: plain(v) for k, v in s.items()} if isinstance(s, dict) else s and asdict(s)
+                about=None): # what made them: a dict for all, or one a row; `environment()` if None
+    "Write cards, or a table of rows of cards, each with what made it."
+    scores = list(scores)
+    about = environment() if about is None else about
+    abouts = [about] * len(scores) if isinstance(about, dict) else list(about)
+    entries = [as_entry(s, a) for s, a in zip(scores, abouts, strict=True)]
     file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
     new = file.with_name(f".{file.name}.{os.getpid()}.new") # whole or not at all
-    new.write_text(json.dumps({"about": environment() if about is None else about, "scores": [plain(s) for s in scores]}, indent=1), encoding="utf-8")
+    lines = ",\n".join(map(json.dumps, entries)) # a row a line
+    new.write_text(f'{{"scores": [\n{lines}\n]}}\n', encoding="utf-8")
     new.replace(file)
 
 
-def load_scores(file):
-    "What `save_scores` wrote: the list of cards or rows. A damaged or edited file is a ValueError that says where."
-    def card(d):
-        if d is None: return None # a row without this card
-        if "value" not in d: return {k: card(v) for k, v in d.items()}
-        return Score(**d)
-    try: return [card(d) for d in json.loads(Path(file).read_text(encoding="utf-8"))["scores"]]
+def from_entry(entry):
+    "(card or row, what made it) of an entry of a file."
+    if "card" in entry: return Score(**entry["card"]), entry["about"]
+    row = {name: card and Score(**card) for name, card in entry["cards"].items()}
+    return row, entry["about"]
+
+
+def load_entries(file):
+    "What `save_scores` wrote: a list of (card or row, what made it); ValueError if it is damaged."
+    try:
+        entries = json.loads(Path(file).read_text(encoding="utf-8"))["scores"]
+        return [from_entry(entry) for entry in entries]
     except (ValueError, TypeError, KeyError, AttributeError) as e:
-        raise ValueError(f"{file} does not hold scores as save_scores writes them ({type(e).__name__}: {e}); make it again") from e
+        raise ValueError(f"{file} does not hold scores as save_scores writes them "
+                         f"({type(e).__name__}: {e}); make it again") from e
+
+
+def load_scores(file):
+    "The cards or rows of a file, as `save_scores` got them."
+    return [scores for scores, _ in load_entries(file)]
+
+
+def load_about(file):
+    "What made each card or row of a file: a list of dicts."
+    return [about for _, about in load_entries(file)]
+
+
+def describe_about(about):
+    "One line from what made a row: the command, date, machine, threads."
+    about = {"command": "not recorded", "threads": 1} | about
+    threads = f"{about['threads']} thread{'s' * (about['threads'] > 1)}"
+    if about.get("processes", 1) > 1: threads = f"{about['processes']} processes of {threads}"
+    told = about["date"], about["gpu"] or about["cpu"], threads, f"torch {about['torch']}"
+    return f"{about['command']}: {', '.join(told)}"
 
 
 def provenance(file):
-    "One line from a file of scores: the command that made it, date, machine, threads."
-    about = {"command": "not recorded", "threads": 1} | json.loads(Path(file).read_text(encoding="utf-8"))["about"]
-    processes = f"{about['processes']} processes of " if about.get("processes", 1) > 1 else ""
-    return f"{about['command']}: {about['date']}, {about['gpu'] or about['cpu']}, {processes}{about['threads']} thread{'s' * (about['threads'] > 1)}, torch {about['torch']}"
+    "What made the rows of a file of scores, one line for all that were made alike."
+    found = Counter(map(describe_about, load_about(file)))
+    if len(found) == 1: return next(iter(found))
+    return "\n".join(f"{count} rows by {line}" for line, count in found.items())
 
 
 RESULTS = "https://raw.githubusercontent.com/ddpm-course/ddpm_course/main/nbs/results/"
@@ -56,11 +101,15 @@ RESULTS = "https://raw.githubusercontent.com/ddpm-course/ddpm_course/main/nbs/re
 
 def result_file(name, # such as "ddim-steps.json"
                 folder="results"): # beside the notebooks
-    "The path of what a long run left; where only the notebook is, as on Colab, it is fetched from the course's repository."
+    "The path of what a long run left; where only the notebook is, as on Colab, it is fetched."
     file = Path(folder) / name
-    if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_name(f".{file.name}.part")
-        try: urllib.request.urlretrieve(RESULTS + name, part), part.replace(file) # a download that is cut off must not pass for the file
-        except OSError as e: raise OSError(f"there is no {file}, and {RESULTS}{name} could not be fetched ({e}); make it with ddpm-course table, or get the repository") from e
+    if file.exists(): return file
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f".{file.name}.part")
+    try:
+        urllib.request.urlretrieve(RESULTS + name, part)
+        part.replace(file) # only now: a download that is cut off must not pass for the file
+    except OSError as e:
+        raise OSError(f"there is no {file}, and {RESULTS}{name} could not be fetched ({e}); make "
+                      "it with ddpm-course table, or get the repository") from e
     return file

@@ -1,4 +1,4 @@
-"Networks to look at images through: the digits classifier, and a residual network for images of any kind."
+"Networks to look at images through: the digits classifier, and a small ResNet for any images."
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +15,26 @@ from .shipped import load_shipped
 from .training import fit
 
 
+# ---- the digits classifier ----
+
+def _conv_relu(c_in, c_out):
+    return nn.Conv2d(c_in, c_out, 3, padding=1), nn.BatchNorm2d(c_out), nn.ReLU()
+
+
 @register
 class DigitsClassifier(nn.Module):
     "A small CNN for 8x8 digits in [-1, 1]: 64 features (B, 64), and logits (B, 10) read from them."
-    config, predicts, num_classes, name = {}, None, None, "digits classifier"
+    config = {}
+    predicts = None
+    num_classes = None
+    name = "digits classifier"
 
     def __init__(self):
         super().__init__()
-        conv = lambda c_in, c_out: (nn.Conv2d(c_in, c_out, 3, padding=1), nn.BatchNorm2d(c_out), nn.ReLU())
-        self.body = nn.Sequential(*conv(1, 32), *conv(32, 64), nn.MaxPool2d(2), *conv(64, 64), nn.MaxPool2d(2),
-                                  nn.Flatten(), nn.Dropout(0.3), nn.Linear(256, 64), nn.ReLU())
+        self.body = nn.Sequential(
+            *_conv_relu(1, 32), *_conv_relu(32, 64), nn.MaxPool2d(2),
+            *_conv_relu(64, 64), nn.MaxPool2d(2),
+            nn.Flatten(), nn.Dropout(0.3), nn.Linear(256, 64), nn.ReLU())
         self.head = nn.Linear(64, 10)
 
     def features(self, x): return self.body(x) # (B, 64)
@@ -34,18 +44,22 @@ class DigitsClassifier(nn.Module):
 
 def jitter(x, # images (B, 1, H, W) in [-1, 1]
            rng, # the `BatchRandom` of the step
-           turn=0.1, # largest turn, in radians
-           zoom=0.05, # largest change of size, as a share
-           shift=0.25): # largest move along each axis, in pixels
+           turn: float=0.1, # largest turn, in radians
+           zoom: float=0.05, # largest change of size, as a share
+           shift: float=0.25): # largest move along each axis, in pixels
     "Each image turned, resized and moved a little, on a background of -1."
-    limits = turn, zoom, 2 * shift / x.shape[-1], 2 * shift / x.shape[-2] # an image is 2 wide and 2 high in affine_grid's units
+    H, W = x.shape[-2:]
+    limits = (turn, zoom, 2 * shift / W, 2 * shift / H) # affine_grid's images are 2 wide and high
     turn, zoom, dx, dy = (most * (2 * rng.rand() - 1) for most in limits)
-    cos, sin = (1 + zoom) * turn.cos(), (1 + zoom) * turn.sin()
+    cos = (1 + zoom) * turn.cos()
+    sin = (1 + zoom) * turn.sin()
     affine = torch.stack([cos, -sin, dx, sin, cos, dy], 1).view(-1, 2, 3)
-    return F.grid_sample(x + 1, F.affine_grid(affine, x.shape, align_corners=False), align_corners=False) - 1
+    grid = F.affine_grid(affine, x.shape, align_corners=False)
+    return F.grid_sample(x + 1, grid, align_corners=False) - 1
 
 
-CLASSIFIER_FIT = dict(steps=600, batch_size=128, lr=3e-3, ema_halflife=5_000, device="cpu", precision="no")
+CLASSIFIER_FIT = dict(
+    steps=600, batch_size=128, lr=3e-3, ema_halflife=5_000, device="cpu", precision="no")
 
 
 def classifier_loss(model, x, y, rng):
@@ -59,7 +73,8 @@ def train_classifier(out, # run folder
     "Train the digits classifier on the 1,000 training digits into the run folder `out`."
     torch.manual_seed(seed)
     options = CLASSIFIER_FIT | {"progress": False} | kwargs
-    return fit(DigitsClassifier(), load_digits("train"), classifier_loss, out=out, seed=seed, **options)
+    data = load_digits("train")
+    return fit(DigitsClassifier(), data, classifier_loss, out=out, seed=seed, **options)
 
 
 def digits_classifier() -> DigitsClassifier:
@@ -67,99 +82,150 @@ def digits_classifier() -> DigitsClassifier:
     return load_shipped("classifier").model
 
 
-def conv_norm(c_in, c_out):
-    "A 3x3 convolution and batch normalization."
+# ---- a residual network for images of any kind ----
+
+def _conv_norm(c_in, c_out):
     return nn.Conv2d(c_in, c_out, 3, padding=1, bias=False), nn.BatchNorm2d(c_out)
 
 
 class Residual(nn.Module):
-    "x + f(x), with f a 3x3 convolution, batch normalization and ReLU (after He et al. 2016, who take two convolutions, and the ReLU after the sum)."
-    def __init__(self, channels):
+    """x + f(x), with f a 3x3 convolution, batch normalization and ReLU.
+
+    After He et al. 2016, who take two convolutions, and the ReLU after the sum.
+    """
+    def __init__(self, channels: int):
         super().__init__()
-        self.f = nn.Sequential(*conv_norm(channels, channels), nn.ReLU())
+        self.f = nn.Sequential(*_conv_norm(channels, channels), nn.ReLU())
 
     def forward(self, x): return x + self.f(x)
 
 
 @register
 class ResNet(nn.Module):
-    "A small residual classifier, three stages that each double the channels and halve the image: logits (B, classes), read from features (B, 8 * width)."
-    predicts, num_classes = None, None
+    """A small residual classifier: logits (B, classes), read from features (B, 8 * width).
 
-    def __init__(self, name, in_channels=3, classes=10, width=24, blocks=1): # channels at full size; residual blocks a stage
+    Each of its three stages doubles the channels and halves the image.
+    """
+    predicts = None
+    num_classes = None
+
+    def __init__(self,
+                 name: str, # what distances in its features are called
+                 in_channels: int=3,
+                 classes: int=10,
+                 width: int=24, # channels at full size
+                 blocks: int=1): # residual blocks a stage
         super().__init__()
-        self.config, self.name = dict(name=name, in_channels=in_channels, classes=classes, width=width, blocks=blocks), name
-        layers = [*conv_norm(in_channels, width), nn.ReLU()]
+        self.config = dict(
+            name=name, in_channels=in_channels, classes=classes, width=width, blocks=blocks)
+        self.name = name
+        layers = [*_conv_norm(in_channels, width), nn.ReLU()]
         for c in (width, 2 * width, 4 * width):
-            layers += [*conv_norm(c, 2 * c), nn.MaxPool2d(2, ceil_mode=True), nn.ReLU(), *(Residual(2 * c) for _ in range(blocks))]
-        self.body = nn.Sequential(*layers, nn.AdaptiveMaxPool2d(1), nn.Flatten()) # a feature is there if it is anywhere
+            layers += [*_conv_norm(c, 2 * c), nn.MaxPool2d(2, ceil_mode=True), nn.ReLU()]
+            layers += [Residual(2 * c) for _ in range(blocks)]
+        pool = nn.AdaptiveMaxPool2d(1) # a feature is there if it is anywhere
+        self.body = nn.Sequential(*layers, pool, nn.Flatten())
         self.head = nn.Linear(8 * width, classes)
 
     def features(self, x):
-        if x.shape[1] != self.config["in_channels"]: raise ValueError(f"images: got {x.shape[1]} channels; {self.name} looks at {self.config['in_channels']}")
+        expected = self.config["in_channels"]
+        if x.shape[1] != expected:
+            raise ValueError(f"images: got {x.shape[1]} channels; {self.name} looks at {expected}")
         return self.body(x)
 
     def forward(self, x): return self.head(self.features(x))
 
 
+# ---- obstacles against learning by heart ----
+
 def check_pixels(name, value, H, W):
-    "The value as an int, if that many whole pixels leave something of an H x W image; else ValueError."
-    if value != int(value) or not 0 <= value < min(H, W): raise ValueError(f"{name}={value}; expected whole pixels, 0..{min(H, W) - 1} for {H}x{W} images")
+    "The value as an int, if that many whole pixels leave some of an H x W image; else ValueError."
+    if value != int(value) or not 0 <= value < min(H, W):
+        raise ValueError(f"{name}={value}; expected whole pixels, 0..{min(H, W) - 1} "
+                         f"for {H}x{W} images")
     return int(value)
 
 
 def random_shift(x, # images (B, C, H, W)
-         rng, # the `BatchRandom` of the step
-         shift): # largest move along each axis, in whole pixels
-    "Each image moved by whole pixels, so that it stays sharp; what the move uncovers is filled with its mirror image."
+                 rng, # the `BatchRandom` of the step
+                 shift: int): # largest move along each axis, in whole pixels
+    "Each image moved by whole pixels; what the move uncovers is filled with its mirror image."
     B, C, H, W = x.shape
-    if not (shift := check_pixels("shift", shift, H, W)): return x
-    rows, columns = (torch.arange(n, device=x.device) + rng.randint(2 * shift + 1)[:, None] for n in (H, W))
-    image, channel = torch.arange(B, device=x.device).view(-1, 1, 1, 1), torch.arange(C, device=x.device).view(-1, 1, 1)
-    return F.pad(x, [shift] * 4, mode="reflect")[image, channel, rows[:, None, :, None], columns[:, None, None, :]]
+    shift = check_pixels("shift", shift, H, W)
+    if not shift: return x
+    count = lambda n: torch.arange(n, device=x.device)
+    rows, columns = (count(n) + rng.randint(2 * shift + 1)[:, None] for n in (H, W))
+    image = count(B).view(-1, 1, 1, 1)
+    channel = count(C).view(-1, 1, 1)
+    padded = F.pad(x, [shift] * 4, mode="reflect")
+    return padded[image, channel, rows[:, None, :, None], columns[:, None, None, :]]
 
 
 def cut_out(x, # images (B, C, H, W)
             rng, # the `BatchRandom` of the step
-            cut): # side of the square, in whole pixels
-    "Each image with a gray square (0) somewhere, so that no one part may decide (DeVries & Taylor 2017); at the border it is cut off."
+            cut: int): # side of the square, in whole pixels
+    "Each image with a gray square (0) somewhere, cut off at the border (DeVries & Taylor 2017)."
     H, W = x.shape[-2:]
-    if not (cut := check_pixels("cut", cut, H, W)): return x
-    offsets = (torch.arange(n, device=x.device) - rng.randint(n)[:, None] + cut // 2 for n in (H, W)) # from the first pixel of the square, (B, n)
-    rows, columns = ((offset >= 0) & (offset < cut) for offset in offsets)
+    cut = check_pixels("cut", cut, H, W)
+    if not cut: return x
+    def inside(n): # whether each row, or column, crosses the square: (B, n)
+        from_first = torch.arange(n, device=x.device) - rng.randint(n)[:, None] + cut // 2
+        return (from_first >= 0) & (from_first < cut)
+    rows, columns = (inside(n) for n in (H, W))
     return x.masked_fill(rows[:, None, :, None] & columns[:, None, None, :], 0)
 
 
 @dataclass(frozen=True)
 class ClassifierLoss:
-    "Cross-entropy per image (B,), as `fit` calls it, on images moved by up to `shift` pixels, each with a square of `cut` pixels cut out."
-    shift: int = 0
-    cut: int = 0
-    smoothing: float = 0.0 # share of the probability that is spread over all classes (Szegedy et al. 2016)
+    "Cross-entropy per image (B,), as `fit` calls it, on images that are moved and partly hidden."
+    shift: int = 0 # largest move, in pixels
+    cut: int = 0 # side of the gray square, in pixels
+    smoothing: float = 0.0 # share of the label spread over all classes (Szegedy et al. 2016)
 
     def __call__(self, model, x, y, rng):
-        return F.cross_entropy(model(cut_out(random_shift(x, rng, self.shift), rng, self.cut)), y, reduction="none", label_smoothing=self.smoothing)
+        shown = cut_out(random_shift(x, rng, self.shift), rng, self.cut)
+        return F.cross_entropy(model(shown), y, reduction="none", label_smoothing=self.smoothing)
 
 
 def train_features(data, # labeled `Images`, or a folder with one folder of images a class
                    out, # run folder; the trained network is left in out/model
-                   name, # what to call distances in these features: "resnet-cifar10"
-                   size=None, # of the images, for a folder: centered square cut and resized to size x size
-                   width=24, blocks=1, # of the `ResNet`
-                   shift=None, cut=None, smoothing=0.1, # of the `LabelsLoss`; None: an eighth of the image's side, and a quarter
-                   steps=14_000, batch_size=128, lr=4e-3, **kwargs): # for `fit`
-    "A `ResNet` trained to tell the classes apart, its weights averaged, for its features; stops and resumes as `fit` does. None if `stop_at` left it unfinished."
-    data = data if isinstance(data, Images) else image_folder(data, size, flip=True)
+                   name: str, # what to call distances in these features: "resnet-cifar10"
+                   size: int=None, # of a folder's images: cut to a centered square, resized to this
+                   width: int=24, # of the `ResNet`
+                   blocks: int=1, # of the `ResNet`
+                   shift: int=None, # of the `ClassifierLoss`; None: an eighth of the image's side
+                   cut: int=None, # of the `ClassifierLoss`; None: a quarter of the image's side
+                   smoothing: float=0.1, # of the `ClassifierLoss`
+                   steps: int=14_000,
+                   batch_size: int=128,
+                   lr: float=4e-3,
+                   **kwargs): # for `fit`
+    """A `ResNet` trained to tell the classes apart, its weights averaged, for its features.
+
+    Stops and resumes as `fit` does; None if `stop_at` left it unfinished.
+    """
+    if not isinstance(data, Images): data = image_folder(data, size, flip=True)
     torch.manual_seed(kwargs.get("seed", 0))
-    net, (H, W) = ResNet(name, data.shape[0], len(data.classes), width, blocks), data.shape[1:]
-    shift, cut = (check_pixels(of, min(H, W) // share if value is None else value, H, W) for of, value, share in (("shift", shift, 8), ("cut", cut, 4)))
-    run = fit(net, data, ClassifierLoss(shift, cut, smoothing), out=out, steps=steps, batch_size=batch_size, lr=lr, **{"ema_halflife": 20_000, "weight_decay": 0.2} | kwargs)
+    net = ResNet(name, data.shape[0], len(data.classes), width, blocks)
+    H, W = data.shape[1:]
+    shift = check_pixels("shift", min(H, W) // 8 if shift is None else shift, H, W)
+    cut = check_pixels("cut", min(H, W) // 4 if cut is None else cut, H, W)
+    options = {"ema_halflife": 20_000, "weight_decay": 0.2} | kwargs
+    run = fit(net, data, ClassifierLoss(shift, cut, smoothing), out=out,
+              steps=steps, batch_size=batch_size, lr=lr, **options)
     return load_model(Path(out) / "model").model if run.step == steps else None
 
 
-def accuracy(net, data, batch=500):
+def accuracy(net, # with a `head`
+             data, # labeled `Images`
+             batch: int=500) -> float: # images at a time
     "Share of labeled `Images` that a network reads correctly."
-    if len(data.classes) != net.head.out_features: raise ValueError(f"{len(data.classes)} classes in the data, {net.head.out_features} in the network")
+    if len(data.classes) != net.head.out_features:
+        raise ValueError(f"{len(data.classes)} classes in the data, "
+                         f"{net.head.out_features} in the network")
+    right = []
     with inference_mode(net):
-        right = [(net(x.to(device_of(net))).argmax(1).cpu() == y.cpu()).double() for x, y in (data.batch(i) for i in torch.arange(len(data)).split(batch))]
+        for index in torch.arange(len(data)).split(batch):
+            x, y = data.batch(index)
+            right.append((net(x.to(device_of(net))).argmax(1).cpu() == y.cpu()).double())
     return torch.cat(right).mean().item()

@@ -29,13 +29,21 @@ def target(predicts, # "eps", "x0" or "v"
 
 # %% ../nbs/13_ddpm.ipynb #1904add5
 def drop_labels(y, # int64 labels (B,)
-                num_classes, # the label that means "no label"
-                drop, # share of labels to replace, 0..1
+                num_classes: int, # the label that means "no label"
+                drop: float, # share of labels to replace, 0..1
                 rng): # BatchRandom
     "The labels with a random share replaced by \"no label\"."
-    if not 0 <= drop <= 1: raise ValueError(f"drop={drop}; expected a share of the labels, 0..1")
+    if not 0 <= drop <= 1: raise ValueError(f"drop={drop}; expected a share, 0..1")
     if y is None or drop == 0: return y # a model with classes refuses None itself
     return torch.where(rng.rand() < drop, num_classes, y)
+
+# %% ../nbs/13_ddpm.ipynb #76b36b4c
+def _weighted(loss, weight, schedule, t, predicts):
+    "A loss (B,) times weight(schedule, t, predicts) (B,)."
+    w = weight(schedule, t, predicts)
+    if w.shape == loss.shape: return loss * w.to(loss)
+    raise ValueError(f"weight returned shape {tuple(w.shape)}; "
+                     f"expected one number per example, {tuple(loss.shape)}")
 
 # %% ../nbs/13_ddpm.ipynb #dd9672bf
 def ddpm_loss(model, # model(x_t, t, y), any parameterization
@@ -44,30 +52,34 @@ def ddpm_loss(model, # model(x_t, t, y), any parameterization
               y=None, # int64 labels (B,); unused by an unconditional model
               *, t=None, # int64 (B,); drawn uniformly from 0..T-1 if None
               eps=None, # noise like x0; drawn if None
-              rng=None, # BatchRandom; torch's global generator if None
-              drop=0.0, # share of labels replaced by "no label", for classifier-free guidance
-              weight=None): # weight(schedule, t, predicts) -> (B,), multiplies the loss; 1 if None
-    "L_simple per example (B,): squared error of the prediction (Ho et al. 2020, eq. 14), as the mean over its C H W numbers."
+              rng=None, # BatchRandom; follows torch.manual_seed if None
+              drop: float=0.0, # share of labels replaced by "no label"
+              weight: Callable | None=None # (schedule, t, predicts) -> (B,); 1 if None
+             ) -> torch.Tensor: # L_simple per example (B,)
+    "Squared error of the prediction, its mean over C H W (Ho et al. 2020, eq. 14)."
     check_images(x0, "x0")
-    rng = rng or BatchRandom(int(torch.randint(2**31, ())), 0, len(x0), device=x0.device)
+    if rng is None:
+        seed = int(torch.randint(2**31, ()))
+        rng = BatchRandom(seed, 0, len(x0), device=x0.device)
     t = rng.randint(len(schedule)) if t is None else t
     eps = rng.randn_like(x0) if eps is None else eps
     x_t = q_sample(schedule, x0, t, eps)
     num_classes = getattr(model, "num_classes", None)
-    out = model(x_t, t) if num_classes is None else model(x_t, t, drop_labels(y, num_classes, drop, rng))
-    error = split_output(out, x_t)[0] - target(predicts_of(model), schedule, x0, t, eps)
+    labels = () if num_classes is None else [drop_labels(y, num_classes, drop, rng)]
+    predicts = predicts_of(model)
+    out, _ = split_output(model(x_t, t, *labels), x_t)
+    error = out - target(predicts, schedule, x0, t, eps)
     loss = error.square().flatten(1).mean(1)
-    if weight is None: return loss
-    w = weight(schedule, t, predicts_of(model))
-    if w.shape != loss.shape: raise ValueError(f"weight returned shape {tuple(w.shape)}; expected one number per example, {tuple(loss.shape)}")
-    return loss * w.to(loss)
+    return loss if weight is None else _weighted(loss, weight, schedule, t, predicts)
 
 # %% ../nbs/13_ddpm.ipynb #6605980e
 @dataclass(frozen=True)
 class DDPMLoss:
-    "`ddpm_loss` with its schedule and label dropout bound: loss(model, x, y, rng) -> (B,), which is what a training loop calls."
+    "`ddpm_loss` with its options bound: loss(model, x, y, rng) -> (B,)."
     schedule: NoiseSchedule
     drop: float = 0.0 # share of labels replaced by "no label"
-    weight: Callable | None = None # weight(schedule, t, predicts) -> (B,), such as `schedules.MinSNR`; 1 if None
+    weight: Callable | None = None # (schedule, t, predicts) -> (B,); 1 if None
 
-    def __call__(self, model, x, y, rng): return ddpm_loss(model, self.schedule, x, y, rng=rng, drop=self.drop, weight=self.weight)
+    def __call__(self, model, x, y, rng):
+        return ddpm_loss(model, self.schedule, x, y, rng=rng, drop=self.drop,
+                         weight=self.weight)

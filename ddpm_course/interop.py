@@ -1,48 +1,90 @@
 "The configuration and weights of diffusers' UNet2DModel under our names."
 
+from pathlib import Path
+
 import torch
 from torch import nn
 
+FIXED = { # what a UNet2DModel must have, if it says anything about it
+    "act_fn": "silu", "center_input_sample": False, "time_embedding_type": "positional",
+    "time_embedding_dim": None, "downsample_type": "conv", "upsample_type": "conv",
+    "mid_block_type": "UNetMidBlock2D", "mid_block_scale_factor": 1, "class_embed_type": None,
+    "resnet_time_scale_shift": "default", "num_class_embeds": None, "attn_norm_num_groups": None,
+    "add_attention": True}
+NAMES = {"in_channels": "in_channels", "layers_per_block": "layers", "norm_num_groups": "groups",
+         "attention_head_dim": "head_dim", "norm_eps": "norm_eps", "freq_shift": "freq_shift",
+         "downsample_padding": "downsample_padding", "flip_sin_to_cos": "flip_sin_to_cos"}
+
 
 def config_from_diffusers(config): # the config of a UNet2DModel
-    "The arguments of `UNet` that build the same network; ValueError where there is no such network."
+    "The arguments of `UNet` that build the same network; ValueError where there is none."
     c = dict(config)
-    fixed = dict(act_fn="silu", center_input_sample=False, time_embedding_type="positional", time_embedding_dim=None, downsample_type="conv",
-                 upsample_type="conv", mid_block_type="UNetMidBlock2D", mid_block_scale_factor=1, resnet_time_scale_shift="default",
-                 class_embed_type=None, num_class_embeds=None, attn_norm_num_groups=None, add_attention=True)
-    odd = {name: c[name] for name, value in fixed.items() if c.get(name, value) != value}
-    if c["out_channels"] not in (c["in_channels"], 2 * c["in_channels"]): odd["out_channels"] = c["out_channels"]
-    down, up = c["down_block_types"], c["up_block_types"]
-    if odd or set(down) - {"DownBlock2D", "AttnDownBlock2D"} or [b.replace("Up", "Down") for b in up[::-1]] != list(down):
-        raise ValueError(f"this UNet2DModel has {odd or (down, up)}; UNet can only be DDPM's: DownBlock2D or AttnDownBlock2D, mirrored on the way up")
-    return dict(in_channels=c["in_channels"], channels=tuple(c["block_out_channels"]), layers=c["layers_per_block"],
-                attention=tuple(b == "AttnDownBlock2D" for b in down), learn_variance=c["out_channels"] == 2 * c["in_channels"],
-                dropout=c.get("dropout", 0.0), groups=c["norm_num_groups"], head_dim=c["attention_head_dim"], norm_eps=c["norm_eps"],
-                downsample_padding=c["downsample_padding"], flip_sin_to_cos=c["flip_sin_to_cos"], freq_shift=c["freq_shift"])
+    odd = {name: c[name] for name, value in FIXED.items() if c.get(name, value) != value}
+    if c["out_channels"] not in (c["in_channels"], 2 * c["in_channels"]):
+        odd["out_channels"] = c["out_channels"]
+    down = list(c["down_block_types"])
+    up = list(c["up_block_types"])
+    mirrored = [block.replace("Up", "Down") for block in up[::-1]] == down
+    if odd or set(down) - {"DownBlock2D", "AttnDownBlock2D"} or not mirrored:
+        raise ValueError(f"this UNet2DModel has {odd or (down, up)}; UNet can only be DDPM's: "
+                         "DownBlock2D or AttnDownBlock2D, mirrored on the way up")
+    return {ours: c[theirs] for theirs, ours in NAMES.items()} | {
+        "channels": tuple(c["block_out_channels"]), "dropout": c.get("dropout", 0.0),
+        "attention": tuple(block == "AttnDownBlock2D" for block in down),
+        "learn_variance": c["out_channels"] == 2 * c["in_channels"]}
 
 
-RENAMED = {"time_embedding.linear_1": "embed.lin1", "time_embedding.linear_2": "embed.lin2", "conv_norm_out": "norm_out",
-           "time_emb_proj": "emb", "conv_shortcut": "skip", "group_norm": "norm", "to_out.0": "proj"}
+RENAMED = {"time_embedding.linear_1": "embed.lin1", "time_embedding.linear_2": "embed.lin2",
+           "conv_norm_out": "norm_out", "time_emb_proj": "emb", "conv_shortcut": "skip",
+           "group_norm": "norm", "to_out.0": "proj"}
+
+
+def _prefixes(model):
+    "{start of the names of a block's weights in diffusers: here}."
+    found = {"mid_block.resnets.0.": "mid.0.", "mid_block.attentions.0.": "mid.1.",
+             "mid_block.resnets.1.": "mid.2."}
+    for path in ("down", "up"):
+        level = layer = 0
+        for i, block in enumerate(getattr(model, path)):
+            theirs = f"{path}_blocks.{level}"
+            if isinstance(block, nn.Sequential):
+                found[f"{theirs}.resnets.{layer}."] = f"{path}.{i}.0."
+                found[f"{theirs}.attentions.{layer}."] = f"{path}.{i}.1."
+                layer += 1
+            else: # it halves or doubles: the level ends
+                found[f"{theirs}.{path}samplers.0."] = f"{path}.{i}."
+                level += 1
+                layer = 0
+    return found
+
+
+def _renamed(name, prefixes):
+    for old, new in prefixes.items():
+        if name.startswith(old): name = new + name.removeprefix(old)
+    for old, new in RENAMED.items(): name = name.replace(old, new)
+    return name
 
 
 def weights_from_diffusers(theirs, # state dict of a UNet2DModel
                            model): # the `UNet` that will load them
-    "diffusers' weights under our names: levels flattened to one list a path; q, k and v joined, as 1x1 convolutions."
-    prefix = {"mid_block.resnets.0.": "mid.0.", "mid_block.attentions.0.": "mid.1.", "mid_block.resnets.1.": "mid.2."}
-    for path in ("down", "up"):
-        level = layer = 0
-        for i, block in enumerate(getattr(model, path)): # "down_blocks.1.resnets.0." -> "down.3.0."
-            if isinstance(block, nn.Sequential):
-                for j, name in enumerate(("resnets", "attentions")): prefix[f"{path}_blocks.{level}.{name}.{layer}."] = f"{path}.{i}.{j}."
-                layer += 1
-            else:
-                prefix[f"{path}_blocks.{level}.{path}samplers.0."] = f"{path}.{i}."
-                level, layer = level + 1, 0
-    ours = {}
-    for name, weight in theirs.items():
-        for old, new in prefix.items(): name = new + name.removeprefix(old) if name.startswith(old) else name
-        for old, new in RENAMED.items(): name = name.replace(old, new)
-        ours[name] = weight
+    "diffusers' weights under our names: one list a path; q, k and v joined, as 1x1 convolutions."
+    prefixes = _prefixes(model)
+    ours = {_renamed(name, prefixes): weight for name, weight in theirs.items()}
     for q in [name for name in ours if ".to_q." in name]:
-        ours[q.replace("to_q", "qkv")] = torch.cat([ours.pop(q.replace("to_q", f"to_{part}")) for part in "qkv"])
-    return {name: w[:, :, None, None] if w.ndim == 2 and (".qkv." in name or ".proj." in name) else w for name, w in ours.items()}
+        parts = [ours.pop(q.replace("to_q", f"to_{part}")) for part in "qkv"]
+        ours[q.replace("to_q", "qkv")] = torch.cat(parts)
+    linear = lambda name, w: w.ndim == 2 and (".qkv." in name or ".proj." in name)
+    return {name: w[:, :, None, None] if linear(name, w) else w for name, w in ours.items()}
+
+
+def network_from_diffusers(cls, # our `UNet`
+                           source, # folder or hub name of a UNet2DModel, or the model itself
+                           predicts: str="eps", # what it was trained to predict: "eps", "x0" or "v"
+                           **kwargs): # for UNet2DModel.from_pretrained: subfolder, revision, ...
+    "The same network as a diffusers UNet2DModel, with its weights, in evaluation mode."
+    if isinstance(source, (str, Path)):
+        from diffusers import UNet2DModel
+        source = UNet2DModel.from_pretrained(source, **kwargs)
+    model = cls(**config_from_diffusers(source.config), predicts=predicts).to(source.dtype)
+    model.load_state_dict(weights_from_diffusers(source.state_dict(), model))
+    return model.eval()

@@ -6,21 +6,30 @@ from .noising import eps_from_x0, x0_from
 
 
 def check_labels(y, num_classes, batch):
-    "Labels int64 (batch,) in 0..num_classes, where num_classes itself means no label; else TypeError or ValueError."
-    if y is None: raise ValueError(f"this model has {num_classes} classes and got no labels; pass y, or y = {num_classes} for no label")
+    "Labels int64 (batch,) in 0..num_classes, which itself means no label; else an error."
+    if y is None:
+        raise ValueError(f"this model has {num_classes} classes and got no labels; "
+                         f"pass y, or y = {num_classes} for no label")
     if not isinstance(y, torch.Tensor) or y.dtype != torch.int64:
-        raise TypeError(f"y: got {getattr(y, 'dtype', type(y).__name__)}; expected int64 labels of shape ({batch},)")
-    if y.shape != (batch,): raise ValueError(f"y: got shape {tuple(y.shape)}; expected one label an image, ({batch},)")
-    if y.device.type == "cpu" and batch and not (0 <= int(y.min()) and int(y.max()) <= num_classes):
-        raise ValueError(f"y from {int(y.min())} to {int(y.max())}; expected 0..{num_classes - 1}, or {num_classes} for no label")
+        got = getattr(y, "dtype", type(y).__name__)
+        raise TypeError(f"y: got {got}; expected int64 labels of shape ({batch},)")
+    if y.shape != (batch,):
+        raise ValueError(f"y: got shape {tuple(y.shape)}; expected one label an image, ({batch},)")
+    if y.device.type == "cpu" and batch: # on a GPU, looking would wait for it
+        low, high = y.aminmax()
+        if low < 0 or high > num_classes:
+            raise ValueError(f"y from {low} to {high}; "
+                             f"expected 0..{num_classes - 1}, or {num_classes} for no label")
     return y
 
 
 def split_output(out, x_t):
-    "A model's output as (prediction like x_t, the C variance channels or None), in the dtype of x_t."
+    "A model's output as (prediction like x_t, the C variance channels or None), in x_t's dtype."
     C = x_t.shape[1]
-    if out.shape[0] != len(x_t) or out.shape[2:] != x_t.shape[2:] or out.shape[1] not in (C, 2 * C):
-        raise ValueError(f"the model returned {tuple(out.shape)} for x_t {tuple(x_t.shape)}; expected that shape, or {2 * C} channels with a variance")
+    fits = out.shape[0] == len(x_t) and out.shape[2:] == x_t.shape[2:]
+    if not fits or out.shape[1] not in (C, 2 * C):
+        raise ValueError(f"the model returned {tuple(out.shape)} for x_t {tuple(x_t.shape)}; "
+                         f"expected that shape, or {2 * C} channels with a variance")
     out = out.to(x_t.dtype)
     return (out, None) if out.shape[1] == C else out.split(C, dim=1)
 
@@ -33,29 +42,30 @@ def predicts_of(model):
 def predict_x0(model, # model(x_t, t), labels already bound
                schedule, # NoiseSchedule
                x_t, # noisy images (B, C, H, W), float32 or better
-               t, # one int for all images, 0..T-1
-               clip=1.0): # clamp x0_hat to [-clip, clip]; None for latents and exact models
-    "(x0_hat, var_out): the clean images that the model believes in at x_t, and its variance channels or None."
+               t: int, # one for all images, 0..T-1
+               clip: float | None=1.0): # clamp x0_hat to this size; None for latents, exact models
+    "(x0_hat, var_out): the clean images that the model believes in, its variance channels or None."
     out, var_out = split_output(model(x_t, torch.full((len(x_t),), t, device=x_t.device)), x_t)
     x0_hat = x0_from(schedule, x_t, t, out, predicts_of(model))
     return (x0_hat if clip is None else x0_hat.clamp(-clip, clip)), var_out
 
 
 def estimate(model, schedule, x_t, t, clip=1.0): # as for `predict_x0`
-    "(x0_hat, eps, var_out): also the noise. It is derived from the clipped x0_hat, so the two always agree."
+    "(x0_hat, eps, var_out): also the noise, derived from the clipped x0_hat: the two always agree."
     x0_hat, var_out = predict_x0(model, schedule, x_t, t, clip)
     return x0_hat, eps_from_x0(schedule, x_t, t, x0_hat), var_out
 
 
 class Wrapper:
-    "A model around a model: keeps the contract and passes on every attribute that it does not set itself."
+    "A model around a model: it passes on every attribute that it does not set itself."
     def __init__(self, model): self.model = model
 
     def __getattr__(self, name):
         if name == "model": raise AttributeError(name) # not yet set: while copying or unpickling
         return getattr(self.model, name)
 
-    def __call__(self, x_t, t, y=None): return self.model(x_t, t) if y is None else self.model(x_t, t, y)
+    def __call__(self, x_t, t, y=None):
+        return self.model(x_t, t) if y is None else self.model(x_t, t, y)
 
 
 class Conditioned(Wrapper):
@@ -67,7 +77,8 @@ class Conditioned(Wrapper):
         self.y = y
 
     def __call__(self, x_t, t, y=None):
-        if y is not None: raise ValueError("this model has its labels bound by condition; call it without y")
+        if y is not None:
+            raise ValueError("this model has its labels bound by condition; call it without y")
         self.y = self.y.to(x_t.device)
         return self.model(x_t, t, self.y.expand(len(x_t)) if self.y.ndim == 0 else self.y)
 
@@ -76,7 +87,8 @@ def condition(model, # a model with num_classes
               y): # int64 labels (B,), or one int for all images; num_classes means no label
     "The model with its labels bound: what a sampler calls as model(x_t, t)."
     if getattr(model, "num_classes", None) is None:
-        raise ValueError("condition: this model has no classes (num_classes is None); use it without labels")
+        raise ValueError("condition: this model has no classes (num_classes is None); "
+                         "use it without labels")
     y = torch.as_tensor(y)
     check_labels(y.reshape(-1).cpu(), model.num_classes, y.numel())
     return Conditioned(model, y)
@@ -89,11 +101,16 @@ def device_of(model, x=None):
 
 
 class inference_mode:
-    "`with sampling(model):` no gradients, and the model in evaluation mode. Never around a `yield`: the caller would run under it too."
+    """`with inference_mode(model):` no gradients, and the model in evaluation mode.
+
+    Never around a `yield`: the caller would run under it too. What is so already stays untouched:
+    at every step of a sampler, setting it would cost more than the sampler's arithmetic.
+    """
     def __init__(self, model): self.model = model
 
-    def __enter__(self): # what is so already stays untouched: at every step of a sampler that would cost more than the sampler's arithmetic
-        self.grad, self.training = torch.is_grad_enabled(), getattr(self.model, "training", False)
+    def __enter__(self):
+        self.grad = torch.is_grad_enabled()
+        self.training = getattr(self.model, "training", False)
         if self.grad: torch.set_grad_enabled(False)
         if self.training: self.model.eval()
 
@@ -106,6 +123,6 @@ MODELS = {}
 
 
 def register(cls):
-    "Let model folders hold models of this class: one with a `config` that rebuilds it, `cls(**config)`."
+    "Let model folders hold models of this class, whose `config` rebuilds them: `cls(**config)`."
     MODELS[cls.__name__] = cls
     return cls

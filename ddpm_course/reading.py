@@ -1,58 +1,179 @@
-"Image files read by threads, ahead of time, into memory or not."
+"Image files: any mode to RGB, class folders, threads that read into memory or ahead of time."
 
 import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
 
-def read_all(files, # paths
-             read, # path -> result; a ValueError says that the file is no image
-             on_error="raise", # or "skip": leave such files out, and say how many
-             keep=None, # keep(n, result) is called for the n-th readable file
-             workers=8): # threads
-    "Call read(file) for all files, in threads; returns the indices of the readable ones."
-    if on_error not in ("raise", "skip"): raise ValueError(f"on_error={on_error!r}; expected 'raise' or 'skip'")
+# ---- one file ----
+
+def _eight_bits(im):
+    "A 16-bit Pillow image, in any of its spellings, as 8 bits."
+    import numpy as np
+    from PIL import Image
+    deep = np.asarray(im).astype(np.int64)
+    if deep.min() < 0 or deep.max() > 65535:
+        raise ValueError(f"its pixels are {deep.min()}..{deep.max()}; expected 0..65535")
+    return Image.fromarray(((deep + 128) // 257).astype(np.uint8))
+
+
+def to_rgb(im): # a Pillow image of any mode
+    "RGB: 16 bits scaled to 8, transparency laid on white."
+    from PIL import Image
+    if im.mode == "F":
+        raise ValueError("its pixels are floats, which have no fixed range; "
+                         "save it with 8 or 16 bits")
+    if im.mode.startswith("I"): im = _eight_bits(im)
+    if im.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in im.info:
+        im = im.convert("RGBA")
+        im = Image.alpha_composite(Image.new("RGBA", im.size, "white"), im)
+    return im.convert("RGB")
+
+
+def open_rgb(path, # an image file of any mode that Pillow reads
+             size: int=None # cut the centered square and resize it to size x size; None: as it is
+             ) -> torch.Tensor: # uint8 (3, H, W)
+    "One image file, turned as its EXIF header says."
+    import numpy as np
+    from PIL import Image, ImageOps
+    with Image.open(path) as im: im = to_rgb(ImageOps.exif_transpose(im))
+    if size is not None: im = ImageOps.fit(im, (size, size), Image.Resampling.BICUBIC)
+    return torch.from_numpy(np.array(im)).permute(2, 0, 1)
+
+
+def read_image(path, size=None, decode=True):
+    "`open_rgb`, with an error that names the file; without `decode` its header alone is looked at."
+    from PIL import Image
+    try: return open_rgb(path, size) if decode else Image.open(path).close()
+    except Exception as e:
+        if isinstance(e, OSError) and e.errno: raise # the disk or the permissions, not the picture
+        raise ValueError(f"{path} cannot be read as an image ({type(e).__name__}: {e}); "
+                         "remove it, or pass on_error='skip'") from e
+
+
+# ---- a folder ----
+
+def _visible(path, root): return not any(part[0] == "." for part in path.relative_to(root).parts)
+
+
+def class_names(root, # holds one folder a class
+                classes): # a name, a list of names, or None for all
+    "Names of the class folders below `root`, each of which is there."
+    if not root.is_dir():
+        raise FileNotFoundError(f"no folder {root}; expected root/class/image.jpg")
+    if classes is None:
+        classes = sorted(p.name for p in root.iterdir() if p.is_dir() and _visible(p, root))
+    names = [classes] if isinstance(classes, str) else list(classes)
+    if not names:
+        raise FileNotFoundError(f"{root} holds no class folders; expected root/class/image.jpg "
+                                "(no classes? put all images into one folder there)")
+    if missing := [name for name in names if not (root / name).is_dir()]:
+        raise FileNotFoundError(f"{root} has no folders {missing[:5]}; "
+                                f"{len(missing)} of {len(names)} classes are missing")
+    return names
+
+
+def find_images(root, # holds one folder a class
+                classes=None): # class folders to use, in this order; all, sorted, if None
+    "Files below root/class/, their labels (N,), and the class names; hidden files don't count."
+    root = Path(root).expanduser()
+    names = class_names(root, classes)
+    found = [[p for p in sorted((root / name).rglob("*")) if p.is_file() and _visible(p, root)]
+             for name in names]
+    if empty := [name for name, files in zip(names, found) if not files]:
+        raise FileNotFoundError(f"{root} has no images of {empty[:5]}; {len(empty)} of "
+                                f"{len(names)} class folders are empty; "
+                                "remove them, or pass classes=")
+    counts = torch.tensor([len(files) for files in found])
+    labels = torch.arange(len(names)).repeat_interleave(counts)
+    return [p for files in found for p in files], labels, names
+
+
+def first_shape(files, read, on_error):
+    "(C, H, W) of the first image that can be read."
+    for file in files:
+        try: return tuple(read(file).shape)
+        except ValueError:
+            if on_error != "skip": raise
+    raise ValueError(f"none of {len(files)} files can be read as an image; the first: {files[0]}")
+
+
+# ---- many files ----
+
+def _attempts(files, read, workers):
+    "What `read` gives for each file, or its ValueError, in order; read by threads."
     def attempt(file):
         try: return read(file)
         except ValueError as e: return e
-    parts = (files[i:i + 4096] for i in range(0, len(files), 4096)) # a million at once would fill the memory
-    good, bad, pool = [], [], ThreadPoolExecutor(workers)
+    pool = ThreadPoolExecutor(workers)
     try:
-        for i, result in enumerate(tqdm((r for part in parts for r in pool.map(attempt, part)), "reading images", len(files), delay=2, disable=None)):
-            if isinstance(result, ValueError) and on_error == "raise": raise result
-            if isinstance(result, ValueError): bad.append(result); continue
+        for i in range(0, len(files), 4096): # a million at once would fill the memory
+            yield from pool.map(attempt, files[i:i + 4096])
+    finally: pool.shutdown(cancel_futures=True)
+
+
+def read_all(files, # paths
+             read, # path -> result; a ValueError says that the file is no image
+             on_error: str="raise", # or "skip": leave such files out, and say how many
+             keep=None, # keep(n, result) is called for the n-th readable file
+             workers: int=8): # threads
+    "Call read(file) for all files, in threads; returns the indices of the readable ones."
+    if on_error not in ("raise", "skip"):
+        raise ValueError(f"on_error={on_error!r}; expected 'raise' or 'skip'")
+    good = []
+    bad = []
+    with closing(_attempts(files, read, workers)) as results: # closing ends the threads at once
+        bar = tqdm(results, "reading images", len(files), delay=2, disable=None)
+        for i, result in enumerate(bar):
+            if isinstance(result, ValueError):
+                if on_error == "raise": raise result
+                bad.append(result)
+                continue
             if keep: keep(len(good), result)
             good.append(i)
-    finally: pool.shutdown(cancel_futures=True)
-    if not good: raise ValueError(f"none of {len(files)} files can be read as an image; the first: {bad[0]}")
-    if bad: warnings.warn(f"{len(bad)} of {len(files)} files skipped; the first: {bad[0]}", stacklevel=3)
+    n = len(files)
+    if not good: raise ValueError(f"none of {n} files can be read as an image; the first: {bad[0]}")
+    if bad: warnings.warn(f"{len(bad)} of {n} files skipped; the first: {bad[0]}", stacklevel=3)
     return good
 
 
 class FilePixels:
-    "Images that stay on disk, indexed like a uint8 tensor (N, C, H, W); read by threads, ahead of time where asked."
-    dtype, device = torch.uint8, torch.device("cpu")
+    "Images on disk, indexed like a uint8 tensor (N, C, H, W); read by threads, ahead if asked."
+    dtype = torch.uint8
+    device = torch.device("cpu")
 
     def __init__(self, files, # paths
                  read, # path -> uint8 (C, H, W)
                  shape, # (C, H, W)
-                 workers=8, # threads
-                 limit=2048): # images read ahead at most; the oldest are dropped
-        self.files, self.read, self.shape, self.workers, self.limit = files, read, (len(files), *shape), workers, limit
-        self.ahead, self.pool, self.owner = {}, None, None # reads under way by index; their threads; the process of these
+                 workers: int=8, # threads
+                 limit: int=2048): # images read ahead at most; the oldest are dropped
+        self.files = files
+        self.read = read
+        self.shape = (len(files), *shape)
+        self.workers = workers
+        self.limit = limit
+        self.ahead = {} # reads under way, by index
+        self.pool = self.owner = None # their threads, and the process of these
 
     def __len__(self): return len(self.files)
     def to(self, device): return self
-    def __getstate__(self): return self.__dict__ | {"ahead": {}, "pool": None, "owner": None} # copies start without threads
+
+    def __getstate__(self): # copies start without threads
+        return self.__dict__ | {"ahead": {}, "pool": None, "owner": None}
 
     def submit(self, index):
         "Start what is not under way; returns {i: future}."
         if self.owner != os.getpid(): # the first use, or after a fork, which threads do not survive
-            self.ahead, self.pool, self.owner = {}, ThreadPoolExecutor(self.workers), os.getpid()
-        return {i: self.ahead.pop(i, None) or self.pool.submit(self.read, self.files[i]) for i in dict.fromkeys(index)}
+            self.ahead = {}
+            self.pool = ThreadPoolExecutor(self.workers)
+            self.owner = os.getpid()
+        start = lambda i: self.pool.submit(self.read, self.files[i])
+        return {i: self.ahead.pop(i, None) or start(i) for i in dict.fromkeys(index)}
 
     def prefetch(self, index):
         "Start reading the images at `index`, to be asked for later."
@@ -65,12 +186,3 @@ class FilePixels:
         wanted = (index.nonzero()[:, 0] if index.dtype == torch.bool else index).tolist()
         reads = self.submit(wanted)
         return torch.stack([reads[i].result() for i in wanted])
-
-
-def first_shape(files, read, on_error):
-    "(C, H, W) of the first image that can be read."
-    for file in files:
-        try: return tuple(read(file).shape)
-        except ValueError:
-            if on_error != "skip": raise
-    raise ValueError(f"none of {len(files)} files can be read as an image; the first: {files[0]}")

@@ -18,86 +18,115 @@ import torch
 from .noising import NoiseSchedule, PREDICTS
 
 # %% ../nbs/40_schedules.ipynb #f9fc5887
-def log_snr(schedule):
-    "log(alpha_bar_t / (1 - alpha_bar_t)) at every t: float64 (T,)."
+def log_snr(schedule) -> torch.Tensor: # (T,) float64
+    "log(alpha_bar_t / (1 - alpha_bar_t)) at every t of a `NoiseSchedule`."
     return schedule.alpha_bars.logit()
 
 # %% ../nbs/40_schedules.ipynb #175ce0ed
-def scaled_linear_schedule(T=1000, # number of steps
-                           beta_start=0.00085, # beta at t = 0
-                           beta_end=0.012): # beta at t = T-1
-    "Square roots of the betas evenly spaced; the defaults are Stable Diffusion's (Rombach et al. 2022)."
-    return NoiseSchedule(torch.linspace(beta_start**0.5, beta_end**0.5, T, dtype=torch.float64)**2)
+def scaled_linear_schedule(T: int=1000, # number of steps
+                           beta_start: float=0.00085, # beta at t = 0
+                           beta_end: float=0.012, # beta at t = T-1
+                          ) -> NoiseSchedule:
+    "Square roots of the betas evenly spaced, Stable Diffusion's (Rombach et al. 2022)."
+    roots = torch.linspace(beta_start**0.5, beta_end**0.5, T, dtype=torch.float64)
+    return NoiseSchedule(roots**2)
 
 # %% ../nbs/40_schedules.ipynb #71f6fa85
 def schedule_from(alpha_bars, # (T+1,) float64, falling, from 1 at clean data
-                  max_beta=0.999): # betas are clipped to this before the product is taken
-    "The schedule that follows a curve of alpha_bar: beta_t = 1 - alpha_bar_t / alpha_bar_{t-1}."
-    if alpha_bars.ndim != 1 or alpha_bars[0] != 1: raise ValueError(f"alpha_bars: got {tuple(alpha_bars.shape)}, from {alpha_bars.flatten()[0]:.4g}; expected (T+1,), from 1 for clean data")
+                  max_beta: float=0.999, # betas are clipped before the product is taken
+                 ) -> NoiseSchedule:
+    "The schedule that follows a curve: beta_t = 1 - alpha_bar_t / alpha_bar_{t-1}."
+    if alpha_bars.ndim != 1 or alpha_bars[0] != 1:
+        raise ValueError(f"alpha_bars: got {tuple(alpha_bars.shape)}, from "
+                         f"{alpha_bars.flatten()[0]:.4g}; expected (T+1,), from 1")
     return NoiseSchedule((1 - alpha_bars[1:] / alpha_bars[:-1]).clamp(max=max_beta))
 
 # %% ../nbs/40_schedules.ipynb #bb9c71ed
-def sigmoid_schedule(T=1000, # number of steps
-                     start=-3, end=3, # the stretch of the sigmoid that is walked
-                     tau=1.0, # temperature: small ones make the middle steep
-                     max_beta=0.999): # betas are clipped to this before the product is taken
-    "alpha_bar falls like a sigmoid, stretched to go from 1 to 0 (Jabri et al. 2022; Chen 2023, algorithm 1)."
-    if not (start < end and tau > 0): raise ValueError(f"start={start}, end={end}, tau={tau}; expected start < end and tau > 0")
+def sigmoid_schedule(T: int=1000, # number of steps
+                     start: float=-3, # where on the sigmoid the walk begins
+                     end: float=3, # and where it ends
+                     tau: float=1.0, # temperature: small ones make the middle steep
+                     max_beta: float=0.999, # betas are clipped to this
+                    ) -> NoiseSchedule:
+    "alpha_bar falls like a stretched sigmoid (Jabri et al. 2022; Chen 2023, alg. 1)."
+    given = f"start={start}, end={end}, tau={tau}"
+    if not (start < end and tau > 0):
+        raise ValueError(f"{given}; expected start < end and tau > 0")
     s = (torch.linspace(start, end, T + 1, dtype=torch.float64) / tau).sigmoid()
-    if (s.diff() <= 0).any(): raise ValueError(f"start={start}, end={end}, tau={tau}: the sigmoid is flat there, and some step would add no noise; take a larger tau, or start and end nearer to 0")
+    if (s.diff() <= 0).any():
+        raise ValueError(f"{given}: the sigmoid is flat there, and some step would add "
+                         "no noise; take a larger tau, or start and end nearer to 0")
     return schedule_from((s[-1] - s) / (s[-1] - s[0]), max_beta)
 
 # %% ../nbs/40_schedules.ipynb #df2236f1
-def zero_terminal_snr(schedule): # NoiseSchedule with T of at least 2
-    "The schedule with sqrt(alpha_bar) shifted and stretched so that the last is 0 and the first stays (Lin et al. 2023, algorithm 1)."
-    if len(schedule) < 2: raise ValueError("zero_terminal_snr: got a schedule of T=1; expected at least 2 steps, as the first is kept")
+def zero_terminal_snr(schedule, # NoiseSchedule with T of at least 2
+                     ) -> NoiseSchedule:
+    "sqrt(alpha_bar) shifted and stretched to end at 0 (Lin et al. 2023, alg. 1)."
+    if len(schedule) < 2:
+        raise ValueError("zero_terminal_snr: got a schedule of T=1; expected at least "
+                         "2 steps, as the first is kept")
     signal = schedule.alpha_bars.sqrt()
     signal = signal - signal[-1]
-    betas = 1 - (signal[1:] / signal[:-1])**2 # the last is exactly 1; a stretch would cancel here
-    return NoiseSchedule(torch.cat([schedule.betas[:1], betas])) # and the first decides it
+    betas = 1 - (signal[1:] / signal[:-1])**2 # a stretch would cancel here
+    return NoiseSchedule(torch.cat([schedule.betas[:1], betas])) # the first decides it
 
 # %% ../nbs/40_schedules.ipynb #0dab4205
 @dataclass(frozen=True)
 class MinSNR:
-    "A weight for `DDPMLoss`: min(SNR, gamma) on the squared error of x0, whatever the network predicts (Hang et al. 2023)."
+    "Weight for `DDPMLoss`: min(SNR, gamma) on the error of x0 (Hang et al. 2023)."
     gamma: float = 5.0 # above this SNR the error of x0 weighs no more
 
     def __post_init__(self):
-        if not 0 < self.gamma < math.inf: raise ValueError(f"gamma={self.gamma}; expected a finite number above 0; 5 is the paper's")
+        if not 0 < self.gamma < math.inf:
+            raise ValueError(f"gamma={self.gamma}; expected a finite number above 0; "
+                             "5 is the paper's")
 
     def __call__(self, schedule, t, predicts):
-        "(B,) float64 for int64 t (B,). Finite at SNR = 0: there 1 for eps, and 0 for x0 and v."
+        "(B,) float64 for int64 t (B,). Finite at SNR = 0: 1 for eps, 0 for x0 and v."
         signal = schedule.alpha_bar(t)
         noise = 1 - signal
-        if predicts == "eps": return (self.gamma * noise / signal).clamp(max=1) # min(SNR, gamma) / SNR
+        if predicts == "eps": # min(SNR, gamma) / SNR
+            return (self.gamma * noise / signal).clamp(max=1)
         if predicts == "x0": return (signal / noise).clamp(max=self.gamma)
-        if predicts == "v": return torch.minimum(signal, self.gamma * noise) # min(SNR, gamma) / (SNR + 1)
-        raise ValueError(f"predicts={predicts!r}; expected one of {', '.join(PREDICTS)}")
+        if predicts == "v": # min(SNR, gamma) / (SNR + 1)
+            return torch.minimum(signal, self.gamma * noise)
+        known = ", ".join(PREDICTS)
+        raise ValueError(f"predicts={predicts!r}; expected one of {known}")
 
 # %% ../nbs/40_schedules.ipynb #3441a6bf
 def check_losses(reference, ts, losses):
-    "The measured points as (log-SNR, loss), float64, log-SNR rising; ValueError if they are no loss curve."
-    losses, ts = torch.as_tensor(losses).detach().cpu().double(), torch.as_tensor(ts, device="cpu").long()
-    if losses.shape != (len(ts),) or len(ts) < 2 or len(ts.unique()) < len(ts) or ts.min() < 0:
-        raise ValueError(f"got losses of shape {tuple(losses.shape)} at ts={ts.tolist()}; expected one loss at each of at least 2 different timesteps, 0..{len(reference) - 1}")
+    "The points as (log-SNR rising, loss), float64; ValueError if they are no curve."
+    losses = torch.as_tensor(losses).detach().cpu().double()
+    ts = torch.as_tensor(ts, device="cpu").long()
+    distinct = len(ts) >= 2 and len(ts.unique()) == len(ts) and ts.min() >= 0
+    if losses.shape != (len(ts),) or not distinct:
+        raise ValueError(
+            f"got losses of shape {tuple(losses.shape)} at ts={ts.tolist()}; expected "
+            "one loss at each of at least 2 different timesteps, "
+            f"0..{len(reference) - 1}")
     if not (losses.isfinite().all() and (losses >= 0).all() and losses.sum() > 0):
-        raise ValueError(f"losses from {losses.min():g} to {losses.max():g}; expected finite numbers of at least 0, not all of them 0")
-    if reference.ends_in_noise: raise ValueError("the reference ends in pure noise, log-SNR -inf; measure before zero_terminal_snr, and apply it to the result")
+        raise ValueError(f"losses from {losses.min():g} to {losses.max():g}; expected "
+                         "finite numbers of at least 0, not all of them 0")
+    if reference.ends_in_noise:
+        raise ValueError("the reference ends in pure noise, log-SNR -inf; measure "
+                         "before zero_terminal_snr, and apply it to the result")
     level, order = reference.alpha_bar(ts).logit().sort()
     return level, losses[order]
 
 # %% ../nbs/40_schedules.ipynb #f35d9a7f
-def adaptive_schedule(T, # number of steps, at least 2
-                      reference, # the NoiseSchedule under which the loss was measured; its first and last noise level are kept
+def adaptive_schedule(T: int, # number of steps, at least 2
+                      reference, # `NoiseSchedule` of the measurement; its ends are kept
                       ts, # int timesteps of the reference at which it was measured
-                      losses): # (len(ts),) of at least 0, as `training.loss_by_t` returns
-    "A schedule each of whose steps carries the same share of the loss, cumulated over log-SNR (Kingma et al. 2021, section 5)."
-    if T < 2: raise ValueError(f"T={T}; expected at least 2 steps, as both ends of the reference are kept")
+                      losses, # (len(ts),) of at least 0, as by `training.loss_by_t`
+                     ) -> NoiseSchedule:
+    "Equal shares of the loss a step, over log-SNR (Kingma et al. 2021, section 5)."
+    if T < 2: raise ValueError(f"T={T}; expected at least 2 steps: both ends are kept")
     knots, losses = check_losses(reference, ts, losses)
-    clean, noisy = log_snr(reference)[[0, -1]].tolist()
-    level = np.linspace(clean, noisy, 20_001)
+    ends = log_snr(reference)[[0, -1]].tolist()
+    level = np.linspace(*ends, 20_001)
     loss = np.interp(level, knots, losses) # linear between the points, constant outside
     cumulated = np.append(0, (loss[1:] + loss[:-1]).cumsum())
     levels = np.interp(np.linspace(0, cumulated[-1], T), cumulated, level)
-    levels[0], levels[-1] = clean, noisy # where the loss is 0, they were not unique
-    return schedule_from(torch.cat([torch.ones(1), torch.from_numpy(levels).sigmoid()]), max_beta=1)
+    levels[[0, -1]] = ends # where the loss is 0, they were not unique
+    alpha_bars = torch.from_numpy(levels).sigmoid()
+    return schedule_from(torch.cat([torch.ones(1), alpha_bars]), max_beta=1)

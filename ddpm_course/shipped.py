@@ -1,7 +1,7 @@
 "The small trained networks that come with the package: averaged weights in half precision."
 
-# weights/NAME holds a model folder (config.json, ema.safetensors) and record.json: how it was made, the scores of
-# the rounded weights, and those of networks trained again. `ddpm-course train NAME` makes one again.
+# weights/NAME holds a model folder (config.json, ema.safetensors) and record.json: how it was made,
+# its scores, and those of networks trained again. `ddpm-course train NAME` makes one again.
 
 import hashlib, json
 from functools import lru_cache
@@ -19,12 +19,13 @@ def names():
 
 def folder_of(name):
     "The folder of a shipped network; ValueError if there is none of this name."
-    if name not in names(): raise ValueError(f"no shipped network {name!r}; there are {', '.join(names())}")
+    if name not in names():
+        raise ValueError(f"no shipped network {name!r}; there are {', '.join(names())}")
     return WEIGHTS / name
 
 
 def load_shipped(name: str) -> Trained: # "digits", "classifier", "vae" or "latent"
-    "A shipped network in float32, in evaluation mode and without gradients; each call returns a copy of its own."
+    "A shipped network in float32, in evaluation mode, without gradients; a new copy at each call."
     trained = load_model(folder_of(name))
     trained.model.float().requires_grad_(False)
     return trained
@@ -32,7 +33,7 @@ def load_shipped(name: str) -> Trained: # "digits", "classifier", "vae" or "late
 
 @lru_cache
 def fingerprint_of(name: str) -> str:
-    "The first 16 hex digits of SHA-256 of a shipped network's weights file: it stands in every score that looks through them."
+    "16 hex digits of SHA-256 over the weights file: part of each score seen through the network."
     return hashlib.sha256((folder_of(name) / "ema.safetensors").read_bytes()).hexdigest()[:16]
 
 

@@ -23,72 +23,103 @@ from .training import fit
 from .unet import Downsample, Stage, Upsample, zero_
 
 # %% ../nbs/50_vae.ipynb #a6bd2cda
-def kl(mean, logvar): # (B, ...) each
-    "KL(N(mean, exp(logvar)) || N(0, 1)) summed over the latent numbers of each image, in nats: (B,) (Kingma & Welling 2014, appendix B)."
+def kl(mean, # (B, ...)
+       logvar, # (B, ...)
+      ) -> torch.Tensor: # (B,), nats
+    "KL(N(mean, exp(logvar)) || N(0, 1)) an image (Kingma & Welling 2014, appendix B)."
     return 0.5 * (mean.square() + logvar.exp() - 1 - logvar).flatten(1).sum(1)
 
 # %% ../nbs/50_vae.ipynb #f051d4ca
-def reparameterize(mean, logvar, # (B, ...) each
-         rng): # `BatchRandom`
-    "A sample of N(mean, exp(logvar)) through which gradients pass to mean and logvar (the reparameterization)."
+def reparameterize(mean, # (B, ...)
+                   logvar, # (B, ...)
+                   rng, # `BatchRandom`
+                  ) -> torch.Tensor:
+    "A sample of N(mean, exp(logvar)) through which gradients pass to both."
     return mean + (0.5 * logvar).exp() * rng.randn_like(mean)
 
 # %% ../nbs/50_vae.ipynb #a661d803
 class PlainBlock(nn.Module):
-    "`ResBlock` without an embedding: two 3x3 convolutions and a skip, (B, c_in, H, W) -> (B, c_out, H, W)."
+    "`ResBlock` without an embedding: (B, c_in, H, W) -> (B, c_out, H, W)."
     def __init__(self, c_in, c_out, groups):
         super().__init__()
-        self.norm1, self.conv1 = nn.GroupNorm(groups, c_in, 1e-6), nn.Conv2d(c_in, c_out, 3, padding=1)
-        self.norm2, self.conv2 = nn.GroupNorm(groups, c_out, 1e-6), zero_(nn.Conv2d(c_out, c_out, 3, padding=1))
+        self.norm1 = nn.GroupNorm(groups, c_in, 1e-6)
+        self.conv1 = nn.Conv2d(c_in, c_out, 3, padding=1)
+        self.norm2 = nn.GroupNorm(groups, c_out, 1e-6)
+        self.conv2 = zero_(nn.Conv2d(c_out, c_out, 3, padding=1))
         self.skip = nn.Identity() if c_in == c_out else nn.Conv2d(c_in, c_out, 1)
 
-    def forward(self, x, emb=None, context=None): # called like the layers of a U-Net; there is nothing to embed
+    def forward(self, x, emb=None, context=None): # called like a layer of the U-Net
         h = self.conv1(F.silu(self.norm1(x)))
         return self.skip(x) + self.conv2(F.silu(self.norm2(h)))
 
 # %% ../nbs/50_vae.ipynb #539c0a29
 def head(c_in, c_out, groups):
     "Normalize, activate, convolve: how both halves of an autoencoder end."
-    return nn.Sequential(nn.GroupNorm(groups, c_in, 1e-6), nn.SiLU(), nn.Conv2d(c_in, c_out, 3, padding=1))
+    convolve = nn.Conv2d(c_in, c_out, 3, padding=1)
+    return nn.Sequential(nn.GroupNorm(groups, c_in, 1e-6), nn.SiLU(), convolve)
 
 # %% ../nbs/50_vae.ipynb #374931d3
 def check_sides(x, vae):
-    "Return images (B, C, H, W) whose channels and sides an autoencoder can take; else TypeError or ValueError."
-    (C, H, W), wanted = check_images(x).shape[1:], vae.config["in_channels"]
-    if C != wanted: raise ValueError(f"images: got {C} channels; this autoencoder takes {wanted}")
-    if H % vae.factor or W % vae.factor: raise ValueError(f"images: got {H}x{W}; this autoencoder shrinks each side {vae.factor} times: pass sides that are multiples of {vae.factor}")
+    "Images (B, C, H, W) that an autoencoder can take; else TypeError or ValueError."
+    C, H, W = check_images(x).shape[1:]
+    wanted = vae.config["in_channels"]
+    if C != wanted:
+        raise ValueError(f"images: got {C} channels; this autoencoder takes {wanted}")
+    if H % vae.factor or W % vae.factor:
+        raise ValueError(f"images: got {H}x{W}; this autoencoder shrinks each side "
+                         f"{vae.factor} times: pass sides that are multiples of "
+                         f"{vae.factor}")
     return x
 
 # %% ../nbs/50_vae.ipynb #779e40de
 def check_latents(z, vae):
-    "Return latents (B, latent_channels, h, w); else TypeError or ValueError."
-    if check_images(z, "latents").shape[1] != vae.latent_channels: raise ValueError(f"latents: got {z.shape[1]} channels; this autoencoder has {vae.latent_channels}")
+    "Latents (B, latent_channels, h, w); else TypeError or ValueError."
+    C = check_images(z, "latents").shape[1]
+    if C != vae.latent_channels:
+        raise ValueError(f"latents: got {C} channels; this autoencoder has "
+                         f"{vae.latent_channels}")
     return z
 
 # %% ../nbs/50_vae.ipynb #f84202ba
+def _path(widths, resize, layers, groups):
+    "Blocks at each width, and a change of size between one width and the next."
+    def blocks(c_in, c_out):
+        return [PlainBlock(c_in if i == 0 else c_out, c_out, groups)
+                for i in range(layers)]
+    found = blocks(widths[0], widths[0])
+    for a, b in zip(widths, widths[1:]): found += [resize(a), *blocks(a, b)]
+    return Stage(*found)
+
+# %% ../nbs/50_vae.ipynb #527ee274
 @register
 class VAE(nn.Module):
-    "A small convolutional variational autoencoder: images (B, C, H, W) to latents (B, latent_channels, H/factor, W/factor) and back."
-    predicts, num_classes = None, None
+    "(B, C, H, W) to latents (B, latent_channels, H/factor, W/factor), and back."
+    predicts = num_classes = None
 
-    def __init__(self, in_channels=1, latent_channels=2,
-                 channels=(32, 64), # widths, from the images inwards; sides are halved between one and the next
-                 layers=1, # blocks at each width, in each half
-                 groups=8): # of the normalizations
+    def __init__(self, in_channels: int=1, latent_channels: int=2,
+                 channels=(32, 64), # widths inwards; sides are halved between them
+                 layers: int=1, # blocks at each width, in each half
+                 groups: int=8): # of the normalizations
         super().__init__()
-        self.config = dict(in_channels=in_channels, latent_channels=latent_channels, channels=list(channels), layers=layers, groups=groups)
-        if min(in_channels, latent_channels, layers, groups) < 1 or not channels or any(c < 1 or c % groups for c in channels):
-            raise ValueError(f"VAE of {self.config}; expected whole numbers above 0, and channels that are multiples of groups")
-        self.latent_channels, self.factor = latent_channels, 2 ** (len(channels) - 1)
-        def stage(c_in, c_out, resize): return [*resize, *(PlainBlock(c_in if i == 0 else c_out, c_out, groups) for i in range(layers))]
-        def path(widths, resize): return Stage(*stage(widths[0], widths[0], []), *(layer for a, b in zip(widths, widths[1:]) for layer in stage(a, b, [resize(a)])))
-        self.conv_in, self.conv_z = nn.Conv2d(in_channels, channels[0], 3, padding=1), nn.Conv2d(latent_channels, channels[-1], 3, padding=1)
-        self.down, self.up = path(channels, Downsample), path(channels[::-1], Upsample)
-        self.moments, self.conv_out = head(channels[-1], 2 * latent_channels, groups), head(channels[0], in_channels, groups)
+        self.config = dict(in_channels=in_channels, latent_channels=latent_channels,
+                           channels=list(channels), layers=layers, groups=groups)
+        odd = not channels or any(c < 1 or c % groups for c in channels)
+        if min(in_channels, latent_channels, layers, groups) < 1 or odd:
+            raise ValueError(f"VAE of {self.config}; expected whole numbers above 0, "
+                             "and channels that are multiples of groups")
+        self.latent_channels = latent_channels
+        self.factor = 2 ** (len(channels) - 1)
+        self.conv_in = nn.Conv2d(in_channels, channels[0], 3, padding=1)
+        self.conv_z = nn.Conv2d(latent_channels, channels[-1], 3, padding=1)
+        self.down = _path(channels, Downsample, layers, groups)
+        self.up = _path(channels[::-1], Upsample, layers, groups)
+        self.moments = head(channels[-1], 2 * latent_channels, groups)
+        self.conv_out = head(channels[0], in_channels, groups)
 
     def encode(self, x): # (B, C, H, W) in [-1, 1]
-        "(mean, logvar) of the latents, float32, each (B, latent_channels, H/factor, W/factor)."
-        mean, logvar = self.moments(self.down(self.conv_in(check_sides(x, self)), None)).float().chunk(2, 1)
+        "(mean, logvar) of the latents, float32, (B, latent_channels, h, w) each."
+        h = self.down(self.conv_in(check_sides(x, self)), None)
+        mean, logvar = self.moments(h).float().chunk(2, 1)
         return mean, logvar.clamp(-20, 10)
 
     def decode(self, z): # (B, latent_channels, h, w)
@@ -96,39 +127,47 @@ class VAE(nn.Module):
         return self.conv_out(self.up(self.conv_z(check_latents(z, self)), None)).float()
 
     def forward(self, x, rng): # `BatchRandom`
-        "(x_hat, mean, logvar): images through a drawn latent and back, as training needs them."
+        "(x_hat, mean, logvar): images through a drawn latent and back."
         mean, logvar = self.encode(x)
         return self.decode(reparameterize(mean, logvar, rng)), mean, logvar
 
 # %% ../nbs/50_vae.ipynb #14850cde
 @dataclass(frozen=True)
 class VAELoss:
-    "Minus the ELBO per image (B,), times 2 sigma^2 / D and without constants: mean squared error + kl_weight * KL / D, as `fit` calls it."
-    kl_weight: float = 0.02 # 2 sigma^2, where sigma is the standard deviation of the decoder's Gaussian
+    "Minus the ELBO times 2 sigma^2 / D: squared error + kl_weight KL / D, (B,)."
+    kl_weight: float = 0.02 # 2 sigma^2, sigma of the decoder's Gaussian
     perceptual: object = None # perceptual(x, x_hat) -> (B,), such as `Perceptual()`
     perceptual_weight: float = 0.1
 
     def __post_init__(self):
-        if not (self.kl_weight >= 0 and self.perceptual_weight >= 0): raise ValueError(f"kl_weight={self.kl_weight}, perceptual_weight={self.perceptual_weight}; expected 0 or more")
+        if not (self.kl_weight >= 0 and self.perceptual_weight >= 0):
+            raise ValueError(f"kl_weight={self.kl_weight}, perceptual_weight="
+                             f"{self.perceptual_weight}; expected 0 or more")
 
     def __call__(self, model, x, y, rng):
         x_hat, mean, logvar = model(x, rng)
-        loss = (x_hat - x).square().flatten(1).mean(1) + self.kl_weight * kl(mean, logvar) / x[0].numel()
-        return loss if self.perceptual is None else loss + self.perceptual_weight * self.perceptual(x, x_hat)
+        error = (x_hat - x).square().flatten(1).mean(1)
+        loss = error + self.kl_weight * kl(mean, logvar) / x[0].numel()
+        if self.perceptual is None: return loss
+        return loss + self.perceptual_weight * self.perceptual(x, x_hat)
 
 # %% ../nbs/50_vae.ipynb #d133bea2
-DIGITS_VAE = dict(in_channels=1, latent_channels=2, channels=(32, 64), layers=1, groups=8)
+DIGITS_VAE = dict(in_channels=1, latent_channels=2, channels=(32, 64), layers=1,
+                  groups=8)
+DIGITS_VAE_FIT = dict(steps=700, batch_size=64, lr=3e-3, ema_halflife=5_000,
+                      device="cpu", precision="no")
 
-# %% ../nbs/50_vae.ipynb #51fc25fd
-DIGITS_VAE_FIT = dict(kl_weight=0.02, steps=700, batch_size=64, lr=3e-3, ema_halflife=5_000)
 
-# %% ../nbs/50_vae.ipynb #45453104
 def train_digits_vae(out, # run folder
-                     latent_channels=DIGITS_VAE["latent_channels"], kl_weight=DIGITS_VAE_FIT["kl_weight"], steps=DIGITS_VAE_FIT["steps"], seed=0, **kwargs): # for `fit`
-    "Train the VAE of this course on the 1,000 training digits into the run folder `out`."
+                     latent_channels: int=2,
+                     kl_weight: float=0.02, # of the `VAELoss`
+                     seed: int=0,
+                     **kwargs): # for `fit`
+    "Train the VAE of this course on the 1,000 training digits into the folder `out`."
     torch.manual_seed(seed)
-    options = {k: v for k, v in DIGITS_VAE_FIT.items() if k != "kl_weight"} | {"steps": steps, "device": "cpu", "precision": "no"} | kwargs
-    return fit(VAE(**DIGITS_VAE | {"latent_channels": latent_channels}), load_digits("train"), VAELoss(kl_weight), out=out, seed=seed, clip=None, **options)
+    vae = VAE(**DIGITS_VAE | {"latent_channels": latent_channels})
+    options = DIGITS_VAE_FIT | {"seed": seed, "clip": None, "out": out} | kwargs
+    return fit(vae, load_digits("train"), VAELoss(kl_weight), **options)
 
 # %% ../nbs/50_vae.ipynb #2187cd17
 def digits_vae() -> Trained:

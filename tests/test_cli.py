@@ -9,7 +9,13 @@ from ddpm_course import cli
 from ddpm_course.cards import load_scores
 
 
-def run(*args): return subprocess.run([sys.executable, "-c", "from ddpm_course.cli import main; main()", *args], capture_output=True, text=True, timeout=600)
+def run(*args):
+    return subprocess.run(
+        [sys.executable, "-c", "from ddpm_course.cli import main; main()", *args],
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -21,12 +27,23 @@ def demo(tmp_path_factory):
 def test_the_demo_leaves_everything_it_promises(demo):
     out, result = demo
     assert result.returncode == 0, result.stderr
-    assert {"model", "samples.png", "trajectory.png", "loss.png", "scores.json", "index.html"} <= {p.name for p in out.iterdir()}
-    assert {p.name for p in (out / "model").iterdir()} == {"config.json", "model.safetensors", "ema.safetensors"}
-    assert all(name in result.stdout for name in ("sampler", "accuracy", "distance", "floor", "DDIM", "DDPM"))
+    assert {"model", "samples.png", "trajectory.png", "loss.png", "scores.json", "index.html"} <= {
+        p.name for p in out.iterdir()
+    }
+    assert {p.name for p in (out / "model").iterdir()} == {
+        "config.json",
+        "model.safetensors",
+        "ema.safetensors",
+    }
+    assert all(
+        name in result.stdout
+        for name in ("sampler", "accuracy", "distance", "floor", "DDIM", "DDPM")
+    )
     assert "images/s" in result.stderr and "DDPM" in result.stderr # the progress bars
     rows = load_scores(out / "scores.json") # every number is a card
-    assert [row["distance"].sampler for row in rows] == ["DDPM", "DDIM"] and all(row["floor"].value > 0 and row["distance"].interval for row in rows)
+    assert [row["distance"].sampler for row in rows] == ["DDPM", "DDIM"] and all(
+        row["floor"].value > 0 and row["distance"].interval for row in rows
+    )
     page = (out / "index.html").read_text()
     assert all(name in page for name in ("samples.png", "trajectory.png", "loss.png"))
 
@@ -43,39 +60,77 @@ def test_a_folder_that_holds_a_run_is_left_alone(demo):
     out, _ = demo
     before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
     result = run("demo", "--quick", "--out", str(out))
-    assert result.returncode != 0 and "already holds a run" in result.stderr and "Traceback" not in result.stderr
+    assert (
+        result.returncode != 0
+        and "already holds a run" in result.stderr
+        and "Traceback" not in result.stderr
+    )
     assert before == {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
 
 
 def test_unknown_commands_and_help(capsys):
-    with pytest.raises(SystemExit) as e: cli.main(["sampel"])
+    with pytest.raises(SystemExit) as e:
+        cli.main(["sampel"])
     assert "no command 'sampel'" in str(e.value) and "demo" in capsys.readouterr().out
-    with pytest.raises(SystemExit) as e: cli.main([])
+    with pytest.raises(SystemExit) as e:
+        cli.main([])
     assert e.value.code == 0
-    with pytest.raises(SystemExit) as e: cli.main(["demo", "--help"])
+    with pytest.raises(SystemExit) as e:
+        cli.main(["demo", "--help"])
     assert e.value.code == 0 and "--train-steps" in capsys.readouterr().out
-    with pytest.raises(SystemExit) as e: cli.main(["table", "--help"])
+    with pytest.raises(SystemExit) as e:
+        cli.main(["table", "--help"])
     shown = capsys.readouterr().out
     assert e.value.code == 0 and all(name in shown for name in cli.TABLES)
 
 
-@pytest.mark.parametrize("option, value, says", [("--seed", "65536", "expected a seed of 0..65535"), ("--device", "gpu", "device='gpu'")])
+@pytest.mark.parametrize(
+    "option, value, says",
+    [("--seed", "65536", "expected a seed of 0..65535"), ("--device", "gpu", "device='gpu'")],
+)
 def test_the_demo_refuses_before_it_trains(option, value, says, tmp_path):
-    with pytest.raises(SystemExit) as e: cli.main(["demo", option, value, "--out", str(tmp_path / "demo")])
+    with pytest.raises(SystemExit) as e:
+        cli.main(["demo", option, value, "--out", str(tmp_path / "demo")])
     assert says in str(e.value) and not (tmp_path / "demo").exists()
 
 
 def test_a_table_by_command_goes_on_where_it_was(tmp_path):
-    first = run("table", "ddim-steps", "--scale", "smoke", "--workers", "0", "--out", str(tmp_path))
-    assert first.returncode == 0 and first.stdout.count("DDIM") == 12 and first.stdout.count("DDPM") == 1, first.stderr
-    assert {p.name for p in tmp_path.iterdir()} == {".ddim-steps", "ddim-steps.json", "ddim-steps.csv", "ddim-steps.png"}
+    first = run("table", "ddim-steps", "--size", "smoke", "--workers", "0", "--out", str(tmp_path))
+    assert (
+        first.returncode == 0
+        and first.stdout.count("DDIM") == 12
+        and first.stdout.count("DDPM") == 1
+    ), first.stderr
+    assert {p.name for p in tmp_path.iterdir()} == {
+        ".ddim-steps",
+        "ddim-steps.json",
+        "ddim-steps.csv",
+        "ddim-steps.png",
+    }
     kept = {p: p.stat().st_mtime_ns for p in (tmp_path / ".ddim-steps").iterdir()}
     next(iter(kept)).unlink()
-    again = run("table", "ddim-steps", "--scale", "smoke", "--workers", "0", "--out", str(tmp_path))
-    assert again.returncode == 0 and sum(kept[p] == p.stat().st_mtime_ns for p in kept) == len(kept) - 1 == 12
+    again = run("table", "ddim-steps", "--size", "smoke", "--workers", "0", "--out", str(tmp_path))
+    assert (
+        again.returncode == 0
+        and sum(kept[p] == p.stat().st_mtime_ns for p in kept) == len(kept) - 1 == 12
+    )
 
 
-def test_a_table_that_is_not_there_and_a_scale_that_is_not(tmp_path):
-    for arguments, says in ((("steps",), "no table 'steps'; there are ddim-steps"), (("dynamics", "--scale", "full"), "scale='full'; expected one of smoke, digits")):
+def test_a_table_that_is_not_there_and_a_size_that_is_not(tmp_path):
+    for arguments, says in (
+        (("steps",), "no table 'steps'; there are ddim-steps"),
+        (("dynamics", "--size", "full"), "size='full'; dynamics has digits, smoke"),
+    ):
         result = run("table", *arguments, "--out", str(tmp_path))
         assert result.returncode != 0 and says in result.stderr and "Traceback" not in result.stderr
+
+
+def test_train_makes_a_shipped_network_again(tmp_path, monkeypatch, capsys):
+    from ddpm_course.experiments import shipping
+    short = lambda out, **kwargs: shipping.train_classifier(out, steps=3, **kwargs)
+    monkeypatch.setitem(shipping.TRAIN, "classifier", short)
+    cli.main(["train", "classifier", "--out", str(tmp_path), "--seed", "1"])
+    said = capsys.readouterr().out
+    assert "shipped    0.9962" in said and (tmp_path / "model" / "config.json").is_file()
+    with pytest.raises(SystemExit, match="no network 'cats'; there are digits, classifier"):
+        cli.main(["train", "cats"])

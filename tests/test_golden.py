@@ -1,7 +1,7 @@
 """What the library computed before its modules moved, held to 1e-6.
 
-golden.json was written by `python tests/test_golden.py` at commit d0d36a6. An entry changes only where a number was
-meant to change, in a commit that says so: then run the command again.
+golden.json was written by `python tests/test_golden.py` at commit d0d36a6. An entry changes only
+where a number was meant to change, in a commit that says so: then run the command again.
 """
 
 import itertools, json, math, sys, tempfile
@@ -25,7 +25,12 @@ from ddpm_course.ancestral import q_posterior
 from ddpm_course.exact import GaussianMixture
 from ddpm_course.noising import cosine_schedule, linear_schedule
 from ddpm_course.schedules import (
-    MinSNR, adaptive_schedule, scaled_linear_schedule, sigmoid_schedule, zero_terminal_snr)
+    MinSNR,
+    adaptive_schedule,
+    scaled_linear_schedule,
+    sigmoid_schedule,
+    zero_terminal_snr,
+)
 from ddpm_course.scores import Score, average, compare, compare_paired
 from ddpm_course.training import fit, loss_by_t
 from ddpm_course.unet import UNet
@@ -33,19 +38,30 @@ from ddpm_course.vae import VAE, VAELoss
 
 FILE = Path(__file__).with_name("golden.json")
 SHAPE = (3, 2, 4, 4)
-SCHEDULES = {"linear": linear_schedule(), "cosine": cosine_schedule(), "scaled linear": scaled_linear_schedule(),
-             "sigmoid": sigmoid_schedule(), "zero SNR": zero_terminal_snr(linear_schedule())}
+SCHEDULES = {
+    "linear": linear_schedule(),
+    "cosine": cosine_schedule(),
+    "scaled linear": scaled_linear_schedule(),
+    "sigmoid": sigmoid_schedule(),
+    "zero SNR": zero_terminal_snr(linear_schedule()),
+}
 
 
-def normal(*shape, seed=0): return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+def normal(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def mixture(): return GaussianMixture(normal(3, *SHAPE[1:], seed=1).clamp(-1, 1) / 2, [0.2, 0.3, 0.5], [0.5, 0.2, 0.3])
+def mixture():
+    return GaussianMixture(
+        normal(3, *SHAPE[1:], seed=1).clamp(-1, 1) / 2, [0.2, 0.3, 0.5], [0.5, 0.2, 0.3]
+    )
 
 
 class TwiceAsManyChannels:
     "A model that also answers with a variance."
-    def __init__(self, model): self.model, self.predicts, self.num_classes = model, model.predicts, model.num_classes
+
+    def __init__(self, model):
+        self.model, self.predicts, self.num_classes = model, model.predicts, model.num_classes
 
     def __call__(self, x_t, t, y=None):
         out = self.model(x_t, t) if y is None else self.model(x_t, t, y)
@@ -65,26 +81,69 @@ def schedules():
             mean, var = q_posterior(schedule, normal(*SHAPE), normal(*SHAPE, seed=2), t, prev)
             yield f"{name}: posterior {t} to {prev}", [*summary(mean), float(var)]
     ts = list(range(0, 1000, 37))
-    yield "adaptive: alpha_bars", summary(adaptive_schedule(100, SCHEDULES["cosine"], ts, torch.linspace(1, 0.1, len(ts))).alpha_bars)
+    yield (
+        "adaptive: alpha_bars",
+        summary(
+            adaptive_schedule(
+                100, SCHEDULES["cosine"], ts, torch.linspace(1, 0.1, len(ts))
+            ).alpha_bars
+        ),
+    )
 
 
 def samplers():
     x_T = normal(*SHAPE, seed=3)
     for (name, schedule), predicts, wide, clip in itertools.product(
-            [(n, SCHEDULES[n]) for n in ("linear", "cosine", "zero SNR")], ("eps", "x0", "v"), (False, True), (None, 1.0)):
-        if schedule.ends_in_noise and predicts == "eps": continue
+        [(n, SCHEDULES[n]) for n in ("linear", "cosine", "zero SNR")],
+        ("eps", "x0", "v"),
+        (False, True),
+        (None, 1.0),
+    ):
+        if schedule.ends_in_noise and predicts == "eps":
+            continue
         model = mixture().model(schedule, predicts)
         model = TwiceAsManyChannels(model) if wide else model
-        key, kw = f"{name}, {predicts}, {'2C' if wide else 'C'}, clip {clip}", dict(clip=clip, seed=4)
-        for eta in (0, 0.5, 1): yield f"DDIM: {key}, eta {eta}", summary(ddim_sample(model, schedule, SHAPE, 9, eta=eta, **kw))
+        key, kw = (
+            f"{name}, {predicts}, {'2C' if wide else 'C'}, clip {clip}",
+            dict(clip=clip, seed=4),
+        )
+        for eta in (0, 0.5, 1):
+            yield (
+                f"DDIM: {key}, eta {eta}",
+                summary(ddim_sample(model, schedule, SHAPE, 9, eta=eta, **kw)),
+            )
         for variance in ("small", "large"):
-            yield f"DDPM: {key}, {variance}", summary(ddpm_sample(model, schedule, SHAPE, 9, variance, **kw))
-        yield f"DDIM from x_T: {key}", summary(ddim_sample(model, schedule, SHAPE, 9, x_T=x_T, clip=clip))
-        yield f"estimate: {key}", [v for part in estimate(model, schedule, x_T, 700, clip)[:2] for v in summary(part)]
-        yield f"inverted: {key}", summary(ddim_invert(model, schedule, x_T / 4, 9, iterations=2, clip=clip))
+            yield (
+                f"DDPM: {key}, {variance}",
+                summary(ddpm_sample(model, schedule, SHAPE, 9, variance, **kw)),
+            )
+        yield (
+            f"DDIM from x_T: {key}",
+            summary(ddim_sample(model, schedule, SHAPE, 9, x_T=x_T, clip=clip)),
+        )
+        yield (
+            f"estimate: {key}",
+            [v for part in estimate(model, schedule, x_T, 700, clip)[:2] for v in summary(part)],
+        )
+        yield (
+            f"inverted: {key}",
+            summary(ddim_invert(model, schedule, x_T / 4, 9, iterations=2, clip=clip)),
+        )
     for spacing in ("trailing", "leading", "linspace", "quadratic"):
         yield f"timesteps: {spacing}", [float(t) for t in spaced_timesteps(1000, 13, spacing)]
-        yield f"DDIM: {spacing}", summary(ddim_sample(mixture().model(SCHEDULES["linear"]), SCHEDULES["linear"], SHAPE, 13, spacing=spacing, seed=[1, 5, 9]))
+        yield (
+            f"DDIM: {spacing}",
+            summary(
+                ddim_sample(
+                    mixture().model(SCHEDULES["linear"]),
+                    SCHEDULES["linear"],
+                    SHAPE,
+                    13,
+                    spacing=spacing,
+                    seed=[1, 5, 9],
+                )
+            ),
+        )
     yield "slerp", summary(slerp(normal(*SHAPE), normal(*SHAPE, seed=1), 0.3))
 
 
@@ -95,9 +154,20 @@ def guidance():
         model = TwiceAsManyChannels(model) if wide else model
         key, kw = f"{predicts}, {'2C' if wide else 'C'}", dict(clip=None, seed=4)
         options = [{"scale": s} for s in (0, 1, 2.5)]
-        options += [{"scale": 3, "interval": (200, 700)}, {"scale": 3, "negative": 1}, {"scale": 3, "rescale": 0.7}]
-        for o in options: yield f"cfg: {key}, {o}", summary(ddim_sample(cfg(model, y, **o), schedule, SHAPE, 7, **kw))
-        yield f"condition: {key}", summary(ddim_sample(condition(model, y), schedule, SHAPE, 7, **kw))
+        options += [
+            {"scale": 3, "interval": (200, 700)},
+            {"scale": 3, "negative": 1},
+            {"scale": 3, "rescale": 0.7},
+        ]
+        for o in options:
+            yield (
+                f"cfg: {key}, {o}",
+                summary(ddim_sample(cfg(model, y, **o), schedule, SHAPE, 7, **kw)),
+            )
+        yield (
+            f"condition: {key}",
+            summary(ddim_sample(condition(model, y), schedule, SHAPE, 7, **kw)),
+        )
         guided = autoguidance(condition(model, y), condition(model, 3), 2.0, interval=(100, 900))
         yield f"autoguidance: {key}", summary(ddim_sample(guided, schedule, SHAPE, 7, **kw))
 
@@ -105,7 +175,8 @@ def guidance():
 def digits_unet(**config):
     torch.manual_seed(0)
     net = UNet(1, (16, 32), 1, (False, True), groups=8, num_classes=10, **config).double()
-    for i, p in enumerate(net.parameters()): p.data += 0.05 * normal(*p.shape, seed=i) # also what starts at zero
+    for i, p in enumerate(net.parameters()):
+        p.data += 0.05 * normal(*p.shape, seed=i) # also what starts at zero
     return net
 
 
@@ -114,34 +185,56 @@ def losses():
     rng = lambda: BatchRandom(3, 1, 6)
     for predicts, weight in itertools.product(("eps", "x0", "v"), (None, MinSNR())):
         net, name = digits_unet(predicts=predicts), "plain" if weight is None else "min-SNR"
-        yield f"loss: {predicts}, {name}", summary(ddpm_loss(net, SCHEDULES["cosine"], x.double(), y, rng=rng(), drop=0.5, weight=weight))
-    yield "loss by t", summary(loss_by_t(digits_unet(), SCHEDULES["linear"], x.double(), y, [0, 300, 999]))
+        yield (
+            f"loss: {predicts}, {name}",
+            summary(
+                ddpm_loss(
+                    net, SCHEDULES["cosine"], x.double(), y, rng=rng(), drop=0.5, weight=weight
+                )
+            ),
+        )
+    yield (
+        "loss by t",
+        summary(loss_by_t(digits_unet(), SCHEDULES["linear"], x.double(), y, [0, 300, 999])),
+    )
     wide = digits_unet(learn_variance=True)
     yield "U-Net, 2C", summary(wide(x.double(), torch.arange(6.0), y))
     torch.manual_seed(0)
     vae = VAE()
-    for i, p in enumerate(vae.parameters()): p.data += 0.05 * normal(*p.shape, seed=i).float()
+    for i, p in enumerate(vae.parameters()):
+        p.data += 0.05 * normal(*p.shape, seed=i).float()
     yield "VAE loss", summary(VAELoss(0.02)(vae, x, y, rng()))
     space = LatentSpace(vae, [0.1, -0.2], [0.5, 2.0], (1, 8, 8))
     yield "latents", summary(space.encode(x))
     yield "decoded", summary(space.decode(space.encode(x)))
     torch.manual_seed(0)
-    yield "labels loss", summary(ClassifierLoss(1, 2, 0.1)(ResNet("golden", 1, 10, 8).double(), x.double(), y, rng()))
+    yield (
+        "labels loss",
+        summary(
+            ClassifierLoss(1, 2, 0.1)(ResNet("golden", 1, 10, 8).double(), x.double(), y, rng())
+        ),
+    )
 
 
 def scores():
-    f = lambda seed, n: Features("net", normal(n, 5, seed=seed) + seed / 9, normal(n, 7, seed=seed + 1).softmax(1))
+    f = lambda seed, n: Features(
+        "net", normal(n, 5, seed=seed) + seed / 9, normal(n, 7, seed=seed + 1).softmax(1)
+    )
     fake, other, real = f(1, 60), f(2, 60), f(5, 80)
     say = lambda s: [s.value, *(s.interval or ())]
     yield "Fréchet distance", say(frechet(fake, real))
     yield "Fréchet distance by class", say(frechet(fake, real, groups=torch.arange(60) % 3))
     yield "KID", say(kid(fake, real, subset_size=20, subsets=10))
     yield "classifier score", say(inception_score(fake, 5))
-    for s in precision_recall(fake, real): yield s.name, say(s)
+    for s in precision_recall(fake, real):
+        yield s.name, say(s)
     yield "memorization", say(memorization(fake.values, other.values, real.values))
     a, b = frechet(fake, real, seed=0), frechet(other, real, seed=0)
     yield "compare", [compare(a, b).value, *compare(a, b).interval]
-    runs = [[Score("s", v, seed=i) for i, v in enumerate(values)] for values in ((1.0, 2.0, 4.0), (1.5, 2.0, 5.0))]
+    runs = [
+        [Score("s", v, seed=i) for i, v in enumerate(values)]
+        for values in ((1.0, 2.0, 4.0), (1.5, 2.0, 5.0))
+    ]
     paired = compare_paired(*map(average, runs))
     yield "average", say(average(runs[0]))
     yield "compare paired", [paired.value, *paired.interval]
@@ -153,8 +246,22 @@ def scores():
 
 def training():
     def run(out, **kwargs):
-        return fit(digits_unet(), load_digits("train"), DDPMLoss(SCHEDULES["cosine"], drop=0.1), steps=6, batch_size=8, lr=1e-3, warmup=2,
-                   ema_halflife=50, out=out, device="cpu", precision="no", progress=False, **kwargs)
+        return fit(
+            digits_unet(),
+            load_digits("train"),
+            DDPMLoss(SCHEDULES["cosine"], drop=0.1),
+            steps=6,
+            batch_size=8,
+            lr=1e-3,
+            warmup=2,
+            ema_halflife=50,
+            out=out,
+            device="cpu",
+            precision="no",
+            progress=False,
+            **kwargs,
+        )
+
     with tempfile.TemporaryDirectory() as folder:
         whole = run(Path(folder) / "whole")
         run(Path(folder) / "parts", stop_at=3)
@@ -162,7 +269,10 @@ def training():
     for name, r in (("whole", whole), ("resumed", parts)):
         yield f"training, {name}", [*r.losses, *r.norms]
         for which, model in (("raw", r.model), ("ema", r.ema.model)):
-            yield f"weights, {name}, {which}", summary(torch.cat([p.flatten() for p in model.parameters()]))
+            yield (
+                f"weights, {name}, {which}",
+                summary(torch.cat([p.flatten() for p in model.parameters()])),
+            )
 
 
 PARTS = (schedules, samplers, guidance, losses, scores, training)
@@ -172,16 +282,31 @@ PARTS = (schedules, samplers, guidance, losses, scores, training)
 def test_numbers_are_what_they_were(part):
     was, now = json.loads(FILE.read_text())[part.__name__], dict(part())
     assert was.keys() == now.keys()
-    wrong = {key: (was[key], now[key]) for key in was
-             if len(was[key]) != len(now[key]) or not all(math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-6) for a, b in zip(was[key], now[key]))}
+    wrong = {
+        key: (was[key], now[key])
+        for key in was
+        if len(was[key]) != len(now[key])
+        or not all(
+            math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-6) for a, b in zip(was[key], now[key])
+        )
+    }
     assert not wrong, "\n".join(f"{key}: was {a}, is {b}" for key, (a, b) in wrong.items())
 
 
 def write(file=FILE):
     "Keep the numbers of today."
-    found = {part.__name__: {key: [round(v, 9) for v in values] for key, values in part()} for part in PARTS}
-    lines = [f' "{part}": {{\n' + ",\n".join(f"  {json.dumps(k)}: {json.dumps(v)}" for k, v in values.items()) + "\n }" for part, values in found.items()]
+    found = {
+        part.__name__: {key: [round(v, 9) for v in values] for key, values in part()}
+        for part in PARTS
+    }
+    lines = [
+        f' "{part}": {{\n'
+        + ",\n".join(f"  {json.dumps(k)}: {json.dumps(v)}" for k, v in values.items())
+        + "\n }"
+        for part, values in found.items()
+    ]
     file.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
-if __name__ == "__main__": sys.exit(write())
+if __name__ == "__main__":
+    sys.exit(write())

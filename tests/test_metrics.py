@@ -1,4 +1,4 @@
-"Metrics against torchmetrics, torch-fidelity and SciPy; closed forms; streaming and merging; faults."
+"Metrics against torchmetrics, torch-fidelity and SciPy; closed forms; streaming; faults."
 
 import math, warnings
 
@@ -12,20 +12,32 @@ from torch_fidelity.metric_prc import calculate_precision_recall_full
 from torchmetrics.image.fid import _compute_fid
 from torchmetrics.image.kid import poly_mmd
 
-from ddpm_course import metrics
-from ddpm_course.features import Features
+from ddpm_course import features, metrics
+from ddpm_course.features import Features, feature_distance, frechet_distance, nearest, psd_sqrt
 from ddpm_course.metrics import (
-    FeatureStats, feature_distance, fid, frechet, frechet_distance, gather_stats, inception_score,
-    kid, memorization, nearest, precision_recall, psd_sqrt, split_scores, squared_mmd, in_manifold)
+    fid,
+    frechet,
+    in_manifold,
+    inception_score,
+    kid,
+    memorization,
+    precision_recall,
+    split_scores,
+    squared_mmd,
+)
 from ddpm_course.scores import INCEPTION, compare
+from ddpm_course.stats import FeatureStats, gather_stats
 
 
-def randn(*shape, seed=0): return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+def randn(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def gaussian(n, D, seed):
-    "Mean and covariance of n correlated features whose scales range over a factor of 100; rank n - 1 if n <= D."
-    x = randn(n, D, seed=seed) @ randn(D, D, seed=seed + 1) * torch.logspace(0, -2, D, dtype=torch.float64) + randn(D, seed=seed + 2)
+    "Mean and covariance of n correlated features, scales over a factor of 100; rank below n."
+    x = randn(n, D, seed=seed) @ randn(D, D, seed=seed + 1) * torch.logspace(
+        0, -2, D, dtype=torch.float64
+    ) + randn(D, seed=seed + 2)
     return x.mean(0), x.T.cov().view(D, D)
 
 
@@ -39,10 +51,12 @@ def fidelity_distance(mu1, cov1, mu2, cov2):
     return fid_statistics_to_metric(*stats, verbose=False)["frechet_inception_distance"]
 
 
-def metrics_distance(*gaussians): return _compute_fid(*gaussians).item()
+def metrics_distance(*gaussians):
+    return _compute_fid(*gaussians).item()
 
 
 # ---- the distance against others ----
+
 
 @pytest.mark.parametrize("peer", [scipy_distance, fidelity_distance, metrics_distance])
 @pytest.mark.parametrize("D", [1, 2, 16, 64])
@@ -52,15 +66,19 @@ def test_it_agrees_with_peers_on_full_rank(peer, D, seed):
     assert frechet_distance(*pair) == pytest.approx(peer(*pair), rel=1e-8)
 
 
-@pytest.mark.parametrize("peer", [fidelity_distance, metrics_distance]) # SciPy's sqrtm gives no root of a singular product
+@pytest.mark.parametrize(
+    "peer", [fidelity_distance, metrics_distance]
+)  # SciPy's sqrtm gives no root of a singular product
 @pytest.mark.parametrize("n1, n2", [(10, 200), (200, 10), (10, 20), (2, 2)])
 def test_it_agrees_with_peers_on_flat_covariances(peer, n1, n2):
     pair = (*gaussian(n1, 64, 0), *gaussian(n2, 64, 100))
-    assert frechet_distance(*pair) == pytest.approx(peer(*pair), rel=1e-4) # rounding costs the peers their last digits here
+    assert frechet_distance(*pair) == pytest.approx(
+        peer(*pair), rel=1e-4
+    )  # rounding costs the peers their last digits here
 
 
 def exact_distance(x, y):
-    "tr (cov1 cov2)^1/2 is the nuclear norm of X Y^T / (n - 1) for n centered features each, which needs no covariance at all."
+    "tr (cov1 cov2)^1/2 is the nuclear norm of X Y^T / (n - 1) for n centered features each."
     X, Y = x - x.mean(0), y - y.mean(0)
     spread = X.square().sum() + Y.square().sum() - 2 * torch.linalg.svdvals(X @ Y.T).sum()
     return ((x.mean(0) - y.mean(0)).square().sum() + spread / (len(x) - 1)).item()
@@ -69,33 +87,47 @@ def exact_distance(x, y):
 @pytest.mark.parametrize("n", [2, 10, 40])
 def test_flat_covariances_are_exact(n):
     x, y = randn(n, 64, seed=1), 2 * randn(n, 64, seed=2) + 1
-    with pytest.warns(UserWarning, match="too few"): assert feature_distance(x, y) == pytest.approx(exact_distance(x, y), rel=1e-12)
+    with pytest.warns(UserWarning, match="too few"):
+        assert feature_distance(x, y) == pytest.approx(exact_distance(x, y), rel=1e-12)
 
 
 def test_the_shortcut_that_is_wrong_is_seen_to_be_wrong():
     mu1, cov1, mu2, cov2 = (*gaussian(50, 8, 0), *gaussian(50, 8, 100))
-    wrong = (mu1 - mu2).square().sum() + cov1.trace() + cov2.trace() - 2 * torch.linalg.eigvalsh(cov1 @ cov2).clamp(min=0).sqrt().sum()
+    wrong = (
+        (mu1 - mu2).square().sum()
+        + cov1.trace()
+        + cov2.trace()
+        - 2 * torch.linalg.eigvalsh(cov1 @ cov2).clamp(min=0).sqrt().sum()
+    )
     assert abs(wrong.item() / frechet_distance(mu1, cov1, mu2, cov2) - 1) > 0.01
 
 
 def test_2048_features():
     x, y = randn(300, 2048, seed=1), randn(300, 2048, seed=2) + 0.1
-    with pytest.warns(UserWarning, match="too few"): assert feature_distance(x, y) == pytest.approx(exact_distance(x, y), rel=1e-10)
+    with pytest.warns(UserWarning, match="too few"):
+        assert feature_distance(x, y) == pytest.approx(exact_distance(x, y), rel=1e-10)
 
 
 # ---- closed forms ----
 
-@pytest.mark.parametrize("mu1, s1, mu2, s2", [(0, 1, 0, 1), (0, 0.6, 3, 1.2), (-1, 0, 2, 5), (1e3, 1e-3, 1e3, 2e-3)])
+
+@pytest.mark.parametrize(
+    "mu1, s1, mu2, s2", [(0, 1, 0, 1), (0, 0.6, 3, 1.2), (-1, 0, 2, 5), (1e3, 1e-3, 1e3, 2e-3)]
+)
 def test_on_a_line(mu1, s1, mu2, s2):
-    assert frechet_distance([mu1], [[s1**2]], [mu2], [[s2**2]]) == pytest.approx((mu1 - mu2)**2 + (s1 - s2)**2, abs=1e-12)
+    assert frechet_distance([mu1], [[s1**2]], [mu2], [[s2**2]]) == pytest.approx(
+        (mu1 - mu2) ** 2 + (s1 - s2) ** 2, abs=1e-12
+    )
 
 
 def test_covariances_that_commute():
     basis = torch.linalg.qr(randn(12, 12)).Q
     v1, v2 = randn(12, seed=1).exp(), randn(12, seed=2).exp()
-    v1[:3], v2[2:5] = 0, 0 # flat in different directions
+    v1[:3], v2[2:5] = 0, 0  # flat in different directions
     along = lambda v: basis @ v.diag() @ basis.T
-    assert frechet_distance(torch.zeros(12), along(v1), torch.zeros(12), along(v2)) == pytest.approx((v1.sqrt() - v2.sqrt()).square().sum().item(), rel=1e-10)
+    assert frechet_distance(
+        torch.zeros(12), along(v1), torch.zeros(12), along(v2)
+    ) == pytest.approx((v1.sqrt() - v2.sqrt()).square().sum().item(), rel=1e-10)
 
 
 @pytest.mark.parametrize("n", [5, 200])
@@ -106,13 +138,17 @@ def test_symmetric_zero_for_the_same_and_unmoved_by_turns(n):
     assert 0 <= frechet_distance(mu1, cov1, mu1, cov1) < 1e-11 * cov1.trace()
     turn = torch.linalg.qr(randn(32, 32, seed=5)).Q
     turned = lambda mu, cov: (turn @ mu, turn @ cov @ turn.T)
-    assert frechet_distance(*turned(mu1, cov1), *turned(mu2, cov2)) == pytest.approx(value, rel=1e-8)
+    assert frechet_distance(*turned(mu1, cov1), *turned(mu2, cov2)) == pytest.approx(
+        value, rel=1e-8
+    )
 
 
 def test_it_is_the_cost_of_the_best_pairing():
     mu1, cov1, mu2, cov2 = (*gaussian(50, 3, 0), *gaussian(50, 3, 100))
     A, B, value = psd_sqrt(cov1), psd_sqrt(cov2), frechet_distance(mu1, cov1, mu2, cov2)
-    cost = lambda turn: ((mu1 - mu2).square().sum() + (A - turn.T @ B).square().sum()).item() # x = mu1 + A z, y = mu2 + B turn z
+    cost = lambda turn: (
+        (mu1 - mu2).square().sum() + (A - turn.T @ B).square().sum()
+    ).item()  # x = mu1 + A z, y = mu2 + B turn z
     U, _, Vh = torch.linalg.svd(B @ A)
     assert cost(U @ Vh) == pytest.approx(value, rel=1e-10)
     assert all(cost(torch.linalg.qr(randn(3, 3, seed=s)).Q) >= value for s in range(100))
@@ -121,9 +157,17 @@ def test_it_is_the_cost_of_the_best_pairing():
 @pytest.mark.parametrize("kind", [torch.float32, torch.float64, list, "numpy"])
 def test_it_takes_any_numbers_and_computes_in_float64(kind):
     pair = (*gaussian(50, 4, 0), *gaussian(50, 4, 100))
-    cast = (lambda a: a.tolist()) if kind is list else (lambda a: a.numpy()) if kind == "numpy" else lambda a: a.to(kind).requires_grad_()
+    cast = (
+        (lambda a: a.tolist())
+        if kind is list
+        else (lambda a: a.numpy())
+        if kind == "numpy"
+        else lambda a: a.to(kind).requires_grad_()
+    )
     value = frechet_distance(*map(cast, pair))
-    assert type(value) is float and value == pytest.approx(frechet_distance(*pair), rel=1e-6 if kind == torch.float32 else 1e-12)
+    assert type(value) is float and value == pytest.approx(
+        frechet_distance(*pair), rel=1e-6 if kind == torch.float32 else 1e-12
+    )
 
 
 # ---- faults ----
@@ -131,35 +175,54 @@ def test_it_takes_any_numbers_and_computes_in_float64(kind):
 EYE = torch.eye(3)
 
 
-@pytest.mark.parametrize("arguments, says", [
-    ((torch.zeros(3), EYE, torch.zeros(2), torch.eye(2)), r"\(3,\), \(2,\).*expected \(D,\) and \(D, D\)"),
-    ((torch.zeros(3), EYE, torch.zeros(3), torch.ones(3)), r"expected \(D,\) and \(D, D\)"),
-    ((torch.zeros(1, 3), EYE, torch.zeros(3), EYE), r"expected \(D,\) and \(D, D\)"),
-    ((torch.tensor([0, math.nan, 0]), EYE, torch.zeros(3), EYE), "NaN"),
-    ((torch.zeros(3), EYE, torch.zeros(3), EYE * math.inf), "infinity"),
-    ((torch.zeros(3), EYE.roll(1, 0), torch.zeros(3), EYE), "not symmetric"),
-    ((torch.zeros(3), EYE, torch.zeros(3), -EYE), "eigenvalue -1; expected none below 0")])
+@pytest.mark.parametrize(
+    "arguments, says",
+    [
+        (
+            (torch.zeros(3), EYE, torch.zeros(2), torch.eye(2)),
+            r"\(3,\), \(2,\).*expected \(D,\) and \(D, D\)",
+        ),
+        ((torch.zeros(3), EYE, torch.zeros(3), torch.ones(3)), r"expected \(D,\) and \(D, D\)"),
+        ((torch.zeros(1, 3), EYE, torch.zeros(3), EYE), r"expected \(D,\) and \(D, D\)"),
+        ((torch.tensor([0, math.nan, 0]), EYE, torch.zeros(3), EYE), "NaN"),
+        ((torch.zeros(3), EYE, torch.zeros(3), EYE * math.inf), "infinity"),
+        ((torch.zeros(3), EYE.roll(1, 0), torch.zeros(3), EYE), "not symmetric"),
+        ((torch.zeros(3), EYE, torch.zeros(3), -EYE), "eigenvalue -1; expected none below 0"),
+    ],
+)
 def test_what_is_no_gaussian_is_refused(arguments, says):
-    with pytest.raises(ValueError, match=says): frechet_distance(*arguments)
+    with pytest.raises(ValueError, match=says):
+        frechet_distance(*arguments)
 
 
-@pytest.mark.parametrize("a, b, says", [
-    (randn(1, 3), randn(9, 3), "got 1 and 9 features; a covariance needs at least 2"),
-    (randn(9, 3), randn(0, 3), "got 9 and 0 features"),
-    (randn(9, 3), randn(9, 4), "got 3 and 4 features; expected as many in both"),
-    (Features("a", randn(9, 3), randn(9, 2)), FeatureStats("b").update(randn(9, 3)), "features of 'a' and of 'b'; extract both with one network"),
-    (randn(9, 3, 1), randn(9, 3), r"got shape \(9, 3, 1\); expected \(B, D\)"),
-    (randn(9, 3).log(), randn(9, 3), "rows hold NaN or infinity; look for NaN in the images")])
+@pytest.mark.parametrize(
+    "a, b, says",
+    [
+        (randn(1, 3), randn(9, 3), "got 1 and 9 features; a covariance needs at least 2"),
+        (randn(9, 3), randn(0, 3), "got 9 and 0 features"),
+        (randn(9, 3), randn(9, 4), "got 3 and 4 features; expected as many in both"),
+        (
+            Features("a", randn(9, 3), randn(9, 2)),
+            FeatureStats("b").update(randn(9, 3)),
+            "features of 'a' and of 'b'; extract both with one network",
+        ),
+        (randn(9, 3, 1), randn(9, 3), r"got shape \(9, 3, 1\); expected \(B, D\)"),
+        (randn(9, 3).log(), randn(9, 3), "rows hold NaN or infinity; look for NaN in the images"),
+    ],
+)
 def test_what_are_no_features_is_refused(a, b, says):
-    with pytest.raises(ValueError, match=says): feature_distance(a, b)
+    with pytest.raises(ValueError, match=says):
+        feature_distance(a, b)
 
 
-def test_one_feature_is_enough(): assert feature_distance(randn(9, 1), randn(9, 1) + 2) == pytest.approx(4)
+def test_one_feature_is_enough():
+    assert feature_distance(randn(9, 1), randn(9, 1) + 2) == pytest.approx(4)
 
 
 def test_too_few_features_warn_and_give_a_number():
-    with pytest.warns(UserWarning, match="8 images are too few for 8 features") as caught: assert feature_distance(randn(8, 8), randn(99, 8, seed=1)) > 0
-    assert caught[0].filename == __file__ # it points at who called
+    with pytest.warns(UserWarning, match="8 images are too few for 8 features") as caught:
+        assert feature_distance(randn(8, 8), randn(99, 8, seed=1)) > 0
+    assert caught[0].filename == __file__  # it points at who called
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         feature_distance(randn(9, 8), randn(99, 8, seed=1))
@@ -167,22 +230,38 @@ def test_too_few_features_warn_and_give_a_number():
 
 # ---- streaming ----
 
+
 @pytest.mark.parametrize("sizes", [[500], [1] * 500, [499, 1], [100, 0, 400], [7] * 71 + [3]])
 def test_stats_do_not_depend_on_the_batches(sizes):
     features = 1e4 + randn(500, 6) * torch.logspace(0, 3, 6, dtype=torch.float64)
     stats = FeatureStats()
-    for part in features[torch.randperm(500, generator=torch.Generator().manual_seed(len(sizes)))].split(sizes): stats.update(part)
-    assert stats.n == 500 and torch.allclose(stats.mean, features.mean(0), rtol=1e-13) and torch.allclose(stats.cov, features.T.cov(), rtol=1e-9)
+    for part in features[
+        torch.randperm(500, generator=torch.Generator().manual_seed(len(sizes)))
+    ].split(sizes):
+        stats.update(part)
+    assert (
+        stats.n == 500
+        and torch.allclose(stats.mean, features.mean(0), rtol=1e-13)
+        and torch.allclose(stats.cov, features.T.cov(), rtol=1e-9)
+    )
 
 
 def test_merged_stats_are_those_of_all_and_in_any_order():
     features = randn(90, 5, seed=3)
-    whole, parts = FeatureStats("net").update(features), [FeatureStats("net").update(part) for part in features.split([10, 60, 20])]
+    whole, parts = (
+        FeatureStats("net").update(features),
+        [FeatureStats("net").update(part) for part in features.split([10, 60, 20])],
+    )
     for order in ([0, 1, 2], [2, 0, 1]):
         merged = FeatureStats("net")
-        for i in order: merged.merge(parts[i])
-        assert merged.n == 90 and torch.allclose(merged.mean, whole.mean, atol=1e-14) and torch.allclose(merged.cov, whole.cov, rtol=1e-12)
-    assert whole.merge(FeatureStats("net")).n == 90 # nothing added
+        for i in order:
+            merged.merge(parts[i])
+        assert (
+            merged.n == 90
+            and torch.allclose(merged.mean, whole.mean, atol=1e-14)
+            and torch.allclose(merged.cov, whole.cov, rtol=1e-12)
+        )
+    assert whole.merge(FeatureStats("net")).n == 90  # nothing added
 
 
 def gather_on(rank, file, results):
@@ -199,21 +278,34 @@ def test_stats_merge_over_processes(tmp_path):
         torch.multiprocessing.spawn(gather_on, (str(tmp_path / "rendezvous"), results), nprocs=2)
         features = randn(60, 4, seed=1)
         for n, mean, cov in results.values():
-            assert n == 60 and torch.allclose(mean, features.mean(0), atol=1e-14) and torch.allclose(cov, features.T.cov(), rtol=1e-12)
-        assert torch.equal(results[0][2], results[1][2]) # the same on each rank, to the last bit
+            assert (
+                n == 60
+                and torch.allclose(mean, features.mean(0), atol=1e-14)
+                and torch.allclose(cov, features.T.cov(), rtol=1e-12)
+            )
+        assert torch.equal(results[0][2], results[1][2])  # the same on each rank, to the last bit
 
 
-@pytest.mark.parametrize("call, says", [
-    (lambda: FeatureStats("a").merge(FeatureStats("b")), "'a' and of 'b' do not mix"),
-    (lambda: FeatureStats().update(randn(4, 3)).update(randn(4, 2)), "got 3 and 2 features"),
-    (lambda: FeatureStats().update(torch.tensor([[0.0], [math.nan]])), "1 of 2 rows hold NaN"),
-    (lambda: FeatureStats().update(randn(4)), r"\(4,\); expected \(B, D\)"),
-    (lambda: FeatureStats().update(randn(1, 4)).cov, "got 1 features; a covariance needs at least 2")])
+@pytest.mark.parametrize(
+    "call, says",
+    [
+        (lambda: FeatureStats("a").merge(FeatureStats("b")), "'a' and of 'b' do not mix"),
+        (lambda: FeatureStats().update(randn(4, 3)).update(randn(4, 2)), "got 3 and 2 features"),
+        (lambda: FeatureStats().update(torch.tensor([[0.0], [math.nan]])), "1 of 2 rows hold NaN"),
+        (lambda: FeatureStats().update(randn(4)), r"\(4,\); expected \(B, D\)"),
+        (
+            lambda: FeatureStats().update(randn(1, 4)).cov,
+            "got 1 features; a covariance needs at least 2",
+        ),
+    ],
+)
 def test_what_stats_refuse(call, says):
-    with pytest.raises(ValueError, match=says): call()
+    with pytest.raises(ValueError, match=says):
+        call()
 
 
 # ---- the other metrics against others ----
+
 
 @pytest.mark.parametrize("n, D", [(5, 3), (60, 8), (200, 64)])
 def test_kid_agrees_with_torchmetrics(n, D):
@@ -225,52 +317,94 @@ def test_kid_is_unbiased_where_the_diagonal_would_show():
     pairs = [(randn(12, 6, seed=2 * s), randn(12, 6, seed=2 * s + 1)) for s in range(400)]
     values = torch.tensor([squared_mmd(a, b) for a, b in pairs])
     assert values.mean().abs() < 4 * values.std() / 20
-    k = lambda a, b: (a @ b.T / 6 + 1)**3
-    with_diagonal = torch.stack([k(a, a).mean() + k(b, b).mean() - 2 * k(a, b).mean() for a, b in pairs])
-    assert with_diagonal.mean() > 20 * with_diagonal.std() / 20 # the bug would be seen
+    k = lambda a, b: (a @ b.T / 6 + 1) ** 3
+    with_diagonal = torch.stack(
+        [k(a, a).mean() + k(b, b).mean() - 2 * k(a, b).mean() for a, b in pairs]
+    )
+    assert with_diagonal.mean() > 20 * with_diagonal.std() / 20  # the bug would be seen
 
 
-def seen(n, D=8, K=10, seed=0, shift=0.0, name="toy"): return Features(name, (randn(n, D, seed=seed) + shift).float(), (2 * randn(n, K, seed=seed + 50)).softmax(1).float())
+def seen(n, D=8, K=10, seed=0, shift=0.0, name="toy"):
+    return Features(
+        name,
+        (randn(n, D, seed=seed) + shift).float(),
+        (2 * randn(n, K, seed=seed + 50)).softmax(1).float(),
+    )
 
 
 @pytest.mark.parametrize("splits", [1, 3, 10])
 def test_the_inception_score_agrees_with_torch_fidelity(splits):
     logits = 2 * randn(103, 10, seed=4)
-    assert split_scores(logits.softmax(1), splits).mean().item() == pytest.approx(isc_features_to_metric(logits, splits, shuffle=False)["inception_score_mean"], rel=1e-10)
+    assert split_scores(logits.softmax(1), splits).mean().item() == pytest.approx(
+        isc_features_to_metric(logits, splits, shuffle=False)["inception_score_mean"], rel=1e-10
+    )
 
 
 def test_the_inception_score_is_shuffled():
-    certain = Features(INCEPTION, torch.zeros(100, 1), torch.eye(10).repeat_interleave(10, 0)) # sorted by class
-    assert split_scores(certain.probabilities).mean() == pytest.approx(1) and inception_score(certain).value > 4
-    assert inception_score(certain, splits=1).value == pytest.approx(10) and inception_score(certain, splits=1).interval is None
-    assert inception_score(certain).name == "Inception Score" and inception_score(seen(50)).name == "classifier score"
-    assert inception_score(certain, shuffle_seed=0) == inception_score(certain) != inception_score(certain, shuffle_seed=1)
-    assert inception_score(certain, seed=7).seed == 7 # the sampler's, for the card
-    with pytest.raises(ValueError, match="splits=11 of 10 images; expected 1..10"): split_scores(torch.ones(10, 2) / 2, 11)
+    certain = Features(
+        INCEPTION, torch.zeros(100, 1), torch.eye(10).repeat_interleave(10, 0)
+    )  # sorted by class
+    assert (
+        split_scores(certain.probabilities).mean() == pytest.approx(1)
+        and inception_score(certain).value > 4
+    )
+    assert (
+        inception_score(certain, splits=1).value == pytest.approx(10)
+        and inception_score(certain, splits=1).interval is None
+    )
+    assert (
+        inception_score(certain).name == "Inception Score"
+        and inception_score(seen(50)).name == "classifier score"
+    )
+    assert (
+        inception_score(certain, shuffle_seed=0)
+        == inception_score(certain)
+        != inception_score(certain, shuffle_seed=1)
+    )
+    assert inception_score(certain, seed=7).seed == 7  # the sampler's, for the card
+    with pytest.raises(ValueError, match="splits=11 of 10 images; expected 1..10"):
+        split_scores(torch.ones(10, 2) / 2, 11)
 
 
 @pytest.mark.parametrize("n, m, k", [(80, 120, 3), (120, 80, 3), (50, 50, 1)])
 def test_precision_and_recall_agree_with_torch_fidelity(n, m, k):
     fake, real = seen(n, 4, seed=1), seen(m, 4, seed=2, shift=0.8)
-    precision, recall = calculate_precision_recall_full(fake.values.double(), real.values.double(), k)
+    precision, recall = calculate_precision_recall_full(
+        fake.values.double(), real.values.double(), k
+    )
     ours = precision_recall(fake, real, k=k)
-    assert (ours[0].value, ours[1].value) == pytest.approx((precision, recall), abs=1e-6) and 0 < precision < 1 and 0 < recall < 1
-    assert ours[0].interval[0] <= precision <= ours[0].interval[1] and ours[0].name.startswith("precision") and ours[1].name.startswith("recall")
+    assert (
+        (ours[0].value, ours[1].value) == pytest.approx((precision, recall), abs=1e-6)
+        and 0 < precision < 1
+        and 0 < recall < 1
+    )
+    assert (
+        ours[0].interval[0] <= precision <= ours[0].interval[1]
+        and ours[0].name.startswith("precision")
+        and ours[1].name.startswith("recall")
+    )
 
 
 def test_balls_in_chunks_and_with_too_few_images():
     x, of = randn(31, 3, seed=1), randn(47, 3, seed=2)
-    assert torch.equal(in_manifold(x, of), in_manifold(x, of, chunk=5)) and in_manifold(of, of).all()
-    with pytest.raises(ValueError, match="got 3 features; the 3-th nearest neighbor needs at least 4"): in_manifold(x, of[:3])
+    assert (
+        torch.equal(in_manifold(x, of), in_manifold(x, of, chunk=5)) and in_manifold(of, of).all()
+    )
+    with pytest.raises(
+        ValueError, match="got 3 features; the 3-th nearest neighbor needs at least 4"
+    ):
+        in_manifold(x, of[:3])
 
 
 def test_nearest_finds_copies_exactly_and_in_chunks():
-    train = randn(50, 2, 3, seed=1).float() + 100 # far from 0, where the fast formula rounds
+    train = randn(50, 2, 3, seed=1).float() + 100  # far from 0, where the fast formula rounds
     found, index = nearest(train[[4, 9]], train, chunk=1)
     assert found.tolist() == [0, 0] and index.tolist() == [4, 9]
     x = randn(20, 2, 3, seed=2).float() + 100
     gaps = (x.flatten(1)[:, None] - train.flatten(1)[None]).norm(dim=2)
-    assert torch.allclose(nearest(x, train, chunk=7)[0], gaps.min(1).values) and torch.equal(nearest(x, train)[1], gaps.argmin(1))
+    assert torch.allclose(nearest(x, train, chunk=7)[0], gaps.min(1).values) and torch.equal(
+        nearest(x, train)[1], gaps.argmin(1)
+    )
 
 
 def test_memorization_says_what_share_was_copied():
@@ -278,70 +412,134 @@ def test_memorization_says_what_share_was_copied():
     half = torch.cat([train[:50], unseen[:50]])
     score = memorization(half, unseen, train)
     assert 0.4 < score.value < 0.6 and score.interval[0] < score.value < score.interval[1]
-    assert memorization(unseen, unseen, train).value == 1 and memorization(train[:9], unseen, train).value == 0
-    with pytest.raises(ValueError, match="must not overlap"): memorization(unseen, train, train)
+    assert (
+        memorization(unseen, unseen, train).value == 1
+        and memorization(train[:9], unseen, train).value == 0
+    )
+    with pytest.raises(ValueError, match="must not overlap"):
+        memorization(unseen, train, train)
 
 
 # ---- cards ----
 
+
 def test_a_frechet_card_says_what_was_measured():
     fake, real = seen(200, seed=1, shift=0.5), seen(300, seed=2)
     card = frechet(fake, real, "toy reals", sampler="DDIM", steps=50)
-    assert card.value == pytest.approx(feature_distance(fake.values, real.values), rel=1e-9) and card.interval[0] < card.value < card.interval[1]
-    assert (card.name, card.n_fake, card.n_real, card.reference, card.features, card.steps) == ("Fréchet distance", 200, 300, "toy reals", "toy", 50)
+    assert (
+        card.value == pytest.approx(feature_distance(fake.values, real.values), rel=1e-9)
+        and card.interval[0] < card.value < card.interval[1]
+    )
+    assert (card.name, card.n_fake, card.n_real, card.reference, card.features, card.steps) == (
+        "Fréchet distance",
+        200,
+        300,
+        "toy reals",
+        "toy",
+        50,
+    )
     stats = FeatureStats("toy").update(real.values)
-    assert frechet(fake, stats, "toy reals", sampler="DDIM", steps=50) == card # stored statistics do as well
+    assert (
+        frechet(fake, stats, "toy reals", sampler="DDIM", steps=50) == card
+    )  # stored statistics do as well
     assert frechet(fake, real, resamples=0).interval is None
-    assert frechet(real, real).interval[0] >= 0 # a distance is never below 0
+    assert frechet(real, real).interval[0] >= 0  # a distance is never below 0
 
 
 def test_resamples_keep_the_classes_that_were_asked_for():
     groups = torch.arange(200) % 2
-    values = randn(200, 4, seed=1).float() + 10 * groups[:, None].float() # two far clusters: their balance moves the distance
+    values = (
+        randn(200, 4, seed=1).float() + 10 * groups[:, None].float()
+    )  # two far clusters: their balance moves the distance
     fake, real = Features("toy", values, values), Features("toy", values.flip(0) + 0.1, values)
     width = lambda **kw: (lambda i: i[1] - i[0])(frechet(fake, real, **kw).interval)
     assert width(groups=groups) < 0.5 * width()
 
 
 def test_fid_is_fid_only_with_inception_and_ten_thousand_images():
-    few, many = seen(30, seed=1, name=INCEPTION), FeatureStats(INCEPTION).update(randn(10_000, 8, seed=2))
-    with pytest.warns(UserWarning, match="30 images are too few to speak of FID"): assert fid(few, many).name == "FID@30"
+    few, many = (
+        seen(30, seed=1, name=INCEPTION),
+        FeatureStats(INCEPTION).update(randn(10_000, 8, seed=2)),
+    )
+    with pytest.warns(UserWarning, match="30 images are too few to speak of FID"):
+        assert fid(few, many).name == "FID@30"
     enough = Features(INCEPTION, randn(10_000, 8, seed=3).float(), torch.ones(10_000, 1))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert fid(enough, many, "toy train", resamples=0).name == "FID"
-    with pytest.raises(ValueError, match="FID looks through 'inception-2015'; these are features of 'toy': use frechet"): fid(seen(30), seen(30))
+    with pytest.raises(
+        ValueError,
+        match="FID looks through 'inception-2015'; these are features of 'toy': use frechet",
+    ):
+        fid(seen(30), seen(30))
 
 
 @pytest.mark.parametrize("metric", [frechet, kid, precision_recall])
 def test_features_of_two_networks_are_not_compared(metric):
-    with pytest.raises(ValueError, match="features of 'toy' for the fakes and of 'other' for the reals"): metric(seen(30), seen(30, name="other"))
+    with pytest.raises(
+        ValueError, match="features of 'toy' for the fakes and of 'other' for the reals"
+    ):
+        metric(seen(30), seen(30, name="other"))
 
 
 def test_kid_as_a_card():
     a, b = seen(300, seed=1), seen(400, seed=2, shift=0.5)
     card = kid(a, b, "toy reals", subset_size=100, subsets=30)
-    assert card.name == "kernel distance" and kid(seen(30, name=INCEPTION), seen(30, seed=2, name=INCEPTION)).name == "KID"
-    assert card.interval[0] < squared_mmd(a.values, b.values) < card.interval[1] and card == kid(a, b, "toy reals", subset_size=100, subsets=30)
-    assert kid(a, a[torch.arange(100)], subset_size=100, subsets=2, subset_seed=1).value == pytest.approx(squared_mmd(a.values[torch.randperm(300, generator=torch.Generator().manual_seed(1))[:100]], a.values[:100]), abs=1)
-    with pytest.raises(ValueError, match="subsets=1 of 100 images; expected at least 2"): kid(a, b, subset_size=100, subsets=1)
-    assert kid(a, a, subsets=1).value == pytest.approx(squared_mmd(a.values, a.values)) # one whole set is all there is
-    assert kid(a, b, seed=7).seed == 7 and kid(a, b, subset_size=100).interval and kid(a, a).interval is None # all images in every subset: no spread to see
-    with pytest.raises(ValueError, match="got 1 and 5 features"): squared_mmd(randn(1, 3), randn(5, 3))
+    assert (
+        card.name == "kernel distance"
+        and kid(seen(30, name=INCEPTION), seen(30, seed=2, name=INCEPTION)).name == "KID"
+    )
+    assert card.interval[0] < squared_mmd(a.values, b.values) < card.interval[1] and card == kid(
+        a, b, "toy reals", subset_size=100, subsets=30
+    )
+    assert kid(
+        a, a[torch.arange(100)], subset_size=100, subsets=2, subset_seed=1
+    ).value == pytest.approx(
+        squared_mmd(
+            a.values[torch.randperm(300, generator=torch.Generator().manual_seed(1))[:100]],
+            a.values[:100],
+        ),
+        abs=1,
+    )
+    with pytest.raises(ValueError, match="subsets=1 of 100 images; expected at least 2"):
+        kid(a, b, subset_size=100, subsets=1)
+    assert kid(a, a, subsets=1).value == pytest.approx(
+        squared_mmd(a.values, a.values)
+    )  # one whole set is all there is
+    assert (
+        kid(a, b, seed=7).seed == 7
+        and kid(a, b, subset_size=100).interval
+        and kid(a, a).interval is None
+    )  # all images in every subset: no spread to see
+    with pytest.raises(ValueError, match="got 1 and 5 features"):
+        squared_mmd(randn(1, 3), randn(5, 3))
 
 
 def test_the_interval_of_kid_is_as_wide_as_repetitions_scatter():
     "Subsets of three quarters overlap nearly everywhere; their own spread says next to nothing."
-    cards = [kid(seen(80, seed=2 * i), seen(80, seed=2 * i + 1, shift=1.0), subset_size=60, subsets=40) for i in range(60)]
+    cards = [
+        kid(seen(80, seed=2 * i), seen(80, seed=2 * i + 1, shift=1.0), subset_size=60, subsets=40)
+        for i in range(60)
+    ]
     half = torch.tensor([c.interval[1] - c.value for c in cards]).mean() / 1.96
     assert 0.75 < half / torch.tensor([c.value for c in cards]).std() < 1.35
 
 
 def test_what_moves_a_score_is_in_its_name():
     a, b = seen(60), seen(60, seed=1)
-    assert [s.name for s in precision_recall(a, b)] == ["precision", "recall"] and [s.name for s in precision_recall(a, b, k=5)] == ["precision, k=5", "recall, k=5"]
-    with pytest.raises(ValueError, match="name: .*k=5"): compare(precision_recall(a, b)[0], precision_recall(a, b, k=5)[0])
-    assert inception_score(a).name == "classifier score" and inception_score(a, splits=2).name == "classifier score, parts: 2"
+    assert [s.name for s in precision_recall(a, b)] == ["precision", "recall"] and [
+        s.name for s in precision_recall(a, b, k=5)
+    ] == ["precision, k=5", "recall, k=5"]
+    with pytest.raises(ValueError, match="name: .*k=5"):
+        compare(precision_recall(a, b)[0], precision_recall(a, b, k=5)[0])
+    assert (
+        inception_score(a).name == "classifier score"
+        and inception_score(a, splits=2).name == "classifier score, parts: 2"
+    )
 
 
-def test_public_names(): assert {"FeatureStats", "fid", "inception_score", "kid", "precision_recall", "frechet_distance"} <= set(metrics.__all__)
+def test_public_names():
+    assert {"fid", "inception_score", "kid", "precision_recall", "memorization"} <= set(
+        metrics.__all__
+    )
+    assert {"frechet_distance", "feature_distance", "extract", "nearest"} <= set(features.__all__)

@@ -8,9 +8,10 @@ from diffusers import UNet2DModel
 from torch import nn
 
 from ddpm_course import unet
+from ddpm_course.memory import saved_bytes
 from ddpm_course.noising import cosine_schedule
 from ddpm_course.sampling import ddim_sample
-from ddpm_course.unet import Attention, ResBlock, Stage, UNet, saved_bytes, timestep_embedding
+from ddpm_course.unet import Attention, ResBlock, Stage, UNet, timestep_embedding
 
 CIFAR10 = dict(sample_size=32, in_channels=3, out_channels=3, block_out_channels=(128, 256, 256, 256), layers_per_block=2, # google/ddpm-cifar10-32
                down_block_types=("DownBlock2D", "AttnDownBlock2D", "DownBlock2D", "DownBlock2D"),

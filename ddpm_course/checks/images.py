@@ -14,76 +14,126 @@ def images(*shape, spread=0.7, seed=0):
 def byte(k): return k.long().to(torch.uint8)
 
 
-def min_max(x): return (x - x.amin((1, 2, 3), True)) / (x.amax((1, 2, 3), True) - x.amin((1, 2, 3), True))
+def stretch(x, axes):
+    low = x.amin(axes, True)
+    return (x - low) / (x.amax(axes, True) - low)
 
 
 class ToBytes(Exercise):
     "Also asks for the dtype."
     def __call__(self, answer):
         got = answer(*self.cases()[0])
-        kind = getattr(got, "dtype", type(got).__name__)
-        assert got is None or kind == torch.uint8, f"Not yet: expected a uint8 tensor, got {kind}"
+        kind = getattr(got, "dtype", None) if isinstance(got, torch.Tensor) else type(got).__name__
+        if got is not None and kind != torch.uint8:
+            raise AssertionError(f"Not yet: expected a torch.uint8 tensor, got {kind}")
         super().__call__(answer)
 
 
 to_bytes = ToBytes(
     right=lambda x: byte(((x.clamp(-1, 1) + 1) * 127.5).round()),
     cases=lambda: [(images(2, 3, 8, 8),), (images(1, 1, 6, 5, spread=0.2, seed=1),)],
-    wrong={"this cuts the fraction off, which darkens by half a level on average; round first": lambda x: byte((x.clamp(-1, 1) + 1) * 127.5),
-           "values outside [-1, 1] wrap around to the other end; clamp first": lambda x: byte(((x + 1) * 127.5).round()),
-           "values outside [-1, 1] wrap around, and the fraction is cut off; clamp, then round": lambda x: byte((x + 1) * 127.5),
-           "this stretches each image to its own minimum and maximum; black is -1 and white is 1 for all":
-               lambda x: byte((min_max(x) * 255).round()),
-           "this takes the range for [0, 1]; everything below 0 becomes black": lambda x: byte((x.clamp(0, 1) * 255).round()),
-           "this scales by 128: white becomes 256, which wraps or is clamped, and all levels are off":
-               lambda x: byte(((x + 1) * 128).round().clamp(0, 255))},
+    wrong={
+        "this cuts the fraction off, which darkens by half a level on average; round first":
+            lambda x: byte((x.clamp(-1, 1) + 1) * 127.5),
+        "values outside [-1, 1] wrap around to the other end; clamp first":
+            lambda x: byte(((x + 1) * 127.5).round()),
+        "values outside [-1, 1] wrap around, and the fraction is cut off; clamp, then round":
+            lambda x: byte((x + 1) * 127.5),
+        "this stretches each image to its own minimum and maximum; black is -1, white is 1 for all":
+            lambda x: byte((stretch(x, (1, 2, 3)) * 255).round()),
+        "this stretches the batch to its own minimum and maximum; black is -1, white is 1 always":
+            lambda x: byte((stretch(x, (0, 1, 2, 3)) * 255).round()),
+        "this takes the range for [0, 1]; everything below 0 becomes black":
+            lambda x: byte((x.clamp(0, 1) * 255).round()),
+        "this stops at 0..1: multiply by 255 before you round":
+            lambda x: byte(((x.clamp(-1, 1) + 1) / 2).round()),
+        "this scales by 255, so that 0 is white already; [-1, 1] is 2 wide: scale by 127.5":
+            lambda x: byte(((x.clamp(-1, 1) + 1) * 255).round().clamp(0, 255)),
+        "this scales by 128: white becomes 256, which wraps or is clamped, and all levels are off":
+            lambda x: byte(((x + 1) * 128).round().clamp(0, 255)),
+        "this scales by 127: white becomes 254 or 255, and the levels in between are off":
+            lambda x: byte((x.clamp(-1, 1) * 127 + 128).round())},
     praise="Clamp, then round: every level 0..255 survives the trip there and back.", tol=1e-9)
 
 
-# ---- 2: center crop ----
-def crop(x, size, top, left): return x[..., top:top + size, left:left + size]
+# ---- 2: a grid cut apart ----
+def pieces(grid, size, step, begin=0, by_column=False):
+    tops, lefts = [range(begin, side - size + 1, step) for side in grid.shape[:2]]
+    places = [(i, j) for i in tops for j in lefts]
+    if by_column: places.sort(key=lambda place: place[1])
+    return torch.stack([grid[i:i + size, j:j + size] for i, j in places] or [grid[:size, :size]])
 
 
-def middle(side, size): return (side - size) // 2
+def grid(rows, columns, size, padding, seed):
+    rng = torch.Generator().manual_seed(seed)
+    height, width = [n * (size + padding) - padding for n in (rows, columns)]
+    return torch.randint(0, 256, (height, width, 3), generator=rng, dtype=torch.uint8)
 
 
-center_crop = Exercise(
-    right=lambda x, n: crop(x, n, middle(x.shape[2], n), middle(x.shape[3], n)),
-    cases=lambda: [(images(2, 3, 8, 13), 6), (images(1, 1, 15, 8, seed=1), 7), (images(1, 3, 6, 6, seed=2), 6)],
-    wrong={"this cuts the corner at the top left": lambda x, n: crop(x, n, 0, 0),
-           "this swaps the margins: H goes with the top, W with the left": lambda x, n: crop(x, n, middle(x.shape[3], n), middle(x.shape[2], n)),
-           "this squeezes the whole image into the square; cut, don't resize":
-               lambda x, n: torch.nn.functional.interpolate(x, (n, n), mode="bilinear", antialias=True),
-           "where the margin is odd, the smaller half belongs on the left and at the top":
-               lambda x, n: crop(x, n, -((n - x.shape[2]) // 2), -((n - x.shape[3]) // 2)),
-           "this starts at the center; it must start half a `size` before it": lambda x, n: crop(x, n, x.shape[2] // 2, x.shape[3] // 2)},
-    praise="The same margins as torchvision's CenterCrop, but for the side that gets the odd pixel.", tol=1e-9)
+def scrambled(picture, size, padding):
+    n = picture.numel() // (3 * size * size)
+    return picture.flatten()[:n * 3 * size * size].view(n, 3, size, size)
 
 
-# ---- 3: flips ----
-class FlipSome(Exercise):
-    "Also looks whether the input was left alone."
-    def __call__(self, answer):
-        (x, u), *_ = self.cases()
-        before = x.clone()
-        answer(x, u)
-        assert torch.equal(x, before), "Not yet: this changes x itself; the set in memory would be mirrored for good"
-        super().__call__(answer)
+cut_grid = Exercise(
+    right=lambda picture, size, padding: pieces(picture, size, size + padding).permute(0, 3, 1, 2),
+    cases=lambda: [(grid(2, 3, 4, 1, seed=0), 4, 1), (grid(3, 2, 3, 0, seed=1), 3, 0),
+                   (grid(1, 4, 5, 2, seed=2), 5, 2)],
+    wrong={
+        "the channels are still last; images are (B, 3, size, size)":
+            lambda picture, size, padding: pieces(picture, size, size + padding),
+        "rows and columns of each image are exchanged; permute to (0, 3, 1, 2)":
+            lambda picture, size, padding:
+                pieces(picture, size, size + padding).permute(0, 3, 2, 1),
+        "the images come column by column; the first row of the grid comes first":
+            lambda picture, size, padding:
+                pieces(picture, size, size + padding, by_column=True).permute(0, 3, 1, 2),
+        "the padding is not skipped, so that each image begins further off":
+            lambda picture, size, padding: pieces(picture, size, size).permute(0, 3, 1, 2),
+        "this expects padding at the margin too; the first image begins at the corner":
+            lambda picture, size, padding:
+                pieces(picture, size, size + padding, begin=padding).permute(0, 3, 1, 2),
+        "a view alone mixes the images: neighbors in memory belong to one row of the grid":
+            scrambled,
+        "this returns the first image alone":
+            lambda picture, size, padding: picture[None, :size, :size].permute(0, 3, 1, 2)},
+    praise="A batch again; from a JPEG it would not have come back exactly.", tol=1e-9)
 
 
-def some(x, u, dim=-1): return torch.where(u.view(-1, 1, 1, 1) < 0.5, x.flip(dim), x)
+# ---- 3: dithering ----
+def on_scale(x, levels): return (x + 1) * levels / 2
 
 
-flip_some = FlipSome(
-    right=some,
-    cases=lambda: [(images(4, 3, 5, 6), torch.tensor([0.1, 0.9, 0.4, 0.5])), (images(3, 1, 4, 4, seed=1), torch.tensor([0.7, 0.2, 0.6]))],
-    wrong={"this turns images upside down; left-right is the last axis": lambda x, u: some(x, u, -2),
-           "this mirrors where u >= 0.5": lambda x, u: some(x, 0.999 - u),
-           "one coin decides for the whole batch; each image has its own": lambda x, u: x.flip(-1) if u[0] < 0.5 else x,
-           "this mirrors every image": lambda x, u: x.flip(-1),
-           "this reverses the order of the images, not of the columns": lambda x, u: some(x, u, 0),
-           "this exchanges the channels; left-right is the last axis": lambda x, u: some(x, u, 1)},
-    praise="One coin an image, and the coins come from outside: a resumed run mirrors the same ones.", tol=1e-9)
+def back(k, levels): return 2 * k.clamp(0, levels) / levels - 1
+
+
+def uniform(*shape, seed): return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+dither = Exercise(
+    right=lambda x, levels, u: back((on_scale(x, levels) + u).floor(), levels),
+    cases=lambda: [(images(2, 3, 8, 8), 3, uniform(2, 3, 8, 8, seed=5)),
+                   (images(1, 1, 9, 9, seed=1), 16, uniform(1, 1, 9, 9, seed=6))],
+    wrong={
+        "this rounds to the nearest level after the noise, half a level too high on average; cut":
+            lambda x, levels, u: back((on_scale(x, levels) + u).round(), levels),
+        "this centers the noise and then cuts, half a level too low on average; add u as it is":
+            lambda x, levels, u: back((on_scale(x, levels) + u - 0.5).floor(), levels),
+        "there is no noise in this: it cuts":
+            lambda x, levels, u: back(on_scale(x, levels).floor(), levels),
+        "there is no noise in this: it rounds":
+            lambda x, levels, u: back(on_scale(x, levels).round(), levels),
+        "the noise is added before scaling, where a level is 2/levels wide and not 1":
+            lambda x, levels, u: back(on_scale(x + u, levels).floor(), levels),
+        "the result is in levels; return to [-1, 1]":
+            lambda x, levels, u: (on_scale(x, levels) + u).floor().clamp(0, levels),
+        "values beyond the range are left there; clamp to 0..levels":
+            lambda x, levels, u: 2 * (on_scale(x, levels) + u).floor() / levels - 1,
+        "this scales to 0..levels + 1; the largest gray level is `levels`":
+            lambda x, levels, u: back(((x + 1) * (levels + 1) / 2 + u).floor(), levels),
+        "this is for x in [0, 1]; here black is -1":
+            lambda x, levels, u: back((x * levels + u).floor(), levels)},
+    praise="The expected value is x itself: what single pixels lose, areas keep.")
 
 
 # ---- 4: wrap-around ----
@@ -92,10 +142,18 @@ def levels(x): return ((x + 1) * 127.5).round()
 
 wrapped = Exercise(
     right=lambda x: (levels(x) < 0) | (levels(x) > 255),
-    cases=lambda: [(images(1, 3, 16, 16),), (torch.tensor([-1.5, -1.006, -1.001, -1.0, 0.0, 1.0, 1.001, 1.006, 1.5]).view(1, 1, 3, 3),)],
-    wrong={"rounding forgives a little: values up to 1 + 1/255 still give 255": lambda x: x.abs() > 1,
-           "wrap-around happens below 0 as well": lambda x: levels(x) > 255,
-           "wrap-around happens above 255 as well": lambda x: levels(x) < 0,
-           "255 and 0 themselves fit a byte": lambda x: (levels(x) <= 0) | (levels(x) >= 255),
-           "this is the mask of the values that are right": lambda x: (levels(x) >= 0) & (levels(x) <= 255)},
-    praise="Half of all digit pixels lie at the very end of the range: that is where the speckles come from.", tol=1e-9)
+    cases=lambda: [(images(1, 3, 16, 16),), (torch.tensor(
+        [-1.5, -1.006, -1.001, -1.0, 0.0, 1.0, 1.001, 1.006, 1.5]).view(1, 1, 3, 3),)],
+    wrong={
+        "rounding forgives a little: values up to 1 + 1/255 still give 255": lambda x: x.abs() > 1,
+        "at 255.5 rounding already gives 256, and it forgives a little below 0: round first":
+            lambda x: ((x + 1) * 127.5 < 0) | ((x + 1) * 127.5 >= 256),
+        "wrap-around happens below 0 as well": lambda x: levels(x) > 255,
+        "wrap-around happens above 255 as well": lambda x: levels(x) < 0,
+        "255 and 0 themselves fit a byte": lambda x: (levels(x) <= 0) | (levels(x) >= 255),
+        "255 itself fits a byte": lambda x: (levels(x) < 0) | (levels(x) >= 255),
+        "no number is below 0 and above 255; the two conditions are joined by or": lambda x: x != x,
+        "this is the mask of the values that are right":
+            lambda x: (levels(x) >= 0) & (levels(x) <= 255)},
+    praise="Half of all digit pixels lie at the very end of the range: "
+           "that is where the speckles come from.", tol=1e-9)

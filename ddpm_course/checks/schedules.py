@@ -8,60 +8,106 @@ import torch
 from ddpm_course.checks import Exercise
 
 
-def even(a, b, n): return torch.linspace(a, b, n, dtype=torch.float64)
+def even(a, b, n):
+    return torch.linspace(a, b, n, dtype=torch.float64)
 
 
-def widths(): return [(even(0.999, 0.001, 12), 2), (even(0.9, 0.2, 5), 4), (even(0.99, 1e-4, 7), 0.5)]
+def widths():
+    return [(even(0.999, 0.001, 12), 2), (even(0.9, 0.2, 5), 4), (even(0.99, 1e-4, 7), 0.5)]
 
 
-def moved(alpha_bars, by): return (alpha_bars.logit() + by).sigmoid()
+def moved(alpha_bars, by):
+    return (alpha_bars.logit() + by).sigmoid()
 
 
 shift = Exercise(
     right=lambda alpha_bars, k: moved(alpha_bars, -2 * math.log(k)),
     cases=widths,
     wrong={
-        "this raises the log-SNR: a larger image would get less noise. Subtract 2 log k": lambda alpha_bars, k: moved(alpha_bars, 2 * math.log(k)),
-        "this lowers the log-SNR by log k; averaging k x k pixels divides the variance of the noise by k^2, so it takes 2 log k": lambda alpha_bars, k: moved(alpha_bars, -math.log(k)),
-        "this divides alpha_bar by k^2; it is the ratio alpha_bar / (1 - alpha_bar) that is divided": lambda alpha_bars, k: alpha_bars / k**2,
-        "these are log-SNRs; take them back to alpha_bar with a sigmoid": lambda alpha_bars, k: alpha_bars.logit() - 2 * math.log(k),
-        "this is the SNR divided by k^2; alpha_bar is SNR / (1 + SNR)": lambda alpha_bars, k: alpha_bars / (1 - alpha_bars) / k**2,
-        "this takes a logarithm to another base; the log-SNR is a natural logarithm": lambda alpha_bars, k: moved(alpha_bars, -2 * math.log2(k)),
+        "this raises the log-SNR: a larger image would get less noise. Subtract 2 log "
+        "k": lambda alpha_bars, k: (
+            moved(alpha_bars, 2 * math.log(k))
+        ),
+        "this lowers the log-SNR by log k; averaging k x k pixels divides the variance of the "
+        "noise by k^2, so it takes 2 log k": lambda alpha_bars, k: (
+            moved(alpha_bars, -math.log(k))
+        ),
+        "this divides alpha_bar by k^2; it is the ratio alpha_bar / (1 - alpha_bar) that is "
+        "divided": lambda alpha_bars, k: (
+            alpha_bars / k**2
+        ),
+        "these are log-SNRs; take them back to alpha_bar with a sigmoid": lambda alpha_bars, k: (
+            alpha_bars.logit() - 2 * math.log(k)
+        ),
+        "this is the SNR divided by k^2; alpha_bar is SNR / (1 + SNR)": lambda alpha_bars, k: (
+            alpha_bars / (1 - alpha_bars) / k**2
+        ),
+        "this takes a logarithm to another base; the log-SNR is a natural "
+        "logarithm": lambda alpha_bars, k: (
+            moved(alpha_bars, -2 * math.log2(k))
+        ),
     },
-    praise="For k = 1 nothing changes, and two shifts in a row are one by the product of their widths.")
+    praise="For k = 1 nothing changes, and two shifts in a row are one by the product of their "
+           "widths.",
+)
 
 
 def rates():
     "Signal rates (T,) of three made-up schedules."
-    return [((1 - even(1e-4, 0.02, 300)).cumprod(0).sqrt(),), ((1 - even(0.02, 0.3, 10)).cumprod(0).sqrt(),), (torch.tensor([0.9, 0.5, 0.2], dtype=torch.float64),)]
+    return [
+        ((1 - even(1e-4, 0.02, 300)).cumprod(0).sqrt(),),
+        ((1 - even(0.02, 0.3, 10)).cumprod(0).sqrt(),),
+        (torch.tensor([0.9, 0.5, 0.2], dtype=torch.float64),),
+    ]
 
 
-def stretched(s): return (s - s[-1]) * s[0] / (s[0] - s[-1])
+def stretched(s):
+    return (s - s[-1]) * s[0] / (s[0] - s[-1])
 
 
 zero_terminal = Exercise(
     right=stretched,
     cases=rates,
     wrong={
-        "this sets the last rate to 0 and leaves the others: one step then takes all that was left": lambda s: torch.cat([s[:-1], torch.zeros(1, dtype=s.dtype)]),
-        "the last rate is 0, but the first has moved too; stretch what you shifted": lambda s: s - s[-1],
-        "the first rate is now 1, as if the first step added no noise; it should stay what it was": lambda s: (s - s[-1]) / (s[0] - s[-1]),
-        "this shifts and stretches alpha_bar, the square of the rate": lambda s: stretched(s**2).sqrt(),
-        "these are alpha_bars; the signal rates were asked for": lambda s: stretched(s)**2,
+        "this sets the last rate to 0 and leaves the others: one step then takes all that was "
+        "left": lambda s: (
+            torch.cat([s[:-1], torch.zeros(1, dtype=s.dtype)])
+        ),
+        "the last rate is 0, but the first has moved too; stretch what you shifted": lambda s: (
+            s - s[-1]
+        ),
+        "the first rate is now 1, as if the first step added no noise; it should stay what it "
+        "was": lambda s: (
+            (s - s[-1]) / (s[0] - s[-1])
+        ),
+        "this shifts and stretches alpha_bar, the square of the rate": lambda s: stretched(
+            s**2
+        ).sqrt(),
+        "these are alpha_bars; the signal rates were asked for": lambda s: stretched(s) ** 2,
     },
-    praise="A straight line takes the old rates to the new ones; the first stays, the last is 0.")
+    praise="A straight line takes the old rates to the new ones; the first stays, the last is 0.",
+)
 
 
 def curves():
     "(level (N,) falling, loss (N,) at these levels, n)"
-    plain, uneven = even(8, -8, 4001), 8 - 16 * even(0, 1, 4001)**2
-    return [(plain, torch.sigmoid(plain), 6), (uneven, torch.exp(-(uneven - 1)**2 / 8) + 0.05, 9), (uneven, torch.sigmoid(uneven - 2) + 0.01, 5)]
+    plain, uneven = even(8, -8, 4001), 8 - 16 * even(0, 1, 4001) ** 2
+    return [
+        (plain, torch.sigmoid(plain), 6),
+        (uneven, torch.exp(-((uneven - 1) ** 2) / 8) + 0.05, 9),
+        (uneven, torch.sigmoid(uneven - 2) + 0.01, 5),
+    ]
 
 
 def placed(level, density, n, by_width=True):
-    "n levels with equal shares of `density`, summed over the widths of the grid or, if not by_width, over its points."
+    "n levels with equal shares of `density`, summed over widths or, if not by_width, points."
     middle = (density[1:] + density[:-1]) / 2
-    total = torch.cat([torch.zeros(1, dtype=torch.float64), (middle * (level[:-1] - level[1:]) if by_width else middle).cumsum(0)])
+    total = torch.cat(
+        [
+            torch.zeros(1, dtype=torch.float64),
+            (middle * (level[:-1] - level[1:]) if by_width else middle).cumsum(0),
+        ]
+    )
     return torch.from_numpy(np.interp(np.linspace(0, total[-1].item(), n), total, level))
 
 
@@ -69,29 +115,62 @@ equal_shares = Exercise(
     right=placed,
     cases=curves,
     wrong={
-        "these levels are evenly spaced: the loss has no say": lambda level, loss, n: even(level[0], level[-1], n),
-        "this spaces them evenly over the points of the grid; the points are no measure of anything": lambda level, loss, n: level[np.linspace(0, len(level) - 1, n).round()],
-        "this adds up the losses of the grid's points; each stands for a stretch of levels, so multiply it by the width of that stretch":
-            lambda level, loss, n: placed(level, loss, n, by_width=False),
-        "here the steps crowd where the loss is small: this shares out 1 / loss": lambda level, loss, n: placed(level, 1 / loss, n),
+        "these levels are evenly spaced: the loss has no say": lambda level, loss, n: even(
+            level[0], level[-1], n
+        ),
+        "this spaces them evenly over the points of the grid; the points are no measure of "
+        "anything": lambda level, loss, n: (
+            level[np.linspace(0, len(level) - 1, n).round()]
+        ),
+        "this adds up the losses of the grid's points; each stands for a stretch of levels, so "
+        "multiply it by the width of that stretch": lambda level, loss, n: (
+            placed(level, loss, n, by_width=False)
+        ),
+        "here the steps crowd where the loss is small: this shares out 1 / "
+        "loss": lambda level, loss, n: (
+            placed(level, 1 / loss, n)
+        ),
         "this shares out the square of the loss": lambda level, loss, n: placed(level, loss**2, n),
-        "n levels bound n - 1 shares; this makes one share too many, so the last level is not the end": lambda level, loss, n: placed(level, loss, n + 1)[:-1],
+        "n levels bound n - 1 shares; this makes one share too many, so the last level is not the "
+        "end": lambda level, loss, n: (
+            placed(level, loss, n + 1)[:-1]
+        ),
     },
     praise="Between any two neighbors now lies the same area under the curve.",
-    tol=2e-3)
+    tol=2e-3,
+)
 
 
-def ratios(): return [(torch.tensor([0.0, 0.01, 0.3, 1.0, 3.9, 4.5, 5.0, 7.0, 100.0], dtype=torch.float64), 5.0), (even(0.05, 3, 12), 1.0)]
+def ratios():
+    return [
+        (torch.tensor([0.0, 0.01, 0.3, 1.0, 3.9, 4.5, 5.0, 7.0, 100.0], dtype=torch.float64), 5.0),
+        (even(0.05, 3, 12), 1.0),
+    ]
 
 
 plus_one = Exercise(
     right=lambda snr, gamma: (snr + 1).clamp(max=gamma) / (snr + 1),
     cases=ratios,
     wrong={
-        "this is the paper's weight, min(SNR, gamma) / (SNR + 1); the bug adds the 1 before it takes the minimum": lambda snr, gamma: snr.clamp(max=gamma) / (snr + 1),
-        "this is the weight for eps: it divides by SNR, and 0 / 0 is what zero terminal SNR makes of it": lambda snr, gamma: snr.clamp(max=gamma) / snr,
-        "this adds 1 after the minimum; the bug adds it before, so that gamma caps SNR + 1": lambda snr, gamma: (snr.clamp(max=gamma) + 1) / (snr + 1),
-        "this is max where min belongs: another real bug, and a worse one": lambda snr, gamma: snr.clamp(min=gamma) / (snr + 1),
-        "this is the weight for x0 with SNR + 1 in place of SNR; divide by SNR + 1": lambda snr, gamma: (snr + 1).clamp(max=gamma),
+        "this is the paper's weight, min(SNR, gamma) / (SNR + 1); the bug adds the 1 before it "
+        "takes the minimum": lambda snr, gamma: (
+            snr.clamp(max=gamma) / (snr + 1)
+        ),
+        "this is the weight for eps: it divides by SNR, and 0 / 0 is what zero terminal SNR makes "
+        "of it": lambda snr, gamma: (
+            snr.clamp(max=gamma) / snr
+        ),
+        "this adds 1 after the minimum; the bug adds it before, so that gamma caps SNR + "
+        "1": lambda snr, gamma: (
+            (snr.clamp(max=gamma) + 1) / (snr + 1)
+        ),
+        "this is max where min belongs: another real bug, and a worse one": lambda snr, gamma: (
+            snr.clamp(min=gamma) / (snr + 1)
+        ),
+        "this is the weight for x0 with SNR + 1 in place of SNR; divide by SNR + "
+        "1": lambda snr, gamma: (
+            (snr + 1).clamp(max=gamma)
+        ),
     },
-    praise="That is how the training scripts of diffusers had it in late 2023 (issue 5654).")
+    praise="That is how the training scripts of diffusers had it in late 2023 (issue 5654).",
+)

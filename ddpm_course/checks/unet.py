@@ -1,7 +1,5 @@
 "Checkers of chapter 12."
 
-import math
-
 import torch
 import torch.nn.functional as F
 
@@ -9,52 +7,137 @@ from ddpm_course.checks import Exercise
 from ddpm_course.unet import timestep_embedding
 
 
-def waves(t, freqs, order=("sin", "cos")):
-    angles = t[:, None] * freqs.double()
-    return torch.cat([getattr(angles, name)() for name in order], 1)
+def count(c_in, c_out, c_emb, bias=1, norms=None, middle=None, skip=None, kernel=9):
+    "The parameters of a ResBlock, with one thing or another done wrong."
+    norms = 2 * (c_in + c_out) if norms is None else norms
+    middle = c_out if middle is None else middle # channels into the second convolution
+    skip = c_in != c_out if skip is None else skip
+    convolutions = kernel * c_in * c_out + kernel * middle * c_out + 2 * bias * c_out
+    embedding = c_emb * c_out + bias * c_out
+    return norms + convolutions + embedding + skip * (c_in * c_out + bias * c_out)
 
 
-def spread(n, last): return 10_000 ** (-torch.arange(n, dtype=torch.float64) / last)
+parameters = Exercise(
+    count,
+    lambda: [(8, 8, 32), (8, 16, 32), (96, 64, 128)],
+    {"convolutions and linear layers have a bias: one number an output channel":
+         lambda a, b, e: count(a, b, e, bias=0),
+     "the group norms are missing: a scale and a shift for every channel":
+         lambda a, b, e: count(a, b, e, norms=0),
+     "the second norm works on c_out channels": lambda a, b, e: count(a, b, e, norms=4 * a),
+     "the first norm works on c_in channels": lambda a, b, e: count(a, b, e, norms=4 * b),
+     "a group norm has two numbers a channel, a scale and a shift":
+         lambda a, b, e: count(a, b, e, norms=a + b),
+     "the second convolution is from c_out to c_out": lambda a, b, e: count(a, b, e, middle=a),
+     "where c_in differs from c_out, the skip is a 1x1 convolution":
+         lambda a, b, e: count(a, b, e, skip=False),
+     "where c_in equals c_out, the skip is the identity and has no parameters":
+         lambda a, b, e: count(a, b, e, skip=True),
+     "the skip's convolution has a bias, too":
+         lambda a, b, e: count(a, b, e) - (a != b) * b,
+     "the skip's convolution is 1x1, not 3x3":
+         lambda a, b, e: count(a, b, e) + (a != b) * 8 * a * b,
+     "the linear layer of the embedding is missing":
+         lambda a, b, e: count(a, b, e) - e * b - b,
+     "the embedding is added to c_out channels": lambda a, b, e: count(a, b, e) + (e + 1) * (a - b),
+     "a 3x3 kernel has nine numbers for each pair of channels":
+         lambda a, b, e: count(a, b, e, kernel=3),
+     "a kernel has nine numbers for each pair of channels, in and out":
+         lambda a, b, e: count(a, b, e, kernel=1),
+     "there are two 3x3 convolutions":
+         lambda a, b, e: count(a, b, e) - 9 * b * b - b},
+    "Most sit in the two 3x3 convolutions, and grow with the square of the width.")
 
 
-clock = Exercise(
-    lambda t, n: waves(t, spread(n, n - 1)),
-    lambda: [(torch.tensor([0., 1, 10, 500, 999]), n) for n in (4, 16)],
-    {"the exponents go up to (n-1)/n; with i / (n - 1) the slowest hand turns at exactly 1/10000": lambda t, n: waves(t, spread(n, n)),
-     "the cosines come first here; sines first, then cosines": lambda t, n: waves(t, spread(n, n - 1), ("cos", "sin")),
-     "sines and cosines alternate; put all sines first, then all cosines":
-         lambda t, n: waves(t, spread(n, n - 1)).view(len(t), 2, n).transpose(1, 2).flatten(1),
-     "whole-number division rounds the exponents, and all frequencies but one are equal": lambda t, n: waves(t, 10_000. ** (-(torch.arange(n) // (n - 1)))),
-     "the frequencies rise to 10000; the exponent is negative": lambda t, n: waves(t, 1 / spread(n, n - 1)),
-     "there is a 2 pi too many: frequencies are in radians a step": lambda t, n: waves(t, 2 * math.pi * spread(n, n - 1))},
-    "One hand that turns fast, one that hardly moves, and no two times alike.", tol=1e-4) # float32 is enough
+def split(x, heads): return x.unflatten(-1, (heads, -1)).transpose(1, 2) # (B, heads, N, d)
 
 
-def gather(scores, v, axis=-1): return scores.softmax(axis) @ v
+def merge(x): return x.transpose(1, 2).flatten(2)
 
 
-def tokens():
+def scores(q, k, heads, power=0.5):
+    q = split(q, heads)
+    return q @ split(k, heads).transpose(-1, -2) / q.shape[-1]**power
+
+
+def gather(q, k, v, heads, power=0.5, axis=-1):
+    return merge(scores(q, k, heads, power).softmax(axis) @ split(v, heads))
+
+
+def interleaved(f):
+    "Heads that take every n-th feature in place of neighbors."
+    def wrong(q, k, v, heads):
+        mixed = lambda x: x.unflatten(-1, (-1, heads)).transpose(-1, -2).flatten(-2)
+        return f(mixed(q), mixed(k), mixed(v), heads)
+    return wrong
+
+
+def unmixed(q, k, v, heads):
+    "Interleaved on the way in and on the way out."
+    out = interleaved(gather)(q, k, v, heads)
+    return out.unflatten(-1, (heads, -1)).transpose(-1, -2).flatten(-2)
+
+
+def folded(q, k, v, heads):
+    "view(B, heads, N, d) at once: pixels and features get mixed."
+    cut = lambda x: x.reshape(len(x), heads, x.shape[1], -1)
+    q, k, v = cut(q), cut(k), cut(v)
+    weights = (q @ k.transpose(-1, -2) / q.shape[-1]**0.5).softmax(-1)
+    return merge(weights @ v), (weights @ v).reshape(len(q), q.shape[2], -1)
+
+
+def across(q, k, v, heads):
+    "Heads attend to one another at each pixel: (B, N, heads, d) without the transpose."
+    q, k, v = (x.unflatten(-1, (heads, -1)) for x in (q, k, v))
+    return ((q @ k.transpose(-1, -2) / q.shape[-1]**0.5).softmax(-1) @ v).flatten(2)
+
+
+def pixels():
     z = torch.randn(3, 2, 5, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    return [(z[0], z[1], z[2]), (3 * z[2], z[0], z[1])]
+    return [(z[0], z[1], z[2], 1), (3 * z[2], z[0], z[1], 2), (z[1], 2 * z[2], z[0], 4)]
 
 
+FOLDED = "pixels and features are mixed: cut the last axis into (heads, d) first, then move heads"
 attention = Exercise(
-    lambda q, k, v: gather(q @ k.transpose(1, 2) / q.shape[-1]**0.5, v),
-    tokens,
-    {"the scores are not divided by sqrt(d): the wider the layer, the sharper the softmax": lambda q, k, v: gather(q @ k.transpose(1, 2), v),
-     "the scores are divided by d; the square root of d is their standard deviation": lambda q, k, v: gather(q @ k.transpose(1, 2) / q.shape[-1], v),
-     "the softmax runs over queries; for every query the weights of the keys (last axis) sum to 1":
-         lambda q, k, v: gather(q @ k.transpose(1, 2) / q.shape[-1]**0.5, v, -2),
-     "queries and keys have changed places": lambda q, k, v: gather(k @ q.transpose(1, 2) / q.shape[-1]**0.5, v),
-     "there is no softmax: weights are to be positive and to sum to 1": lambda q, k, v: q @ k.transpose(1, 2) / q.shape[-1]**0.5 @ v},
-    "PyTorch's function does this without ever storing the N x N matrix.")
+    gather,
+    pixels,
+    {"the scores are not divided by sqrt(d): the wider the layer, the sharper the softmax":
+         lambda q, k, v, h: gather(q, k, v, h, 0),
+     "the scores are divided by d; the square root of d is their standard deviation":
+         lambda q, k, v, h: gather(q, k, v, h, 1),
+     "the scores are divided by the root of C; a head has d = C/heads features":
+         lambda q, k, v, h: gather(q / h**0.5, k, v, h),
+     "the softmax runs over queries; for every query the weights of the keys sum to 1":
+         lambda q, k, v, h: gather(q, k, v, h, axis=-2),
+     "the softmax runs over the heads; it belongs on the last axis, the keys":
+         lambda q, k, v, h: gather(q, k, v, h, axis=1),
+     "queries and keys have changed places": lambda q, k, v, h: gather(k, q, v, h),
+     "there is no softmax: weights are to be positive and to sum to 1":
+         lambda q, k, v, h: merge(scores(q, k, h) @ split(v, h)),
+     "heads is not used: the features attend as one group":
+         lambda q, k, v, h: gather(q, k, v, 1),
+     "a head takes every n-th feature here; it is to take neighbors": unmixed,
+     "features are taken out of order, and not brought back": interleaved(gather),
+     "heads attend to one another here; move the axis of heads before that of pixels": across,
+     FOLDED: lambda *args: folded(*args)[0],
+     FOLDED + " back": lambda *args: folded(*args)[1],
+     "bring heads back beside d before you join them: (B, N, heads, d)":
+         lambda q, k, v, h: (scores(q, k, h).softmax(-1) @ split(v, h)).reshape(v.shape),
+     "the heads are averaged; lay them side by side":
+         lambda q, k, v, h: (scores(q, k, h).softmax(-1) @ split(v, h)).mean(1),
+     "the heads are still apart: bring the result to (B, N, C)":
+         lambda q, k, v, h: scores(q, k, h).softmax(-1) @ split(v, h)},
+    "PyTorch's function does this without ever storing the N x N matrices.")
 
 
 def walk(channels, layers, first=True, halvings=True, newest=-1, extra=1, after_last=0):
     "The input widths on the way up, with one thing or another done wrong."
     skips = [channels[0]] * first
-    for level, width in enumerate(channels): skips += [width] * (layers + (halvings and level < len(channels) - 1 + after_last))
-    below, widths = channels[-1], []
+    for level, width in enumerate(channels):
+        halved = level < len(channels) - 1 + after_last
+        skips += [width] * (layers + (halvings and halved))
+    below = channels[-1]
+    widths = []
     for width in reversed(channels):
         for _ in range(layers + extra):
             widths.append(below + (skips.pop(newest) if skips else 0))
@@ -62,29 +145,124 @@ def walk(channels, layers, first=True, halvings=True, newest=-1, extra=1, after_
     return widths
 
 
+def bare(channels, layers):
+    "Without skips."
+    up = list(channels)[::-1]
+    return [c for i, width in enumerate(up) for c in [up[max(0, i - 1)], *[width] * layers]]
+
+
 widths_up = Exercise(
     walk,
     lambda: [((32, 64), 1), ((8, 16, 32), 2), ((128, 256, 256, 256), 2)],
-    {"the oldest skip is taken first; a pile gives back the newest": lambda channels, layers: walk(channels, layers, newest=0),
-     "the skip of conv_in, the very first, is missing": lambda channels, layers: walk(channels, layers, first=False),
-     "the downsamplings leave a skip each, too": lambda channels, layers: walk(channels, layers, halvings=False),
-     "there is no downsampling after the last level, and no skip of one": lambda channels, layers: walk(channels, layers, after_last=1),
-     "on the way up each level has one block more than on the way down": lambda channels, layers: walk(channels, layers, extra=0),
-     "the skips are missing: each block takes what comes from below beside the newest skip":
-         lambda channels, layers: [c for i, c in enumerate(reversed(channels)) for c in [channels[min(len(channels) - i, len(channels) - 1)], *[c] * layers]]},
+    {"the oldest skip is taken first; a pile gives back the newest":
+         lambda channels, layers: walk(channels, layers, newest=0),
+     "the skip of conv_in, the very first, is missing":
+         lambda channels, layers: walk(channels, layers, first=False),
+     "the halvings leave a skip each, too":
+         lambda channels, layers: walk(channels, layers, halvings=False),
+     "there is no halving after the last level, and no skip of one":
+         lambda channels, layers: walk(channels, layers, after_last=1),
+     "on the way up each level has one block more than on the way down":
+         lambda channels, layers: walk(channels, layers, extra=0),
+     "the list is upside down: the way up begins at the coarsest level":
+         lambda channels, layers: walk(channels, layers)[::-1],
+     "what comes from below is not always as wide as the skip: add the two":
+         lambda channels, layers: [2 * c for c in list(channels)[::-1] for _ in range(layers + 1)],
+     "these are the skips alone; add what comes from below":
+         lambda channels, layers: [a - b for a, b in zip(walk(channels, layers),
+                                                         bare(channels, layers))],
+     "the skips are missing: each block takes what comes from below beside the newest skip": bare,
+     "these are the widths out; the task asks for the channels into each block":
+         lambda channels, layers: [c for c in list(channels)[::-1] for _ in range(layers + 1)]},
     "As many blocks on the way up as skips: the pile ends empty.")
 
 
-def cosine(t, s, a, b): return F.cosine_similarity(timestep_embedding(t * a, 32), timestep_embedding(s * b, 32))
+def cosine(t, s, a, b): return F.cosine_similarity(*both(t, s, a, b))
+
+
+def both(t, s, a, b): return timestep_embedding(t * a, 32), timestep_embedding(s * b, 32)
+
+
+def dot(t, s, scale):
+    a, b = both(t, s, scale, scale)
+    return (a * b).sum(1)
 
 
 likeness = Exercise(
     lambda t, s, scale: cosine(t, s, scale, scale),
-    lambda: [(torch.tensor([0., 10, 500, 999]), torch.tensor([1., 500, 500, 0]), scale) for scale in (1, 0.001)],
+    lambda: [(torch.tensor([0., 10, 500, 999]), torch.tensor([1., 500, 500, 0]), scale)
+             for scale in (1, 0.001)],
     {"only t was multiplied by scale; s needs it too": lambda t, s, scale: cosine(t, s, scale, 1),
      "only s was multiplied by scale; t needs it too": lambda t, s, scale: cosine(t, s, 1, scale),
-     "scale was not used": lambda t, s, scale: cosine(t, s, 1, 1),
-     "times are divided by scale; multiply": lambda t, s, scale: cosine(t, s, 1 / scale, 1 / scale),
-     "this is the inner product; a cosine divides by both lengths":
-         lambda t, s, scale: (timestep_embedding(t * scale, 32) * timestep_embedding(s * scale, 32)).sum(1)},
-    "In units of 1/1000 any two times look almost alike.")
+     "scale was not used before the embedding (a factor after it changes no cosine)":
+         lambda t, s, scale: cosine(t, s, 1, 1),
+     "times are divided by scale; multiply":
+         lambda t, s, scale: cosine(t, s, 1 / scale, 1 / scale),
+     "this is the inner product; a cosine divides by both lengths": dot,
+     "this is the mean of the products; a cosine divides by both lengths":
+         lambda t, s, scale: dot(t, s, scale) / 32,
+     "this is the distance of a cosine: 1 minus it":
+         lambda t, s, scale: 1 - cosine(t, s, scale, scale),
+     "this is a distance; the cosine of two equal times is 1":
+         lambda t, s, scale: F.pairwise_distance(*both(t, s, scale, scale)),
+     "the cosine runs over the times here; compare along the last axis, one number a pair":
+         lambda t, s, scale: F.cosine_similarity(*both(t, s, scale, scale), dim=0),
+     "this compares the times themselves; compare their embeddings":
+         lambda t, s, scale: (t * scale - s * scale).cos()},
+    "In units of 1/1000 any two times look almost alike.", tol=1e-4) # float32
+
+
+def toy(x):
+    "A small network without symmetries, of two channels in and three out."
+    rng = torch.Generator().manual_seed(0)
+    kernels = [torch.randn(3, c, 3, 3, generator=rng, dtype=torch.float64) for c in (2, 3)]
+    h = F.conv2d(x.double(), kernels[0], padding=1)
+    return F.conv2d(h.sin(), kernels[1], padding=1)
+
+
+def gradients(f, x, row, column, part=lambda out, row, column: out[:, :, row, column]):
+    x = x.detach().clone().requires_grad_()
+    return torch.autograd.grad(part(f(x), row, column).sum(), x)[0]
+
+
+def places():
+    x = torch.randn(2, 2, 7, 9, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    return [(toy, x, 2, 4), (toy, x, 5, 1)]
+
+
+def averaged(**wrong): return lambda *args: gradients(*args, **wrong).abs().mean((0, 1))
+
+
+influence = Exercise(
+    averaged(),
+    places,
+    {"row and column have changed places": averaged(part=lambda out, r, c: out[:, :, c, r]),
+     "this is the gradient of the whole output; take the pixel at (row, column)":
+         averaged(part=lambda out, r, c: out),
+     "only the first channel of the output was asked; sum over channels":
+         averaged(part=lambda out, r, c: out[:, 0, r, c]),
+     "only the first image was asked; each image has its own gradient":
+         averaged(part=lambda out, r, c: out[0, :, r, c]),
+     "the output pixel is averaged over images and channels; sum it":
+         averaged(part=lambda out, r, c: out[:, :, r, c].mean()),
+     "the output pixel is averaged over images; sum it":
+         averaged(part=lambda out, r, c: out[:, :, r, c].mean(0)),
+     "the output pixel is averaged over channels; sum it":
+         averaged(part=lambda out, r, c: out[:, :, r, c].mean(1)),
+     "signs cancel: take the absolute value before the mean":
+         lambda *args: gradients(*args).mean((0, 1)).abs(),
+     "the gradient has signs; take its absolute value before the mean":
+         lambda *args: gradients(*args).mean((0, 1)),
+     "the influence is summed over images and channels; take the mean":
+         lambda *args: gradients(*args).abs().sum((0, 1)),
+     "the influence is still of every image and channel: take the mean over both":
+         lambda *args: gradients(*args).abs(),
+     "the influence is still of every channel: take the mean over images and channels":
+         lambda *args: gradients(*args).abs().mean(0),
+     "the influence is still of every image: take the mean over images and channels":
+         lambda *args: gradients(*args).abs().mean(1),
+     "this is the mean of the square; take the absolute value":
+         lambda *args: gradients(*args).square().mean((0, 1)),
+     "this is the input times its gradient; the gradient alone is asked":
+         lambda *args: (args[1] * gradients(*args)).abs().mean((0, 1))},
+    "What it shows is what can be learned, not what was.")

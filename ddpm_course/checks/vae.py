@@ -5,73 +5,141 @@ import torch
 from ddpm_course.checks import Exercise
 
 
-def randn(*shape, seed=0): return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+def randn(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 # ---- KL between two Gaussians ----
 
+
 def kl_of(mean1, logvar1, mean2, logvar2):
     var1, var2 = logvar1.exp(), logvar2.exp()
-    return 0.5 * (logvar2 - logvar1 + (var1 + (mean1 - mean2).square()) / var2 - 1).flatten(1).sum(1)
+    return 0.5 * (logvar2 - logvar1 + (var1 + (mean1 - mean2).square()) / var2 - 1).flatten(1).sum(
+        1
+    )
 
 
-def pairs(): return [[randn(3, 2, 4, 4, seed=4 * i + k) * (0.7 if k % 2 else 1) for k in range(4)] for i in range(2)]
+def pairs():
+    return [
+        [randn(3, 2, 4, 4, seed=4 * i + k) * (0.7 if k % 2 else 1) for k in range(4)]
+        for i in range(2)
+    ]
 
 
 kl_between = Exercise(
-    kl_of, pairs,
-    {"exp(logvar) is the variance already; this squares it": lambda m1, l1, m2, l2: kl_of(m1, 2 * l1, m2, 2 * l2),
-     "logvar is taken for the variance; take its exponential": lambda m1, l1, m2, l2: 0.5 * ((l2 / l1).log() + (l1 + (m1 - m2).square()) / l2 - 1).flatten(1).sum(1),
-     "this is KL(second || first); the expectation is over the first": lambda m1, l1, m2, l2: kl_of(m2, l2, m1, l1),
-     "this is the KL to N(0, 1); compare with the second Gaussian": lambda m1, l1, m2, l2: kl_of(m1, l1, 0 * m2, 0 * l2),
-     "the squared difference of the means is to be divided by the second variance, too":
-         lambda m1, l1, m2, l2: 0.5 * (l2 - l1 + (l1 - l2).exp() + (m1 - m2).square() - 1).flatten(1).sum(1),
-     "twice too much; there is a factor 1/2": lambda *args: 2 * kl_of(*args),
-     "this is the mean over the latent numbers; their nats add up": lambda *args: kl_of(*args) / args[0][0].numel(),
-     "this is one number for the whole batch; keep one an image": lambda *args: kl_of(*args).sum(),
-     "this is the mean of the batch; keep one number an image": lambda *args: kl_of(*args).mean()},
-    "With N(0, 1) as the second Gaussian it is `kl`.")
+    kl_of,
+    pairs,
+    {
+        "exp(logvar) is the variance already; this squares it": lambda m1, l1, m2, l2: kl_of(
+            m1, 2 * l1, m2, 2 * l2
+        ),
+        "logvar is taken for the variance; take its exponential": lambda m1, l1, m2, l2: (
+            0.5 * ((l2 / l1).log() + (l1 + (m1 - m2).square()) / l2 - 1).flatten(1).sum(1)
+        ),
+        "this is KL(second || first); the expectation is over the first": lambda m1, l1, m2, l2: (
+            kl_of(m2, l2, m1, l1)
+        ),
+        "this is the KL to N(0, 1); compare with the second Gaussian": lambda m1, l1, m2, l2: kl_of(
+            m1, l1, 0 * m2, 0 * l2
+        ),
+        "the squared difference of the means is to be divided by the second variance, "
+        "too": lambda m1, l1, m2, l2: (
+            0.5 * (l2 - l1 + (l1 - l2).exp() + (m1 - m2).square() - 1).flatten(1).sum(1)
+        ),
+        "twice too much; there is a factor 1/2": lambda *args: 2 * kl_of(*args),
+        "this is the mean over the latent numbers; their nats add up": lambda *args: (
+            kl_of(*args) / args[0][0].numel()
+        ),
+        "this is one number for the whole batch; keep one an image": lambda *args: kl_of(
+            *args
+        ).sum(),
+        "this is the mean of the batch; keep one number an image": lambda *args: kl_of(
+            *args
+        ).mean(),
+    },
+    "With N(0, 1) as the second Gaussian it is `kl`.",
+)
 
 
 # ---- the reparameterization ----
 
-def reparameterized(mean, logvar, noise): return mean + (0.5 * logvar).exp() * noise
+
+def reparameterized(mean, logvar, noise):
+    return mean + (0.5 * logvar).exp() * noise
 
 
 def with_gradients(function):
-    "A function's sample, and the gradients of the sum of its squares with respect to mean and logvar: zero where none arrives."
+    "A sample, and gradients of the sum of its squares by mean and logvar: 0 where none arrives."
+
     def see(mean, logvar, noise):
         mean, logvar = (v.clone().requires_grad_() for v in (mean, logvar))
         z = function(mean, logvar, noise)
-        if z is None: return None
+        if z is None:
+            return None
         z = torch.as_tensor(z)
-        grads = torch.autograd.grad(z.square().sum(), (mean, logvar), allow_unused=True) if z.requires_grad else (None, None)
+        grads = (
+            torch.autograd.grad(z.square().sum(), (mean, logvar), allow_unused=True)
+            if z.requires_grad
+            else (None, None)
+        )
         return z.detach(), *(torch.zeros_like(mean) if g is None else g for g in grads)
+
     return see
 
 
 class Sampled(Exercise):
     "An exercise that looks at the gradients, too."
+
     def __call__(self, answer):
-        Exercise(with_gradients(self.right), self.cases, {what: with_gradients(f) for what, f in self.wrong.items()}, self.praise)(with_gradients(answer))
+        Exercise(
+            with_gradients(self.right),
+            self.cases,
+            {what: with_gradients(f) for what, f in self.wrong.items()},
+            self.praise,
+        )(with_gradients(answer))
 
 
 reparameterize = Sampled(
-    reparameterized, lambda: [tuple(randn(3, 2, 2, 2, seed=3 * i + k) for k in range(3)) for i in range(2)],
-    {"the values are right, and no gradient reaches mean or logvar": lambda m, l, noise: reparameterized(m, l, noise).detach(),
-     "the values are right, and no gradient reaches logvar: the encoder would never learn how sure to be": lambda m, l, noise: reparameterized(m, l.detach(), noise),
-     "the values are right, and no gradient reaches the mean": lambda m, l, noise: reparameterized(m.detach(), l, noise),
-     "exp(logvar) is the variance; the noise is multiplied by its square root": lambda m, l, noise: m + l.exp() * noise,
-     "logvar is taken for the standard deviation; that is exp(logvar / 2)": lambda m, l, noise: m + l * noise,
-     "exp(-logvar / 2) is one over the standard deviation": lambda m, l, noise: m + (-0.5 * l).exp() * noise,
-     "this leaves out the mean": lambda m, l, noise: (0.5 * l).exp() * noise},
-    "The randomness comes from outside, so the sample is a differentiable function of what the encoder said.")
+    reparameterized,
+    lambda: [tuple(randn(3, 2, 2, 2, seed=3 * i + k) for k in range(3)) for i in range(2)],
+    {
+        "the values are right, and no gradient reaches mean or logvar": lambda m, l, noise: (
+            reparameterized(m, l, noise).detach()
+        ),
+        "the values are right, and no gradient reaches logvar: the encoder would never learn how "
+        "sure to be": lambda m, l, noise: (
+            reparameterized(m, l.detach(), noise)
+        ),
+        "the values are right, and no gradient reaches the mean": lambda m, l, noise: (
+            reparameterized(m.detach(), l, noise)
+        ),
+        "exp(logvar) is the variance; the noise is multiplied by its square "
+        "root": lambda m, l, noise: (
+            m + l.exp() * noise
+        ),
+        "logvar is taken for the standard deviation; that is exp(logvar / 2)": lambda m, l, noise: (
+            m + l * noise
+        ),
+        "exp(-logvar / 2) is one over the standard deviation": lambda m, l, noise: (
+            m + (-0.5 * l).exp() * noise
+        ),
+        "this leaves out the mean": lambda m, l, noise: (0.5 * l).exp() * noise,
+    },
+    "The randomness comes from outside, so the sample is a differentiable function of what the "
+    "encoder said.",
+)
 
 
 # ---- the loss ----
 
+
 def terms(x, x_hat, mean, logvar):
-    return (x_hat - x).square().flatten(1).mean(1), kl_of(mean, logvar, 0 * mean, 0 * logvar), x[0].numel(), mean[0].numel()
+    return (
+        (x_hat - x).square().flatten(1).mean(1),
+        kl_of(mean, logvar, 0 * mean, 0 * logvar),
+        x[0].numel(),
+        mean[0].numel(),
+    )
 
 
 def loss_of(x, x_hat, mean, logvar, weight):
@@ -79,38 +147,94 @@ def loss_of(x, x_hat, mean, logvar, weight):
     return error + weight * nats / D
 
 
-def wrong_loss(f): return lambda *args: f(*terms(*args[:4]), args[4])
+def wrong_loss(f):
+    return lambda *args: f(*terms(*args[:4]), args[4])
 
 
 vae_loss = Exercise(
-    loss_of, lambda: [(randn(5, 1, 4, 4, seed=i), randn(5, 1, 4, 4, seed=i + 1), randn(5, 2, 2, 2, seed=i + 2), randn(5, 2, 2, 2, seed=i + 3), w) for i, w in ((0, 0.3), (10, 1.7))],
-    {"every image pays for the KL of the whole batch; sum over the latent numbers of one image": wrong_loss(lambda error, nats, D, d, w: error + w * nats.sum() / D),
-     "the KL is divided by the number of latent numbers; divide it by the number of pixel values, as the error is": wrong_loss(lambda error, nats, D, d, w: error + w * nats / d),
-     "the KL is not divided by the number of pixel values": wrong_loss(lambda error, nats, D, d, w: error + w * nats),
-     "the error is summed over the pixels here; take the mean": wrong_loss(lambda error, nats, D, d, w: error * D + w * nats / D),
-     "the error is summed over the pixels and the KL is whole; divide both by the number of pixel values": wrong_loss(lambda error, nats, D, d, w: error * D + w * nats),
-     "the KL has the wrong sign: it is a price, not a prize": wrong_loss(lambda error, nats, D, d, w: error - w * nats / D),
-     "this is one number for the batch; keep one an image": wrong_loss(lambda error, nats, D, d, w: (error + w * nats / D).mean()),
-     "the KL is missing": wrong_loss(lambda error, nats, D, d, w: error)},
-    "One number an image: the training loop takes the mean.")
+    loss_of,
+    lambda: [
+        (
+            randn(5, 1, 4, 4, seed=i),
+            randn(5, 1, 4, 4, seed=i + 1),
+            randn(5, 2, 2, 2, seed=i + 2),
+            randn(5, 2, 2, 2, seed=i + 3),
+            w,
+        )
+        for i, w in ((0, 0.3), (10, 1.7))
+    ],
+    {
+        "every image pays for the KL of the whole batch; sum over the latent numbers of one "
+        "image": wrong_loss(
+            lambda error, nats, D, d, w: error + w * nats.sum() / D
+        ),
+        "the KL is divided by the number of latent numbers; divide it by the number of pixel "
+        "values, as the error is": wrong_loss(
+            lambda error, nats, D, d, w: error + w * nats / d
+        ),
+        "the KL is not divided by the number of pixel values": wrong_loss(
+            lambda error, nats, D, d, w: error + w * nats
+        ),
+        "the error is summed over the pixels here; take the mean": wrong_loss(
+            lambda error, nats, D, d, w: error * D + w * nats / D
+        ),
+        "the error is summed over the pixels and the KL is whole; divide both by the number of "
+        "pixel values": wrong_loss(
+            lambda error, nats, D, d, w: error * D + w * nats
+        ),
+        "the KL has the wrong sign: it is a price, not a prize": wrong_loss(
+            lambda error, nats, D, d, w: error - w * nats / D
+        ),
+        "this is one number for the batch; keep one an image": wrong_loss(
+            lambda error, nats, D, d, w: (error + w * nats / D).mean()
+        ),
+        "the KL is missing": wrong_loss(lambda error, nats, D, d, w: error),
+    },
+    "One number an image: the training loop takes the mean.",
+)
 
 
 # ---- interpolation on the sphere ----
 
+
 def slerp_of(a, b, share, dims=(1, 2, 3), unit=True):
     over = dict(dim=dims, keepdim=True)
-    cos = (a * b).sum(**over) / (a.square().sum(**over) * b.square().sum(**over)).sqrt() if unit else (a * b).mean(**over).clamp(-1, 1)
+    cos = (
+        (a * b).sum(**over) / (a.square().sum(**over) * b.square().sum(**over)).sqrt()
+        if unit
+        else (a * b).mean(**over).clamp(-1, 1)
+    )
     angle = cos.acos()
     return (((1 - share) * angle).sin() * a + (share * angle).sin() * b) / angle.sin()
 
 
 slerp = Exercise(
-    slerp_of, lambda: [(randn(4, 2, 3, 3, seed=1), 1.3 * randn(4, 2, 3, 3, seed=2), 0.3), (randn(2, 1, 4, 4, seed=3), randn(2, 1, 4, 4, seed=4), 0.5)],
-    {"this is the straight line; it cuts through the sphere": lambda a, b, share: (1 - share) * a + share * b,
-     "this goes from b to a": lambda a, b, share: slerp_of(b, a, share),
-     "the cosine is the product of the two divided by both lengths": lambda a, b, share: slerp_of(a, b, share, unit=False),
-     "one angle for the whole batch; every pair has its own": lambda a, b, share: slerp_of(a, b, share, (0, 1, 2, 3)),
-     "an angle for every position; the latent of an image is one vector": lambda a, b, share: slerp_of(a, b, share, (1,)),
-     "the sines are not divided by the sine of the whole angle":
-         lambda a, b, share: slerp_of(a, b, share) * ((a * b).flatten(1).sum(1) / (a.flatten(1).norm(dim=1) * b.flatten(1).norm(dim=1))).acos().sin().view(-1, 1, 1, 1)},
-    "Halfway is as far from the origin as the ends are.")
+    slerp_of,
+    lambda: [
+        (randn(4, 2, 3, 3, seed=1), 1.3 * randn(4, 2, 3, 3, seed=2), 0.3),
+        (randn(2, 1, 4, 4, seed=3), randn(2, 1, 4, 4, seed=4), 0.5),
+    ],
+    {
+        "this is the straight line; it cuts through the sphere": lambda a, b, share: (
+            (1 - share) * a + share * b
+        ),
+        "this goes from b to a": lambda a, b, share: slerp_of(b, a, share),
+        "the cosine is the product of the two divided by both lengths": lambda a, b, share: (
+            slerp_of(a, b, share, unit=False)
+        ),
+        "one angle for the whole batch; every pair has its own": lambda a, b, share: slerp_of(
+            a, b, share, (0, 1, 2, 3)
+        ),
+        "an angle for every position; the latent of an image is one vector": lambda a, b, share: (
+            slerp_of(a, b, share, (1,))
+        ),
+        "the sines are not divided by the sine of the whole angle": lambda a, b, share: (
+            slerp_of(a, b, share)
+            * ((a * b).flatten(1).sum(1) / (a.flatten(1).norm(dim=1) * b.flatten(1).norm(dim=1)))
+            .acos()
+            .sin()
+            .view(-1, 1, 1, 1)
+        ),
+    },
+    "Halfway is as far from the origin as the ends are.",
+)

@@ -1,1 +1,1 @@
-"The experiments of the course: protocols, tables and studies. No module of the method imports this."
+"The experiments of the course: protocols, tables and studies. No method module imports them."

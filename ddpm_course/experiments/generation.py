@@ -1,50 +1,86 @@
 "Samples for a score, and the score."
 
 import time
+from typing import NamedTuple
 
 import torch
 from tqdm import tqdm
 
-from ..ancestral import ddpm_steps
-from ..ddim import ddim_steps
-from .protocol import held_out_digits, score_digits
-from ..models import condition
 from ..randomness import image_seeds
+from ..saving import Trained
+from .protocol import DIGITS
+from .samplers import Sampler, guidance_protocol
 
 
-def generate(sampler_steps, # ddpm_steps or ddim_steps
+class Drawn(NamedTuple):
+    "What `generate` made."
+    images: torch.Tensor # float (n, C, H, W)
+    seconds: float
+    nfe: int # network evaluations an image
+
+
+def trained_of(run, # a finished `Run` of `fit`
+               weights="ema"): # or "raw"
+    "The `Trained` model of a run, without a folder."
+    model = {"ema": run.ema.model, "raw": run.model}[weights]
+    return Trained(model, run.about["schedule"], run.about["shape"], run.about["clip"], {})
+
+
+def evaluations_at(bound, t):
+    "How often a step at timestep t calls the network for each image."
+    interval = getattr(bound, "interval", None)
+    if interval is not None and not interval[0] <= t <= interval[1]: return 1
+    return getattr(bound, "evaluations", 1)
+
+
+def generate(sampler, # `Sampler`
              trained, # a `Trained` class-conditional model
              labels, # int64 (n,)
-             seed, # of the whole set; image i is the same whatever the batch size
-             steps, # of the sampler
-             batch=100, # images at a time
-             progress=True, # show a bar
-             bind=condition, # bind(model, y): what the sampler calls; `guidance.cfg` with a scale, for guided samples
-             decode=None, # from what the model makes to images, such as `LatentSpace.decode`; None where it makes images
-             **options): # of the sampler: eta, spacing, variance
-    "One image for each label, float (n, C, H, W), and the seconds it took."
-    seeds, images, began = image_seeds(seed, len(labels)), [], time.perf_counter()
-    name = sampler_steps.__name__.removesuffix("_steps").upper()
-    with tqdm(total=-(-len(labels) // batch) * steps, desc=f"{name}, {steps} steps, {len(labels)} images", unit="step", disable=not progress) as bar:
+             seed: int, # of the whole set; image i is the same whatever the batch size
+             *, batch: int=100, # images at a time
+             progress: bool=True, # show a bar
+             bind=None, # bind(model, y): what the sampler calls, in place of its own guidance
+             decode=None) -> Drawn: # from what the model makes to images, where these are latents
+    "One image for each label."
+    bind = sampler.bind if bind is None else bind
+    began, images = time.perf_counter(), []
+    about = f"{sampler.name}, {sampler.steps} steps, {len(labels)} images"
+    bar = tqdm(total=-(-len(labels) // batch) * sampler.steps, desc=about, unit="step",
+               disable=not progress)
+    with bar:
+        seeds = image_seeds(seed, len(labels))
         for i in range(0, len(labels), batch):
-            y = labels[i:i + batch]
-            for step in sampler_steps(bind(trained.model, y), trained.schedule, (len(y), *trained.shape), steps,
-                                      seed=seeds[i:i + batch], clip=trained.clip, **options): bar.update()
+            nfe = 0
+            bound = bind(trained.model, labels[i:i + batch])
+            for step in sampler.walk(bound, trained, seeds[i:i + batch]):
+                nfe += evaluations_at(bound, step.t)
+                bar.update()
             images.append((step.x_prev if decode is None else decode(step.x_prev)).cpu())
-    return torch.cat(images), time.perf_counter() - began
+    return Drawn(torch.cat(images), time.perf_counter() - began, nfe)
 
 
-def measure(sampler, # "DDIM" or "DDPM"
-            trained, n=797, seed=0, steps=50, progress=True, # as for `generate`
-            model="digits", weights="ema", # for the cards: what was trained, and which of its weights these are
-            guidance=1.0, evaluations=1, # for the cards: the scale that `bind` applies, and how often a step calls the network
-            **options): # of the sampler and `generate`
-    "(the `DigitsScore` of n digits by a sampler, the images, their labels)."
-    labels = held_out_digits(n)[1]
-    images, seconds = generate({"DDIM": ddim_steps, "DDPM": ddpm_steps}[sampler], trained, labels, seed, steps, progress=progress, **options)
-    defaults = {"DDIM": dict(spacing="trailing", eta=0.0), "DDPM": dict(spacing="trailing")}[sampler]
-    told = {k: v for k, v in (defaults | options).items() if k in ("spacing", "eta")}
-    noted = {k: v for k, v in options.items() if k not in (*told, "bind", "decode", "batch")}
-    score = score_digits(images, labels, sampler=sampler, steps=steps, nfe=steps * evaluations, seed=seed, model=model, weights=weights, guidance=guidance,
-                         notes={"seconds": round(seconds, 1), **noted}, **told)
-    return score, images, labels
+def protocol_of(sampler, trained, bind):
+    "What cards say of a sampler, and of what `bind` makes where it stands for guidance."
+    if bind is None: return sampler.protocol | {"clip": trained.clip}
+    bound = bind(trained.model, torch.zeros(1, dtype=torch.int64))
+    options = getattr(bound, "options", None) or {"scale": getattr(bound, "scale", 1.0)}
+    return sampler.unguided | {"clip": trained.clip} | guidance_protocol(options)
+
+
+def measure(sampler, # a `Sampler`, or the name of one
+            trained, # `Trained`
+            n: int=797, seed: int=0, steps: int=50, # steps: where the sampler is a name
+            *, progress: bool=True, bind=None, decode=None, # as for `generate`
+            protocol=DIGITS, # how to score
+            model: str="digits", weights: str="ema", # for the cards: what was trained
+            about=None, # for the cards: more of the model, such as {"train_steps": 400}
+            guidance=1.0, **options): # of the sampler, where it is a name
+    "(the `Cards` of n images by a sampler, the images, their labels)."
+    if not isinstance(sampler, Sampler): sampler = Sampler(sampler, steps, options, guidance)
+    elif options: raise ValueError(f"got a Sampler and {sorted(options)}; give it these instead")
+    labels = protocol.held_out(n)[1]
+    drawn = generate(sampler, trained, labels, seed, progress=progress, bind=bind, decode=decode)
+    told = {"model": model, **(about or {}), "weights": weights}
+    told |= protocol_of(sampler, trained, bind) | {"nfe": drawn.nfe, "seed": seed}
+    cards = protocol.score(drawn.images, labels, notes={"seconds": round(drawn.seconds, 1)}, **told)
+    return cards, drawn.images, labels

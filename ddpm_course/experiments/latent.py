@@ -1,31 +1,43 @@
 "Pixels or latents?"
 
-from pathlib import Path
-
-from .generation import measure
-from .schedules import by_contestant, plot_schedules, schedule_variant, schedules_row
-from .tables import check_scale, run_table
+from ..autoencoders import fingerprint
 from ..latents import digits_latents, digits_space, train_latents
-from ..saving import Trained
+from .generation import measure, trained_of
+from .schedules import VARIANTS, plot_schedules, schedules_row
+from .tables import Table, distance_of, product
 
 LATENT_ROWS = ("linear", "scaled-linear", "cosine", "cosine, v")
 
 
-def latent_row(space, name, seed, steps, n, scale):
-    "Train in pixels (a row of the table of schedules) or in latents, and score the samples: {name: Score}."
-    if space == "pixels": return schedules_row(name, seed, steps, n, scale)
-    schedule, predicts, _ = schedule_variant(name, scale)
-    run = train_latents(digits_latents(), schedule, predicts, steps, seed, device="cpu", progress=False)
-    trained = Trained(run.ema.model, schedule, run.about["shape"], None, {})
-    return measure("DDIM", trained, n, seed, 50 if scale == "digits" else 5, progress=False, model=f"latents: {name}, {steps} steps", decode=digits_space().decode)[0]._asdict()
+def in_latents(name, seed, steps, network):
+    "The latent network of the digits trained under a variant, and what cards say of it."
+    variant = VARIANTS[name]
+    run = train_latents(digits_latents(), variant.schedule(network), variant.predicts, steps, seed,
+                        device="cpu", progress=False)
+    about = {"variant": name, "train_steps": steps, "autoencoder": fingerprint(digits_space().vae)}
+    return trained_of(run), about
 
 
-def table_latent(out, scale="digits", workers=2):
-    "Pixel against latent diffusion: the same network trained equally long on both, under three schedules and with v, three seeds each."
-    check_scale(scale)
-    digits_latents() # before the workers ask for them all at once
-    seeds, steps, n, names = (3, 400, 797, list(LATENT_ROWS)) if scale == "digits" else (2, 5, 100, ["cosine, v"])
-    rows = [dict(space=space, name=name, seed=seed, steps=steps, n=n, scale=scale) for seed in range(seeds) for space in ("pixels", "latents") for name in names]
-    means = by_contestant(run_table("latent", latent_row, rows, out, workers, f"ddpm-course table latent --scale {scale}"))
-    plot_schedules(means, "Pixels or latents?").savefig(Path(out) / "latent.png")
-    return means
+def latent_row(space, name, seed, steps, n, network, sampler_steps):
+    "Train in pixels (a row of the table of schedules) or in latents, and score the samples."
+    if space == "pixels": return schedules_row(name, seed, steps, n, network, sampler_steps)
+    trained, about = in_latents(name, seed, steps, network)
+    return measure("DDIM", trained, n, seed, sampler_steps, progress=False, model="digits, latents",
+                   about=about, decode=digits_space().decode)[0]
+
+
+def plot_latent(rows): # of `LATENT`
+    "Every run, mean and interval of each variant in each space: a figure."
+    def label(s): return f"latents: {s.variant}" if "latents" in s.model else s.variant
+    return plot_schedules(rows, "Pixels or latents?", label)
+
+
+SPACES = ["pixels", "latents"]
+LATENT = Table(
+    "latent", "Pixel against latent diffusion, trained equally long, under four variants.",
+    latent_row, plot=plot_latent, order=distance_of, prepare=digits_latents,
+    grid={"digits": product(seed=range(3), space=SPACES, name=LATENT_ROWS, steps=400, n=797,
+                            network="digits", sampler_steps=50),
+          "smoke": product(seed=range(2), space=SPACES, name=["cosine, v"], steps=5, n=100,
+                           network="smoke", sampler_steps=5)},
+    columns=("model", "variant", "accuracy", "distance", "nearest"))

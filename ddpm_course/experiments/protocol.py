@@ -1,71 +1,206 @@
-"One protocol for all scores on digits."
+"Protocols: how images are scored. That of the digits is one of them."
 
-from functools import lru_cache
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Callable, NamedTuple
 
 import torch
 
 from ..classifiers import digits_classifier
-from ..features import extract
+from ..features import Features, extract
 from ..images import check_images, from_uint8, load_digits, to_uint8
-from ..metrics import feature_distance, frechet, memorization
+from ..metrics import feature_distance, frechet, memorization, precision_recall
 from ..scores import Score, average, bootstrap, format_score
+from ..shipped import fingerprint_of
 
+
+class Cards(dict):
+    "A row of cards {name: Score or None}; `row.distance` is `row[\"distance\"]`."
+    def __getattr__(self, name):
+        if name in self: return self[name]
+        raise AttributeError(f"no card {name!r}; there are {', '.join(self)}")
+
+    def __repr__(self):
+        return "\n".join(f"{name:14} {format_score(card)}" for name, card in self.items() if card)
+
+
+class Reals(NamedTuple):
+    "The real images of a protocol."
+    train: torch.Tensor # (N, C, H, W)
+    train_labels: torch.Tensor # int64 (N,)
+    held_out: torch.Tensor # (M, C, H, W), in an order of which every beginning is a fair sample
+    asked: torch.Tensor # int64 (M,): their labels, which are also what to ask a sampler for
+
+
+class Judged(NamedTuple):
+    "What a metric gets to see."
+    protocol: "Protocol"
+    images: torch.Tensor # generated, rounded, float (n, C, H, W)
+    labels: torch.Tensor # asked for, int64 (n,)
+    seen: Features # of the generated images
+    resamples: int # for intervals
+    subsets: int # of real images, for floors
+    options: dict # what the cards say of sampler, model and instrument
+
+
+@dataclass(frozen=True, eq=False)
+class Protocol:
+    "How images are scored: against which reals, through which network, rounded, by which metrics."
+    name: str
+    reference: str # the real images, as cards name them
+    reals: Callable # () -> `Reals`
+    network: Callable # () -> the network that features are extracted by
+    instrument: Callable # () -> the fingerprint of its weights
+    rounding: Callable # images -> images as a file would hold them
+    rounded: str # the same in words, for cards
+    metrics: dict # {name: metric(Judged) -> Score or None}, in the order of a row
+
+    def with_metrics(self, **metrics):
+        "The same protocol with more metrics."
+        return replace(self, metrics=self.metrics | metrics)
+
+    def held_out(self, n): # how many
+        "The first n held-out images and their labels."
+        reals = self.reals()
+        if not 2 <= n <= len(reals.held_out):
+            raise ValueError(f"got n={n}; expected 2..{len(reals.held_out)}, the held-out "
+                             f"{self.name} there are to compare with")
+        return reals.held_out[:n], reals.asked[:n]
+
+    def score(self, fakes, # float images (n, C, H, W) in [-1, 1]
+              labels, # what was asked for, int64 (n,); best those of `held_out(n)`
+              subsets: int=5, # random subsets of real images that a floor is the mean of
+              resamples: int=200, # for intervals
+              **options) -> Cards: # of the cards: sampler, steps, ...
+        "The cards of generated images."
+        if subsets < 2: raise ValueError(f"subsets={subsets}; a floor is the mean of at least 2")
+        labels = self.check(fakes, labels)
+        fakes = self.rounding(fakes.cpu())
+        options = {"rounding": self.rounded, "instrument": self.instrument()} | options
+        seen = extract(self.network(), fakes)
+        judged = Judged(self, fakes, labels, seen, resamples, subsets, options)
+        return Cards({name: metric(judged) for name, metric in self.metrics.items()})
+
+    def check(self, fakes, labels):
+        "The labels, int64 (n,), or an error that says what cannot be scored."
+        n = len(check_images(fakes, "fakes", finite=True))
+        shape = self.reals().held_out.shape[1:]
+        if fakes.shape[1:] != shape:
+            raise ValueError(f"fakes: got shape {tuple(fakes.shape)}; expected (n, "
+                             f"{', '.join(map(str, shape))})")
+        classes = int(self.reals().asked.max())
+        labels = torch.as_tensor(labels, device="cpu")
+        known = labels.shape == (n,) and labels.dtype == torch.int64
+        if not known or not set(labels.tolist()) <= set(range(classes + 1)):
+            raise ValueError(f"labels: got {labels.dtype} of shape {tuple(labels.shape)}; expected "
+                             f"int64 {self.name} 0..{classes} of shape ({n},)")
+        self.held_out(n) # n itself
+        return labels
+
+
+@cache
+def features_of_reals(protocol):
+    "`Features` of a protocol's training and held-out images."
+    reals, net = protocol.reals(), protocol.network()
+    return extract(net, reals.train), extract(net, reals.held_out)
+
+
+# ---- metrics ----
+
+def accuracy_card(j): # `Judged`
+    "Share of images that the network reads as the label asked for."
+    right = (j.seen.probabilities.argmax(1) == j.labels).double()
+    n = len(right)
+    interval = bootstrap(lambda i: right[i].mean(), n, groups=j.labels)
+    return Score("accuracy", right.mean().item(), interval, n, features=j.seen.name, **j.options)
+
+
+def distance_card(j): # `Judged`
+    "Fréchet distance to as many held-out images."
+    reference = features_of_reals(j.protocol)[1][torch.arange(len(j.labels))]
+    return frechet(j.seen, reference, j.protocol.reference, resamples=j.resamples, groups=j.labels,
+                   **j.options)
+
+
+def nearest_card(j): # `Judged`
+    "Mean distance in pixels to the nearest training image, over that of as many held-out images."
+    held_out = j.protocol.held_out(len(j.labels))[0]
+    options = {key: v for key, v in j.options.items() if key != "instrument"} # it looks at pixels
+    return memorization(j.images, held_out, j.protocol.reals().train, j.protocol.reference,
+                        groups=j.labels, **options)
+
+
+def precision_card(j): # `Judged`
+    "Share of generated images among the real ones."
+    return both_cards(j)[0]
+
+
+def recall_card(j): # `Judged`
+    "Share of real images among the generated ones."
+    return both_cards(j)[1]
+
+
+def both_cards(j): # `Judged`
+    "(precision, recall)."
+    reference = features_of_reals(j.protocol)[1][torch.arange(len(j.labels))]
+    return precision_recall(j.seen, reference, j.protocol.reference, **j.options)
+
+
+def floor_card(j): # `Judged`
+    "The distance of as many real training images, their classes left to chance."
+    return floor_of(j.protocol, len(j.labels), j.subsets)
+
+
+def matched_floor_card(j): # `Judged`
+    "The same with as many of each class as were asked for; None if there are not enough."
+    return floor_of(j.protocol, len(j.labels), j.subsets, j.labels)
+
+
+def draw_reals(classes, # int64 (N,): of the real images
+               wanted, # how many of each class; None leaves it to chance
+               n, seed):
+    "Indices of n random real images."
+    order = torch.randperm(len(classes), generator=torch.Generator().manual_seed(seed))
+    if wanted is None: return order[:n]
+    counts = enumerate(wanted.tolist())
+    return torch.cat([order[classes[order] == label][:count] for label, count in counts])
+
+
+def floor_of(protocol, n, subsets=5, labels=None): # as for `digits_floor`
+    "The distance of n real training images to the n first held-out ones, as a `Score` or None."
+    train, held_out = features_of_reals(protocol)
+    classes = protocol.reals().train_labels
+    known = int(classes.max()) + 1
+    wanted = None if labels is None else labels.bincount(minlength=known)
+    if wanted is not None and (wanted > classes.bincount(minlength=known)).any(): return None
+    name = "floor" if labels is None else "matched floor"
+    about = {"sampler": "real", "instrument": protocol.instrument()}
+    def one(seed):
+        some = train[draw_reals(classes, wanted, n, seed)]
+        value = feature_distance(some, held_out[torch.arange(n)])
+        return Score(name, value, None, n, n, protocol.reference, train.name, **about, seed=seed)
+    return average([one(seed) for seed in range(subsets)])
+
+
+# ---- the digits ----
 
 def stratified_order(labels, # int64 (N,)
-                     seed=0):
-    "A shuffle of 0..N-1, int64 (N,), of which every beginning holds the classes in their proportions."
+                     seed: int=0):
+    "A shuffle of 0..N-1, int64 (N,): every beginning holds the classes in their proportions."
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
     place = torch.empty(len(labels))
     for label in labels.unique():
         members = order[labels[order] == label]
-        place[members] = (torch.arange(len(members)) + 0.5) / len(members) # spread each class evenly over 0..1
+        steps = torch.arange(len(members)) + 0.5
+        place[members] = steps / len(members) # spread each class evenly over 0..1
     return place.argsort(stable=True)
 
 
-def held_out_digits(n=797): # how many, 2..797
-    "The first n held-out digits in a fixed, stratified order, float (n, 1, 8, 8), and their labels (n,): also what to ask a sampler for."
-    data = load_digits("test")
-    if not 2 <= n <= len(data): raise ValueError(f"got n={n}; expected 2..{len(data)}, the held-out digits there are to compare with")
-    return data.batch(stratified_order(data.labels)[:n])
-
-
-HELD_OUT = "digits, held out"
-
-
-@lru_cache(maxsize=1)
-def real_features():
-    "The classifier's `Features` of the training digits (1000), their labels (1000,), and the `Features` of `held_out_digits()` (797)."
-    net, train = digits_classifier(), load_digits("train")
-    return extract(net, train.batch(range(len(train)))[0]), train.labels, extract(net, held_out_digits()[0])
-
-
-def digits_floor(n, # how many images
-                 subsets=5, # how many random subsets
-                 labels=None): # int64 (n,): draw as many of each digit as there are here; None leaves the classes to chance
-    "The distance of n real training digits to the n held-out ones, mean over random subsets, as a `Score`; None where there are not enough of a digit."
-    features, digits, reference = real_features()
-    wanted = None if labels is None else labels.bincount(minlength=10)
-    if wanted is not None and (wanted > digits.bincount()).any(): return None
-    scores = []
-    for seed in range(subsets):
-        order = torch.randperm(len(digits), generator=torch.Generator().manual_seed(seed))
-        if wanted is None: chosen = order[:n]
-        else: chosen = torch.cat([order[digits[order] == digit][:count] for digit, count in enumerate(wanted.tolist())])
-        value = feature_distance(features[chosen], reference[torch.arange(n)])
-        scores.append(Score("floor" if labels is None else "matched floor", value, None, n, n, HELD_OUT, features.name, sampler="real", seed=seed))
-    return average(scores)
-
-
-class DigitsScore(NamedTuple):
-    "What `score_digits` found: five cards."
-    accuracy: Score # share of images that the classifier reads as the label asked for
-    distance: Score # Fréchet distance to n held-out digits, in the classifier's features
-    floor: Score # the same distance for n real training digits, mean over random subsets
-    matched_floor: Score | None # the floor of subsets with as many of each digit as were asked for; None if there are not enough
-    nearest: Score # mean distance to the nearest training digit, over that of the n held-out digits
-
-    def __repr__(self): return "\n".join(f"{name:14} {format_score(card)}" for name, card in self._asdict().items() if card)
+@cache
+def digits_reals():
+    "The 1,000 training digits and the 797 held-out ones, these in a stratified order."
+    train, test = load_digits("train"), load_digits("test")
+    return Reals(*train.batch(range(len(train))), *test.batch(stratified_order(test.labels)))
 
 
 def round_gray(x): # float images (n, 1, 8, 8)
@@ -73,28 +208,28 @@ def round_gray(x): # float images (n, 1, 8, 8)
     return from_uint8(to_uint8(x, 16), 16)
 
 
-def check_fakes(fakes, labels):
-    "n, the labels int64 (n,), or an error that says what cannot be scored."
-    n = len(check_images(fakes, "fakes", finite=True))
-    if fakes.shape[1:] != (1, 8, 8): raise ValueError(f"fakes: got shape {tuple(fakes.shape)}; expected (n, 1, 8, 8)")
-    labels = torch.as_tensor(labels, device="cpu")
-    if labels.shape != (n,) or labels.dtype != torch.int64 or not set(labels.tolist()) <= set(range(10)):
-        raise ValueError(f"labels: got {labels.dtype} of shape {tuple(labels.shape)}; expected int64 digits 0..9 of shape ({n},)")
-    return n, labels
+HELD_OUT = "digits, held out"
+DIGITS = Protocol("digits", HELD_OUT, digits_reals, cache(digits_classifier),
+                  lambda: fingerprint_of("classifier"), round_gray, "17 gray levels",
+                  {"accuracy": accuracy_card, "distance": distance_card, "floor": floor_card,
+                   "matched_floor": matched_floor_card, "nearest": nearest_card})
+GUIDED_DIGITS = DIGITS.with_metrics(precision=precision_card, recall=recall_card)
+
+
+def held_out_digits(n: int=797): # how many, 2..797
+    "The first n held-out digits in a stratified order, float (n, 1, 8, 8), and their labels (n,)."
+    return DIGITS.held_out(n)
+
+
+def digits_floor(n: int, # how many images
+                 subsets: int=5, # how many random subsets
+                 labels=None): # int64 (n,): draw as many of each digit; None leaves it to chance
+    "The distance of n training digits to n held-out ones, mean over random subsets: a `Score`."
+    return floor_of(DIGITS, n, subsets, labels)
 
 
 def score_digits(fakes, # float images (n, 1, 8, 8) in [-1, 1], n of 2..797
                  labels, # the digits asked for, int64 (n,); best those of `held_out_digits(n)`
-                 subsets=5, # random subsets of real digits that a floor is the mean of
-                 resamples=200, # for the interval of the distance
-                 **protocol): # sampler, steps, ... of the `Score`s
-    "Accuracy, distance, floors and nearest-neighbor ratio of generated digits, by the protocol of this chapter."
-    n, labels = check_fakes(fakes, labels)
-    if subsets < 2: raise ValueError(f"subsets={subsets}; a floor is the mean of at least 2")
-    held_out, train, fakes = held_out_digits(n)[0], load_digits("train").batch(range(1000))[0], round_gray(fakes.cpu())
-    seen, reference = extract(digits_classifier(), fakes), real_features()[2][torch.arange(n)]
-    right = (seen.probabilities.argmax(1) == labels).double()
-    return DigitsScore(
-        Score("accuracy", right.mean().item(), bootstrap(lambda i: right[i].mean(), n, groups=labels), n, features=seen.name, **protocol),
-        frechet(seen, reference, HELD_OUT, resamples=resamples, groups=labels, **protocol),
-        digits_floor(n, subsets), digits_floor(n, subsets, labels), memorization(fakes, held_out, train, HELD_OUT, groups=labels, **protocol))
+                 **options) -> Cards: # subsets, resamples; sampler, steps, ... of the cards
+    "Accuracy, distance, floors and nearest-neighbor ratio of generated digits."
+    return DIGITS.score(fakes, labels, **options)

@@ -1,81 +1,91 @@
 "Question 1: which schedule?"
 
-from pathlib import Path
+from typing import Callable, NamedTuple
 
 import torch
 
 from ..ddpm import DDPMLoss
-from .generation import measure
-from .tables import check_scale, run_table, smoke_model
 from ..images import load_digits
 from ..noising import cosine_schedule, linear_schedule
-from ..saving import Trained
 from ..schedules import (
-    MinSNR, adaptive_schedule, scaled_linear_schedule, sigmoid_schedule,
-    zero_terminal_snr)
-from ..scores import average
-from ..training import DIGITS_FIT, DIGITS_UNET, digits_model, fit, loss_by_t
+    MinSNR, adaptive_schedule, scaled_linear_schedule, sigmoid_schedule, zero_terminal_snr)
+from ..training import DIGITS_FIT, DIGITS_UNET, fit, loss_by_t
 from ..unet import UNet
-
-CONTESTANTS = ("linear", "scaled-linear", "cosine", "sigmoid", "adaptive", "cosine, x0", "cosine, v", "linear to zero SNR, v", "cosine, min-SNR")
-
-
-def schedule_variant(name, # one of CONTESTANTS
-               scale): # "digits" or "smoke"
-    "(schedule, predicts, weight) of a row of the table of schedules."
-    if name == "adaptive": # equal shares of the digits network's loss on training digits, weighed by min-SNR
-        trained, (x0, y) = digits_model() if scale == "digits" else smoke_model(), load_digits("train").batch(range(200))
-        ts = list(range(0, 1000, 37))
-        losses = loss_by_t(trained.model, trained.schedule, x0, y, ts)
-        return adaptive_schedule(1000, trained.schedule, ts, losses * MinSNR()(trained.schedule, torch.tensor(ts), "eps")), "eps", None
-    return {"linear": (linear_schedule(), "eps", None), "scaled-linear": (scaled_linear_schedule(), "eps", None),
-            "cosine": (cosine_schedule(), "eps", None), "sigmoid": (sigmoid_schedule(), "eps", None),
-            "cosine, x0": (cosine_schedule(), "x0", None), "cosine, v": (cosine_schedule(), "v", None),
-            "linear to zero SNR, v": (zero_terminal_snr(linear_schedule()), "v", None),
-            "cosine, min-SNR": (cosine_schedule(), "eps", MinSNR())}[name]
+from .generation import measure, trained_of
+from .plots import floor_line, new_figure, plain_ticks
+from .tables import NETWORKS, Table, distance_of, product
 
 
-def schedules_row(name, seed, steps, n, scale):
-    "Train the digits network under one contestant, and score its samples: {name: Score}."
-    schedule, predicts, weight = schedule_variant(name, scale)
+class Variant(NamedTuple):
+    "What the digits network is trained under."
+    schedule: Callable # schedule(network) -> NoiseSchedule, which may ask that network
+    predicts: str = "eps"
+    weight: Callable | None = None
+
+
+def always(schedule):
+    "A variant's schedule that asks no network."
+    return lambda network: schedule
+
+
+def adaptive(network):
+    "Equal shares of a network's loss on training digits, weighed by min-SNR."
+    trained = NETWORKS[network]()
+    x0, y = load_digits("train").batch(range(200))
+    ts = list(range(0, 1000, 37))
+    losses = loss_by_t(trained.model, trained.schedule, x0, y, ts)
+    weights = MinSNR()(trained.schedule, torch.tensor(ts), "eps")
+    return adaptive_schedule(1000, trained.schedule, ts, losses * weights)
+
+
+VARIANTS = {
+    "linear": Variant(always(linear_schedule())),
+    "scaled-linear": Variant(always(scaled_linear_schedule())),
+    "cosine": Variant(always(cosine_schedule())),
+    "sigmoid": Variant(always(sigmoid_schedule())),
+    "adaptive": Variant(adaptive),
+    "cosine, x0": Variant(always(cosine_schedule()), "x0"),
+    "cosine, v": Variant(always(cosine_schedule()), "v"),
+    "linear to zero SNR, v": Variant(always(zero_terminal_snr(linear_schedule())), "v"),
+    "cosine, min-SNR": Variant(always(cosine_schedule()), "eps", MinSNR())}
+
+
+def schedules_row(name, seed, steps, n, network, sampler_steps):
+    "Train the digits network under one variant, and score its samples: {name: Score}."
+    variant = VARIANTS[name]
+    loss = DDPMLoss(variant.schedule(network), 0.1, variant.weight)
     torch.manual_seed(seed)
-    run = fit(UNet(**DIGITS_UNET, predicts=predicts), load_digits("train"), DDPMLoss(schedule, 0.1, weight), seed=seed,
-              device="cpu", progress=False, **DIGITS_FIT | {"steps": steps})
-    trained = Trained(run.ema.model, schedule, (1, 8, 8), 1.0, {})
-    return measure("DDIM", trained, n, seed, 50 if scale == "digits" else 5, progress=False, model=f"{name}, {steps} steps")[0]._asdict()
+    net = UNet(**DIGITS_UNET, predicts=variant.predicts)
+    run = fit(net, load_digits("train"), loss, seed=seed, device="cpu", progress=False,
+              **DIGITS_FIT | {"steps": steps})
+    return measure("DDIM", trained_of(run), n, seed, sampler_steps, progress=False,
+                   about={"variant": name, "train_steps": steps})[0]
 
 
-def by_contestant(cards): # rows of `schedules_row`, several seeds each
-    "{name: Score} a contestant: means over its seeds, best distance first."
-    models = dict.fromkeys(row["distance"].model for row in cards)
-    groups = [[row for row in cards if row["distance"].model == model] for model in models]
-    means = [{name: average(row[name] for row in rows) for name in ("accuracy", "distance", "nearest")} | {"matched_floor": rows[0]["matched_floor"]} for rows in groups]
-    return sorted(means, key=lambda row: row["distance"].value)
-
-
-def plot_schedules(means, # of `by_contestant`
-                   title="Question 1: which schedule?"):
-    "Every run, mean and interval of each contestant's distance: a matplotlib figure."
-    from matplotlib.figure import Figure
-    figure = Figure(figsize=(8, 3.8), dpi=76, layout="constrained")
-    ax, cards = figure.subplots(), [row["distance"] for row in means[::-1]]
+def plot_schedules(rows, # means over seeds
+                   title="Question 1: which schedule?", label=lambda s: s.variant):
+    "Every run, mean and interval of each variant's distance: a figure."
+    figure = new_figure(8, 3.8)
+    ax = figure.subplots()
+    cards = [row["distance"] for row in rows[::-1]]
     for i, s in enumerate(cards):
         ax.plot(s.notes["values"], [i] * len(s.seed), ".", color="gray", ms=5)
-        ax.errorbar(s.value, i, xerr=[[s.value - s.interval[0]], [s.interval[1] - s.value]], fmt="o", color="tab:blue", capsize=3)
-    ax.axvline(means[0]["matched_floor"].value, color="gray", ls="--", lw=1, label="matched floor")
-    ax.set(title=title, xlabel="Fréchet distance, log scale", xscale="log", yticks=range(len(cards)), yticklabels=[s.model.rsplit(", ", 1)[0] for s in cards])
-    ticks = [n for n in (1.5, 2, 3, 4, 6, 8, 10, 20, 50, 100, 200) if n <= 1.1 * max(s.interval[1] for s in cards)]
-    ax.set_xticks(ticks, ticks)
-    ax.minorticks_off()
+        ax.plot(s.interval, [i, i], color="tab:blue")
+        ax.plot(s.value, i, "o", color="tab:blue")
+    floor_line(ax, rows, vertical=True)
+    ax.set(title=title, xlabel="Fréchet distance, log scale", xscale="log")
+    ax.set_yticks(range(len(cards)), map(label, cards))
+    most = 1.1 * max(s.interval[1] for s in cards)
+    plain_ticks(ax.xaxis, [n for n in (1.5, 2, 3, 4, 6, 8, 10, 20, 50, 100, 200) if n <= most])
     ax.legend(loc="lower left")
     return figure
 
 
-def table_schedules(out, scale="digits", workers=2):
-    "Question 1: the same network trained equally long under each schedule, target and weighting, five seeds each."
-    check_scale(scale)
-    seeds, steps, n = (5, 400, 797) if scale == "digits" else (2, 10, 100)
-    rows = [dict(name=name, seed=seed, steps=steps, n=n, scale=scale) for seed in range(seeds) for name in CONTESTANTS]
-    means = by_contestant(run_table("schedules", schedules_row, rows, out, workers, f"ddpm-course table schedules --scale {scale}"))
-    plot_schedules(means).savefig(Path(out) / "schedules.png")
-    return means
+SCHEDULES = Table(
+    "schedules", "Question 1: the same network trained equally long under each variant.",
+    schedules_row, plot=plot_schedules, order=distance_of,
+    grid={"digits": product(seed=range(5), name=[*VARIANTS], steps=400, n=797, network="digits",
+                            sampler_steps=50),
+          "smoke": product(seed=range(2), name=[*VARIANTS], steps=10, n=100, network="smoke",
+                           sampler_steps=5)},
+    columns=("variant", "accuracy", "distance", "nearest"))

@@ -1,4 +1,4 @@
-"Train the networks that come with the package again, score them, and keep them beside a record of how they were made."
+"Train the networks that come with the package again, score them, keep them beside a record."
 
 import json, shutil, subprocess
 from pathlib import Path
@@ -13,7 +13,7 @@ from ..images import load_digits
 from ..latents import digits_space, train_latent_digits
 from ..models import condition, inference_mode
 from ..saving import load_model
-from ..shipped import WEIGHTS
+from ..shipped import WEIGHTS, record_of
 from ..training import train_digits
 from ..vae import kl, train_digits_vae
 from .protocol import held_out_digits, score_digits
@@ -26,7 +26,8 @@ def sample_scores(trained, decode=lambda x: x):
     "What 797 digits of a network score: DDIM, 50 steps, seed 0, one for each held-out digit."
     labels = held_out_digits()[1]
     shape = (len(labels), *trained.shape)
-    x = ddim_sample(condition(trained.model, labels), trained.schedule, shape, seed=0, clip=trained.clip)
+    model = condition(trained.model, labels)
+    x = ddim_sample(model, trained.schedule, shape, seed=0, clip=trained.clip)
     found = score_digits(decode(x), labels)
     return {name: getattr(found, name).value for name in ("accuracy", "distance", "nearest")}
 
@@ -54,19 +55,24 @@ def rounded(state):
 
 
 def load_rounded(folder):
-    "The `Trained` of a model folder as it would be shipped: averaged weights, rounded to half precision, in float32."
+    "The `Trained` of a model folder as it would be shipped: averaged weights, rounded."
     trained = load_model(folder)
     trained.model.load_state_dict(rounded(trained.model.state_dict()))
     return trained
 
 
 def train(name: str, out, seed: int=0, progress: bool=True):
-    "Train a shipped network anew into the run folder `out`, or go on with what was stopped; returns what it scores."
+    "Train a shipped network anew into the run folder `out`, or go on there; what it scores."
     if name not in TRAIN: raise ValueError(f"no network {name!r}; there are {', '.join(TRAIN)}")
     out = Path(out)
     TRAIN[name](out, seed=seed, resume=True, device="cpu", precision="no", progress=progress)
     found = scores_of(name, load_rounded(out / "model"))
     return {"seed": seed, "threads": torch.get_num_threads(), "scores": found}
+
+
+def recorded(name, key):
+    "What the shipped network of this name scores, by its record."
+    return record_of(name)["scores"][key]
 
 
 def commit():

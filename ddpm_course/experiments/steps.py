@@ -1,50 +1,53 @@
 "DDIM with few steps against DDPM with all of them."
 
-from pathlib import Path
-
-import torch
-
 from .generation import measure
-from .tables import check_scale, run_table, smoke_model
-from ..training import digits_model
+from .plots import error_bars, floor_line, new_figure, plain_ticks
+from .samplers import Sampler
+from .tables import NETWORKS, Table, product
+
+SPACINGS = ["leading", "trailing", "quadratic"]
 
 
-def steps_row(sampler, steps, spacing, eta, n, scale):
+def steps_row(network, sampler, steps, n, **options):
     "One row of the table of steps: {name: Score}."
-    options = dict(spacing=spacing, eta=eta) if sampler == "DDIM" else {}
-    return measure(sampler, digits_model() if scale == "digits" else smoke_model(), n, 0, steps, progress=False, **options)[0]._asdict()
+    trained = NETWORKS[network]()
+    return measure(Sampler(sampler, steps, options), trained, n, progress=False, model=network)[0]
 
 
-def steps_rows(scale):
-    "The rows of the table of steps."
-    n, full, counts = (797, 1000, (10, 20, 50, 100, 200)) if scale == "digits" else (100, 20, (5, 10))
-    ddim = [dict(sampler="DDIM", steps=steps, spacing=spacing, eta=eta) for eta in (0.0, 1.0) for spacing in ("leading", "trailing", "quadratic") for steps in counts]
-    return [row | {"n": n, "scale": scale} for row in [dict(sampler="DDPM", steps=full, spacing="trailing", eta=1.0), *ddim]]
+def steps_rows(network, n, full, counts):
+    "DDPM with `full` steps, and DDIM with each of `counts` under every spacing, plain and noisy."
+    ddpm = dict(network=network, sampler="DDPM", steps=full, n=n)
+    ddim = product(network=network, sampler="DDIM", eta=[0.0, 1.0], spacing=SPACINGS, steps=counts,
+                   n=n)
+    return [ddpm, *ddim]
 
 
-def plot_steps(rows): # of the table of steps
-    "Distance against network evaluations, for each spacing and eta, above the floor: a matplotlib figure."
-    from matplotlib.figure import Figure
-    figure = Figure(figsize=(10, 3.6), dpi=76, layout="constrained")
+def plot_steps(rows): # of `STEPS`
+    "Distance against network evaluations, for each spacing and eta, above the floor: a figure."
+    figure = new_figure(10, 3.6)
+    full = next(row["distance"] for row in rows if row["distance"].sampler == "DDPM")
     for ax, eta in zip(figure.subplots(1, 2, sharey=True), (0.0, 1.0)):
-        for spacing in ("leading", "trailing", "quadratic"):
-            cards = [row["distance"] for row in rows if row["distance"].sampler == "DDIM" and (row["distance"].spacing, row["distance"].eta) == (spacing, eta)]
-            error = torch.tensor([[s.value - s.interval[0], s.interval[1] - s.value] for s in cards]).T
-            ax.errorbar([s.nfe for s in cards], [s.value for s in cards], error.tolist(), fmt="o-", ms=4, capsize=2, lw=1.2, label=f"DDIM, {spacing}")
-        full = next(row["distance"] for row in rows if row["distance"].sampler == "DDPM")
+        for spacing in SPACINGS:
+            cards = [row["distance"] for row in rows
+                     if (row["distance"].spacing, row["distance"].eta) == (spacing, eta)]
+            ax.errorbar([s.nfe for s in cards], [s.value for s in cards], error_bars(cards),
+                        fmt="o-", ms=4, capsize=2, lw=1.2, label=f"DDIM, {spacing}")
         ax.axhline(full.value, color="black", lw=1, ls=":", label=f"DDPM, {full.steps} steps")
-        ax.axhline(rows[0]["matched_floor"].value, color="gray", lw=1, ls="--", label="matched floor")
-        ax.set(title=f"eta = {eta:g}", xlabel="network evaluations an image (NFE)", xscale="log", yscale="log")
-        for axis in (ax.xaxis, ax.yaxis): axis.set_major_formatter("{x:g}"), axis.set_minor_formatter("{x:g}")
-        ax.set_xticks([s.nfe for s in cards], minor=False), ax.set_xticks([], minor=True)
+        floor_line(ax, rows)
+        ax.set(title=f"eta = {eta:g}", xlabel="network evaluations an image (NFE)", xscale="log",
+               yscale="log")
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_formatter("{x:g}")
+        plain_ticks(ax.xaxis, [s.nfe for s in cards])
     figure.axes[0].set_ylabel("Fréchet distance")
     figure.axes[1].legend(fontsize=8)
     return figure
 
 
-def table_ddim_steps(out, scale="digits", workers=2):
-    "DDIM with few steps against DDPM with all of them: steps, spacing and eta."
-    check_scale(scale)
-    rows = run_table("ddim-steps", steps_row, steps_rows(scale), out, workers, f"ddpm-course table ddim-steps --scale {scale}")
-    plot_steps(rows).savefig(Path(out) / "ddim-steps.png")
-    return rows
+STEPS = Table(
+    "ddim-steps", "DDIM with few steps against DDPM with all of them: steps, spacing and eta.",
+    steps_row, plot=plot_steps,
+    grid={"digits": steps_rows("digits", 797, 1000, [10, 20, 50, 100, 200]),
+          "smoke": steps_rows("smoke", 100, 20, [5, 10])},
+    columns=("sampler", "steps", "spacing", "eta", "nfe", "seconds", "accuracy", "distance",
+             "nearest"))

@@ -1,100 +1,158 @@
-"Tables that are filled row by row, by several processes, and go on where they were stopped."
+"Tables of the experiments: data that say which rows there are, and one way to fill them."
 
 import csv
-import os
-import signal
+import itertools
 import tempfile
-import threading
-from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing import get_context, parent_process
 from pathlib import Path
+from typing import Callable
 
-import torch
-from tqdm import tqdm
-
-from ..cards import environment, load_scores, save_scores
+from ..cards import save_scores
+from ..protocols import NOT_RECORDED
 from ..saving import load_model
-from ..scores import format_score
-from ..training import train_digits
+from ..scores import Score, average, format_score
+from ..training import digits_model, train_digits
+from .runner import run_rows
+
+COLUMNS = ("model", "variant", "train_steps", "sampler", "steps", "spacing", "eta", "guidance",
+           "weights", "n_fake", "nfe", "seconds", "accuracy", "distance", "floor", "matched_floor",
+           "nearest")
 
 
-def row_name(row):
-    "A row's arguments as a file name."
-    return "-".join(f"{k}={v}" for k, v in row.items())
+def product(**values): # {argument: its values, or one value}
+    "Rows of arguments: every combination, the last argument varying fastest."
+    lists = [v if isinstance(v, (list, tuple, range)) else [v] for v in values.values()]
+    return [dict(zip(values, combination)) for combination in itertools.product(*lists)]
 
 
-def leave_with_parent():
-    "In a worker: end when the process that started it has ended, however that happened, and at Ctrl-C."
-    def watch():
-        parent_process().join()
-        os._exit(1)
-    threading.Thread(target=watch, daemon=True).start()
-    signal.signal(signal.SIGINT, signal.SIG_DFL) # else it would call the interrupt a result, and take the next row
-    torch.set_num_threads(1)
+@dataclass(frozen=True)
+class Table:
+    "A table of scores: what fills a row, which rows each size has, and how it is shown."
+    name: str
+    doc: str
+    row: Callable # row(**arguments) -> {name: Score}, or a list of such rows; importable
+    grid: dict # {size: list of arguments of `row`}
+    plot: Callable # plot(rows, as `summary` gives them) -> matplotlib figure
+    columns: tuple = COLUMNS # of the table as text and CSV
+    prepare: Callable | None = None # called first: what workers would otherwise all make at once
+    order: Callable | None = None # key to sort the summary by
+
+    def rows(self, size):
+        "The arguments of each row; ValueError if there is no such size."
+        if size not in self.grid:
+            raise ValueError(f"size={size!r}; {self.name} has {', '.join(self.grid)}")
+        return self.grid[size]
+
+    def run(self, out, # folder for NAME.json, NAME.csv and NAME.png
+            size: str="digits", workers: int=2): # processes of one thread each; 0: this process
+        "Fill the table, or go on where it was stopped; its rows, seeds averaged."
+        rows = self.rows(size)
+        if self.prepare: self.prepare()
+        command = f"ddpm-course table {self.name} --size {size}"
+        cards, abouts = run_rows(self.name, self.row, rows, out, workers, command)
+        save_scores(Path(out) / f"{self.name}.json", cards, abouts)
+        save_csv(Path(out) / f"{self.name}.csv", cards, self.columns)
+        summary = self.summary(cards)
+        self.plot(summary).savefig(Path(out) / f"{self.name}.png")
+        return summary
+
+    def summary(self, cards, # the rows of a file
+                vary=()): # options that were not recorded
+        "Means over the seeds of each row, in the order in which they are shown."
+        means = mean_over_seeds(cards, vary)
+        return sorted(means, key=self.order) if self.order else means
 
 
-def compute_row(function, row, file):
-    "Compute one row of a table, `function(**row) -> {name: Score}`, unless its file is there; the cards."
-    if not file.exists(): save_scores(file, [function(**row)])
-    return load_scores(file)[0]
+def without_seed(row): # {name: Score or None}
+    "What the rows that differ in their seed alone have in common, as a text to group by."
+    told = {name: card and card.settings | {"seed": None} for name, card in row.items()}
+    return repr(told)
 
 
-def run_table(name, # of the table; finished rows are kept in out/.name/
-              function, # function(**row) -> {name: Score}, importable, so that other processes find it
-              rows, # list of dicts of arguments
-              out, # folder for name.json and name.csv
-              workers=2, # processes of one thread each; 0: this process
-              command=""): # how to make it again
-    "Fill a table, row by row, resumably; returns its rows of cards and writes name.json and name.csv."
-    out = Path(out)
-    files = [out / f".{name}" / f"{row_name(row)}.json" for row in rows]
-    with ProcessPoolExecutor(max(1, workers), get_context("spawn"), leave_with_parent) as pool:
-        jobs = [pool.submit(compute_row, function, row, file) if workers else None for row, file in zip(rows, files)]
-        try: cards = [job.result() if job else compute_row(function, row, file) for row, file, job in zip(rows, files, tqdm(jobs, name, unit="row", disable=None))]
-        except BaseException: pool.shutdown(wait=False, cancel_futures=True); raise # now, and not after all other rows
-    save_scores(out / f"{name}.json", cards, environment() | {"gpu": None, "command": command, "threads": 1 if workers else torch.get_num_threads(), "processes": max(1, workers)})
-    save_csv(out / f"{name}.csv", rows, cards)
-    return cards
+def mean_over_seeds(rows, # {name: Score or None} each
+                    vary=()): # options that were not recorded, the same in all
+    "Rows averaged over their seeds: those whose protocols agree in all else make one."
+    groups = {}
+    for row in rows: groups.setdefault(without_seed(row), []).append(row)
+    return [{name: mean_of([row[name] for row in group], vary) for name in group[0]}
+            for group in groups.values()]
 
 
-def save_csv(file, rows, cards):
-    "A table as CSV: the arguments of each row, then value, low and high of each card."
+def mean_of(cards, vary=()): # `Score`s or None, one a run
+    "Their average; the one card itself where it does not depend on the run, as a floor."
+    first = cards[0]
+    if first is None or len(cards) == 1 or all(card == first for card in cards): return first
+    return average(cards, [name for name in vary if name in first.settings])
+
+
+def distance_of(row):
+    "The value of a row's distance, to sort by."
+    return row["distance"].value
+
+
+def find_row(rows, **protocol): # sampler="DDIM", guidance=1.0, steps=50
+    "The one row of whose distance this is said."
+    found = [row for row in rows
+             if all(getattr(row["distance"], key) == value for key, value in protocol.items())]
+    if len(found) != 1: raise ValueError(f"{len(found)} rows have {protocol}; expected one")
+    return found[0]
+
+
+def cell_of(row, column):
+    "What a table shows: a `Score`, or a part of the distance's protocol or notes, or \"\"."
+    if isinstance(row.get(column), Score): return row[column]
+    card = row["distance"]
+    value = card.settings.get(column, card.notes.get(column))
+    return "" if value in (None, NOT_RECORDED) else value
+
+
+def as_text(cell):
+    "A cell of a table as text."
+    return format_score(cell) if isinstance(cell, Score) else str(cell)
+
+
+def filled(rows, columns):
+    "The columns in which some row has something."
+    return [column for column in columns if any(cell_of(row, column) != "" for row in rows)]
+
+
+def format_table(rows, # {name: Score} each
+                 columns=COLUMNS): # cards by name, parts of their protocol, or notes
+    "Rows of cards as text, in columns that line up; a column without anything is left out."
+    columns = filled(rows, columns)
+    cells = [columns, *([as_text(cell_of(row, column)) for column in columns] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    lines = ["  ".join(text.rjust(width) for text, width in zip(line, widths)) for line in cells]
+    return "\n".join(lines)
+
+
+def flat(cell):
+    "A cell as CSV: a card is its value and the ends of its interval."
+    return [cell.value, *(cell.interval or ("", ""))] if isinstance(cell, Score) else [cell]
+
+
+def save_csv(file, rows, columns):
+    "A table as CSV: what `format_table` shows, then the other cards; value, low and high of each."
+    cards = dict.fromkeys(name for row in rows for name in row)
+    columns = filled(rows, dict.fromkeys([*columns, "seed", *cards]))
+    parts = [(c, f"{c}_low", f"{c}_high") if c in cards else (c,) for c in columns]
+    blank = {c: [""] * len(names) for c, names in zip(columns, parts)}
     with open(file, "w", newline="", encoding="utf-8") as f:
         writer = csv.writer(f)
-        writer.writerow([*rows[0], *(f"{c}{part}" for c in cards[0] for part in ("", "_low", "_high")), "seconds"])
-        for row, scores in zip(rows, cards):
-            flat = [v for s in scores.values() for v in ((s.value, *(s.interval or ("", ""))) if s else ("", "", ""))]
-            writer.writerow([*row.values(), *flat, next((s.notes["seconds"] for s in scores.values() if s and "seconds" in s.notes), "")])
-
-
-COLUMNS = ("sampler", "steps", "spacing", "eta", "weights", "n_fake", "nfe", "seconds", "accuracy", "distance", "floor", "matched_floor", "nearest")
-
-
-def format_table(scores, # rows of cards {name: Score}
-          columns=COLUMNS): # cards by name, fields of their protocol, or notes
-    "Rows of cards as text: the columns line up, and every distance stands beside its floor."
-    def cell(row, column):
-        if column in row: return "" if row[column] is None else format_score(row[column])
-        card = row["distance"]
-        value = getattr(card, column) if hasattr(card, column) else card.notes.get(column, "")
-        return "" if value is None else str(value)
-    cells = [list(columns), *([cell(row, column) for column in columns] for row in scores)]
-    widths = [max(map(len, column)) for column in zip(*cells)]
-    return "\n".join("  ".join(text.rjust(width) for text, width in zip(line, widths)) for line in cells)
-
-
-SCALES = ("smoke", "digits")
-
-
-def check_scale(scale):
-    "ValueError if there is no such scale."
-    if scale not in SCALES: raise ValueError(f"scale={scale!r}; expected one of {', '.join(SCALES)}")
+        writer.writerow(itertools.chain(*parts))
+        for row in rows:
+            cells = [cell_of(row, c) for c in columns]
+            writer.writerow(itertools.chain(*(
+                blank[c] if cell == "" else flat(cell) for c, cell in zip(columns, cells))))
 
 
 @lru_cache(maxsize=1)
 def smoke_model():
-    "A class-conditional digits network after 20 training steps, `Trained`: enough to see that a table runs."
+    "A digits network after 20 training steps, `Trained`: enough to see that a table runs."
     folder = tempfile.mkdtemp()
     train_digits(folder, steps=20, device="cpu", progress=False)
     return load_model(Path(folder) / "model")
+
+
+NETWORKS = {"digits": digits_model, "smoke": smoke_model} # what a row may sample from

@@ -1,0 +1,79 @@
+"Where and how precisely a network is trained: accelerate around it, and nothing left of it."
+
+from contextlib import contextmanager
+
+import accelerate
+import torch
+
+from .models import Wrapper
+
+
+def auto_precision(device):
+    "\"bf16\" where the device computes it fast (Ampere, CPUs with AMX, and later), else \"no\"."
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "no"
+    return "bf16" if device.type == "cpu" and torch.cpu._is_amx_tile_supported() else "no"
+
+
+def check_device(device, here):
+    "ValueError unless `device`, as the caller gave it, is where accelerate would train."
+    asked = torch.device(here if device is None else device)
+    if asked.type != here.type or asked.index not in (None, here.index or 0):
+        raise ValueError(f"device={device}, but training would run on {here}; use None or 'cpu', "
+                         "and choose a GPU with CUDA_VISIBLE_DEVICES")
+
+
+def make_accelerator(precision="auto", # "bf16", "no" (float32), or "auto"
+                     accumulate=1, # passes that a batch is split into
+                     device=None, # "cpu" to stay off an accelerator that is there
+                     compile=False): # True, or the name of a torch.compile backend
+    "accelerate's `Accelerator` with its precision resolved; each call may ask for another one."
+    if precision not in ("auto", "bf16", "no"):
+        raise ValueError(f"precision={precision!r}; expected 'auto', 'bf16' or 'no' (float32)")
+    accelerate.state.AcceleratorState._reset_state(reset_partial_state=True) # one a process
+    here = accelerate.PartialState(cpu=str(device).startswith("cpu")).device
+    check_device(device, here)
+    return accelerate.Accelerator(
+        mixed_precision=auto_precision(here) if precision == "auto" else precision,
+        cpu=here.type == "cpu", gradient_accumulation_steps=accumulate,
+        dynamo_backend="inductor" if compile is True else compile or "no")
+
+
+class Accelerated(Wrapper):
+    "A network with autocast, DDP and torch.compile around it (`wrapped`), and its attributes."
+    def __call__(self, *args, **kwargs): return self.wrapped(*args, **kwargs)
+
+
+@contextmanager
+def accelerated(accelerator, model, optimizer):
+    "(network, optimizer) as accelerate trains them; afterwards the model is its bare self again."
+    own = set(vars(model))
+    devices = [accelerator.device] if accelerator.device.type == "cuda" else []
+    net = Accelerated(model)
+    net.wrapped, optimizer = accelerator.prepare(model, optimizer)
+    try:
+        with torch.enable_grad(), torch.random.fork_rng(devices): yield net, optimizer
+    finally:
+        for name in set(vars(model)) - own: delattr(model, name) # a wrapped forward and a mark
+        model.eval()
+
+
+class DatasetAdapter:
+    "A torch map-style dataset of pairs (x, y), as `fit` reads data."
+    def __init__(self, dataset, device="cpu"):
+        self.dataset = dataset
+        self.device = device
+        self.shape = tuple(dataset[0][0].shape)
+
+    def __len__(self): return len(self.dataset)
+    def to(self, device): return DatasetAdapter(self.dataset, device)
+
+    def batch(self, index, rng=None):
+        "Images (B, C, H, W) and labels (B,) at `index`."
+        pairs = torch.utils.data.default_collate([self.dataset[i] for i in index.tolist()])
+        return [part.to(self.device) for part in pairs]
+
+
+def as_batches(data):
+    "A data set with batch(index, rng): itself, or a torch dataset adapted."
+    return data if hasattr(data, "batch") else DatasetAdapter(data)

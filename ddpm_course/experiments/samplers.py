@@ -1,0 +1,68 @@
+"Samplers as data: a name, steps and all options, of which every one is part of a score's protocol."
+
+import inspect
+from dataclasses import dataclass, field
+
+from ..ancestral import ddpm_steps
+from ..ddim import ddim_steps
+from ..guidance import cfg
+
+SAMPLERS = {"DDIM": ddim_steps, "DDPM": ddpm_steps}
+BY_THE_RUN = {"model", "y", "schedule", "shape", "steps", "x_T", "noise", "seed", "clip", "device"}
+
+
+def completed(given, # {name: value}
+              function, # whose signature says which options there are, and what they are by default
+              required=()): # {name: value} for parameters without a default
+    "All options of a function: those that are given, and its defaults for the others."
+    parameters = inspect.signature(function).parameters.values()
+    known = {p.name: p.default for p in parameters if p.name not in BY_THE_RUN} | dict(required)
+    if unknown := given.keys() - known.keys():
+        raise ValueError(f"{function.__name__} has no options {sorted(unknown)}; it has "
+                         f"{', '.join(known)}")
+    return known | given
+
+
+def guidance_protocol(options): # {name: value} of `cfg` or another wrapper
+    "Options of guidance as cards name them, apart from a card's own fields."
+    names = {"scale": "guidance", "interval": "guidance_interval", "guidance": "guided_by",
+             "model": "guided_model"}
+    return {names.get(key, key): value for key, value in options.items()}
+
+
+@dataclass(frozen=True)
+class Sampler:
+    "A sampler and all that it is asked for; what is not said is what its signature says."
+    name: str # "DDIM" or "DDPM"
+    steps: int
+    options: dict = field(default_factory=dict) # eta, spacing, variance, ...
+    guidance: dict | float = 1.0 # a scale, or the options of `cfg`
+
+    def __post_init__(self):
+        if self.name not in SAMPLERS:
+            raise ValueError(f"no sampler {self.name!r}; there are {', '.join(SAMPLERS)}")
+        given = self.guidance if isinstance(self.guidance, dict) else {"scale": self.guidance}
+        guidance = completed(given, cfg, {"scale": 1.0})
+        vars(self).update(options=completed(self.options, SAMPLERS[self.name]), guidance=guidance)
+
+    @property
+    def unguided(self):
+        "What a card says of it, but for guidance."
+        return {"sampler": self.name, "steps": self.steps, **self.options}
+
+    @property
+    def protocol(self):
+        "What a card says of it."
+        return self.unguided | {"guided_by": "cfg"} | guidance_protocol(self.guidance)
+
+    def bind(self, model, y): # int64 (B,)
+        "The model with its labels bound, guided as asked for."
+        return cfg(model, y, **self.guidance)
+
+    def walk(self, bound, # a model with its labels bound
+             trained, # `Trained`, for schedule, shape and clip
+             seeds): # one an image
+        "The generator of `Step`s that draws an image for each seed."
+        shape = len(seeds), *trained.shape
+        return SAMPLERS[self.name](bound, trained.schedule, shape, self.steps, seed=seeds,
+                                   clip=trained.clip, **self.options)
