@@ -1,9 +1,10 @@
 """Speed against diffusers, side by side in one run: `python benchmarks/bench.py --out bench.json`.
 
-Same network (the 35.7-million-parameter U-Net of CIFAR-10), same weights, same inputs; times are medians of rounds in which every
-competitor has its turn (samplers: at every step), ratios are medians of the ratios within a round. Two columns of diffusers: "shipped" is its model, EMAModel and
-torch's AdamW as they come, in float32; "switched" has our switches too (channels_last, fused AdamW, foreach EMA, bf16 where we use it).
-"""
+Same network (the 35.7-million-parameter U-Net of CIFAR-10), same weights, same inputs; times are
+medians of rounds in which every competitor has its turn (samplers: at every step), ratios are
+medians of the ratios within a round. Two columns of diffusers: "shipped" is its model, EMAModel and
+torch's AdamW as they come, in float32; "switched" has our switches too (channels_last, fused AdamW,
+foreach EMA, bf16 where we use it). """
 
 import argparse, datetime, json, os, platform, random, statistics, subprocess, sys, time
 from functools import partial
@@ -12,21 +13,37 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-CIFAR10 = dict(sample_size=32, in_channels=3, out_channels=3, freq_shift=1, flip_sin_to_cos=False, downsample_padding=0, # google/ddpm-cifar10-32
-               down_block_types=("DownBlock2D", "AttnDownBlock2D", "DownBlock2D", "DownBlock2D"),
-               up_block_types=("UpBlock2D", "UpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
-               block_out_channels=(128, 256, 256, 256), layers_per_block=2, attention_head_dim=None, norm_num_groups=32, norm_eps=1e-6)
-SMALL = dict(in_channels=1, channels=(32, 64), layers=1, attention=(False, True), groups=8) # 0.7 million parameters
+CIFAR10 = dict(
+    sample_size=32,
+    in_channels=3,
+    out_channels=3,
+    freq_shift=1,
+    flip_sin_to_cos=False,
+    downsample_padding=0,  # google/ddpm-cifar10-32
+    down_block_types=("DownBlock2D", "AttnDownBlock2D", "DownBlock2D", "DownBlock2D"),
+    up_block_types=("UpBlock2D", "UpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
+    block_out_channels=(128, 256, 256, 256),
+    layers_per_block=2,
+    attention_head_dim=None,
+    norm_num_groups=32,
+    norm_eps=1e-6,
+)
+SMALL = dict(
+    in_channels=1, channels=(32, 64), layers=1, attention=(False, True), groups=8
+)  # 0.7 million parameters
 WHO = ("ours", "shipped", "switched")
 
 
 def sync(device):
-    if device.type == "cuda": torch.cuda.synchronize(device)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
-def interleaved(calls, # {name: function without arguments}
-                rounds, # how many turns each one has, after one to warm up
-                device):
+def interleaved(
+    calls,  # {name: function without arguments}
+    rounds,  # how many turns each one has, after one to warm up
+    device,
+):
     "Seconds of every turn, {name: [rounds]}; the order turns around every round."
     seconds, names = {name: [] for name in calls}, list(calls)
     for i in range(rounds + 1):
@@ -35,7 +52,8 @@ def interleaved(calls, # {name: function without arguments}
             began = time.perf_counter()
             calls[name]()
             sync(device)
-            if i > 0: seconds[name].append(time.perf_counter() - began)
+            if i > 0:
+                seconds[name].append(time.perf_counter() - began)
     return seconds
 
 
@@ -46,9 +64,19 @@ def ratio(above, below):
 
 class Setup:
     "One competitor's network with its switches, and its training step."
-    def __init__(self, who, bf16, compile, device, weights=None): # weights: the diffusers model to start from; new ones if None
-        self.who, self.bf16, self.device, fast = who, bf16 and who != "shipped", device, who != "shipped"
-        self.model = self.build(weights).to(device, **{"memory_format": torch.channels_last} if fast else {})
+
+    def __init__(
+        self, who, bf16, compile, device, weights=None
+    ):  # weights: the diffusers model to start from; new ones if None
+        self.who, self.bf16, self.device, fast = (
+            who,
+            bf16 and who != "shipped",
+            device,
+            who != "shipped",
+        )
+        self.model = self.build(weights).to(
+            device, **{"memory_format": torch.channels_last} if fast else {}
+        )
         net = torch.compile(self.model) if compile and fast else self.model
         self.net = net if who == "ours" else lambda x, t: net(x, t).sample
         self.layout = torch.channels_last if fast else torch.contiguous_format
@@ -56,28 +84,37 @@ class Setup:
     def build(self, weights):
         if self.who == "ours":
             from ddpm_course.unet import UNet
+
             return UNet() if weights is None else UNet.from_diffusers(weights)
         from diffusers import UNet2DModel
+
         model = UNet2DModel(**CIFAR10)
-        if weights is not None: model.load_state_dict(weights.state_dict())
+        if weights is not None:
+            model.load_state_dict(weights.state_dict())
         return model
 
     def forward(self, x, t):
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16): return self.net(x.to(memory_format=self.layout), t).float()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            return self.net(x.to(memory_format=self.layout), t).float()
 
     @torch.no_grad()
-    def infer(self, x, t): return self.forward(x, t)
+    def infer(self, x, t):
+        return self.forward(x, t)
 
     def start_training(self):
         fast = self.who != "shipped"
         self.model.train()
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=2e-4, **{"fused": True} if fast else {})
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=2e-4, **{"fused": True} if fast else {}
+        )
         if self.who == "ours":
             from ddpm_course.training import EMA
+
             ema = EMA(self.model, halflife=500_000)
             self.update_ema = lambda: ema.update(self.model, 1_000_000, 8)
         else:
             from diffusers.training_utils import EMAModel
+
             ema = EMAModel(self.model.parameters(), decay=0.9999, foreach=fast)
             ema.to(self.device)
             self.update_ema = lambda: ema.step(self.model.parameters())
@@ -98,67 +135,120 @@ def inputs(batch, device):
 
 
 def row(what, goal, value, unit, met, **more):
-    "One line of the table; `speed` in it, where there is one, is how many times faster than the yardstick we are."
+    """One line of the table; `speed` in it, where there is one, is how many times faster than the
+    yardstick we are."""
     return dict(what=what, goal=goal, value=value, unit=unit, met=met, **more)
 
 
 def against(what, least, seconds, batch):
     "A row of times: ours against both columns of diffusers."
     value = ratio(seconds["shipped"], seconds["ours"])
-    return row(what, f"at least {least}x", value, "x as shipped", value >= least, speed=value, switched=ratio(seconds["switched"], seconds["ours"]),
-               seconds={k: statistics.median(v) for k, v in seconds.items()}, images_per_s={k: batch / statistics.median(v) for k, v in seconds.items()})
+    return row(
+        what,
+        f"at least {least}x",
+        value,
+        "x as shipped",
+        value >= least,
+        speed=value,
+        switched=ratio(seconds["switched"], seconds["ours"]),
+        seconds={k: statistics.median(v) for k, v in seconds.items()},
+        images_per_s={k: batch / statistics.median(v) for k, v in seconds.items()},
+    )
 
 
 def network_rows(rounds, batch, device, compile, bf16):
     "Forward and training step, in float32 on a CPU, and with automatic precision."
     from diffusers import UNet2DModel
+
     torch.manual_seed(0)
     weights, (x, t, eps) = UNet2DModel(**CIFAR10).eval(), inputs(batch, device)
     how, cuda = ("bf16" if bf16 else "float32") + ", compiled" * compile, device.type == "cuda"
-    first = bf16 and cuda # on a CPU the rows of the table are in float32, then comes one in bf16
+    first = bf16 and cuda  # on a CPU the rows of the table are in float32, then comes one in bf16
     setups = {who: Setup(who, first, compile, device, weights) for who in WHO}
     if not first:
         a, b = setups["ours"].infer(x, t), setups["shipped"].infer(x, t)
-        assert (a - b).abs().max() <= 1e-5 * max(1, b.abs().max()), f"the networks disagree by {(a - b).abs().max():.1e}: nothing to compare"
-    yield against(f"forward, {how if first else 'float32'}", 1.08, interleaved({k: partial(s.infer, x, t) for k, s in setups.items()}, rounds, device), batch)
-    for s in setups.values(): s.start_training()
+        assert (a - b).abs().max() <= 1e-5 * max(1, b.abs().max()), (
+            f"the networks disagree by {(a - b).abs().max():.1e}: nothing to compare"
+        )
+    yield against(
+        f"forward, {how if first else 'float32'}",
+        1.08,
+        interleaved({k: partial(s.infer, x, t) for k, s in setups.items()}, rounds, device),
+        batch,
+    )
+    for s in setups.values():
+        s.start_training()
     steps = {k: partial(s.train, x, t, eps) for k, s in setups.items()}
-    yield against(f"training step, {how if first else 'float32'}", 1.1, interleaved(steps, rounds, device), batch)
-    if first: return
-    if not bf16:
-        yield row("training step, automatic precision", "at least 2.5x", None, "", None, note="this machine has no fast bf16: automatic precision is float32, the row above")
+    yield against(
+        f"training step, {how if first else 'float32'}",
+        1.1,
+        interleaved(steps, rounds, device),
+        batch,
+    )
+    if first:
         return
-    for s in setups.values(): s.bf16 = s.who != "shipped"
-    yield against("training step, automatic precision (bf16)", 2.5, interleaved(steps, rounds, device), batch)
+    if not bf16:
+        yield row(
+            "training step, automatic precision",
+            "at least 2.5x",
+            None,
+            "",
+            None,
+            note="this machine has no fast bf16: automatic precision is float32, the row above",
+        )
+        return
+    for s in setups.values():
+        s.bf16 = s.who != "shipped"
+    yield against(
+        "training step, automatic precision (bf16)", 2.5, interleaved(steps, rounds, device), batch
+    )
 
 
 def probe(code, *args):
     "The number that a fresh Python process prints."
-    out = subprocess.run([sys.executable, __file__, "--probe", code, *map(str, args)], capture_output=True, text=True, check=False)
-    if out.returncode: raise RuntimeError(f"probe {code} {args} failed:\n{out.stderr}")
+    out = subprocess.run(
+        [sys.executable, __file__, "--probe", code, *map(str, args)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if out.returncode:
+        raise RuntimeError(f"probe {code} {args} failed:\n{out.stderr}")
     return float(out.stdout.split()[-1])
 
 
 def resident(field):
     "VmRSS (now) or VmHWM (the highest since it was reset) of this process, in bytes; Linux only."
-    return next(int(line.split()[1]) * 1024 for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field))
+    return next(
+        int(line.split()[1]) * 1024
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith(field)
+    )
 
 
 def memory_probe(who, batch, device, bf16, compile, threads):
     "Bytes that training takes above the loaded model, at the highest of three steps."
     torch.set_num_threads(int(threads))
-    torch.optim.AdamW([torch.zeros(1, requires_grad=True)]) # loads modules that count as the library's own memory
+    torch.optim.AdamW(
+        [torch.zeros(1, requires_grad=True)]
+    )  # loads modules that count as the library's own memory
     device = torch.device(device)
-    setup, (x, t, eps) = Setup(who, bf16 == "True", compile == "True", device), inputs(int(batch), device)
+    setup, (x, t, eps) = (
+        Setup(who, bf16 == "True", compile == "True", device),
+        inputs(int(batch), device),
+    )
     if device.type == "cuda":
         before = torch.cuda.memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)
     else:
-        Path("/proc/self/clear_refs").write_text("5") # resets VmHWM
+        Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
         before = resident("VmRSS")
     setup.start_training()
-    for _ in range(3): setup.train(x, t, eps)
-    return (torch.cuda.max_memory_allocated(device) if device.type == "cuda" else resident("VmHWM")) - before
+    for _ in range(3):
+        setup.train(x, t, eps)
+    return (
+        torch.cuda.max_memory_allocated(device) if device.type == "cuda" else resident("VmHWM")
+    ) - before
 
 
 def import_probe(statement):
@@ -170,107 +260,219 @@ def import_probe(statement):
 
 def memory_row(batch, device, bf16, compile, threads):
     if device.type == "cpu" and not Path("/proc/self/clear_refs").exists():
-        return row("peak memory of a training step", "at most 0.80x", None, "", None, note="measured on Linux only")
-    used = {who: probe("memory", who, batch, device, bf16 and device.type == "cuda", compile, threads) for who in WHO}
+        return row(
+            "peak memory of a training step",
+            "at most 0.80x",
+            None,
+            "",
+            None,
+            note="measured on Linux only",
+        )
+    used = {
+        who: probe("memory", who, batch, device, bf16 and device.type == "cuda", compile, threads)
+        for who in WHO
+    }
     value = used["ours"] / used["shipped"]
-    return row("peak memory of a training step, over the model's own", "at most 0.80x", value, "x as shipped", value <= 0.8, speed=1 / value,
-               switched=used["ours"] / used["switched"], megabytes={k: v / 1e6 for k, v in used.items()})
+    return row(
+        "peak memory of a training step, over the model's own",
+        "at most 0.80x",
+        value,
+        "x as shipped",
+        value <= 0.8,
+        speed=1 / value,
+        switched=used["ours"] / used["switched"],
+        megabytes={k: v / 1e6 for k, v in used.items()},
+    )
 
 
 def diffusers_steps(scheduler, model, shape, steps):
     "diffusers' own sampling loop around our network."
     scheduler.set_timesteps(steps)
-    x = torch.randn(shape, generator=(rng := torch.Generator().manual_seed(0))).to(model.conv_in.weight.device)
-    for t in scheduler.timesteps: yield (x := scheduler.step(model(x, t.expand(len(x)).to(x.device)), t, x, generator=rng).prev_sample)
+    x = torch.randn(shape, generator=(rng := torch.Generator().manual_seed(0))).to(
+        model.conv_in.weight.device
+    )
+    for t in scheduler.timesteps:
+        yield (
+            x := scheduler.step(
+                model(x, t.expand(len(x)).to(x.device)), t, x, generator=rng
+            ).prev_sample
+        )
 
 
-def in_turns(makers, # {name: function that returns a generator}, all with the same number of steps
-             rounds, device):
-    "Seconds of every round, {name: [rounds]}. One step each in turn, so that whatever else the machine does meets all of them alike."
+def in_turns(
+    makers,  # {name: function that returns a generator}, all with the same number of steps
+    rounds,
+    device,
+):
+    """Seconds of every round, {name: [rounds]}. One step each in turn, so that whatever else the
+    machine does meets all of them alike."""
     seconds, names = {name: [] for name in makers}, list(makers)
+
     def timed(call):
         sync(device)
         began = time.perf_counter()
         result = call()
         sync(device)
         return result, time.perf_counter() - began
+
     for i in range(rounds + 1):
         running, total = {}, {}
-        for name, make in makers.items(): running[name], total[name] = timed(make)
+        for name, make in makers.items():
+            running[name], total[name] = timed(make)
         while running:
             for name in random.sample(names, len(names)):
-                if name in running: # the turn that ends a generator counts too
+                if name in running:  # the turn that ends a generator counts too
                     result, took = timed(lambda: next(running[name], None))
                     total[name] += took
-                    if result is None: del running[name]
+                    if result is None:
+                        del running[name]
         if i > 0:
-            for name in names: seconds[name].append(total[name])
+            for name in names:
+                seconds[name].append(total[name])
     return seconds
 
 
 def sampler_row(name, our_steps, scheduler, steps, most, rounds, device):
-    "What a sampler costs over the forwards that it cannot do without: the small network, batch 8, 8x8."
+    """What a sampler costs over the forwards that it cannot do without: the small network, batch 8,
+    8x8."""
     from ddpm_course.noising import linear_schedule
     from ddpm_course.unet import UNet
+
     torch.manual_seed(0)
     model, schedule, shape = UNet(**SMALL).eval().to(device), linear_schedule(), (8, 1, 8, 8)
-    x, ts = torch.randn(shape, device=device), list(torch.arange(steps, device=device)[:, None].expand(-1, 8))
-    with torch.no_grad(): # as in every sampler's own loop
-        seconds = in_turns({"bare": lambda: (model(x, t) for t in ts), "ours": lambda: our_steps(model, schedule, shape, steps, seed=0),
-                            "diffusers": lambda: diffusers_steps(scheduler, model, shape, steps)}, rounds, device)
+    x, ts = (
+        torch.randn(shape, device=device),
+        list(torch.arange(steps, device=device)[:, None].expand(-1, 8)),
+    )
+    with torch.no_grad():  # as in every sampler's own loop
+        seconds = in_turns(
+            {
+                "bare": lambda: (model(x, t) for t in ts),
+                "ours": lambda: our_steps(model, schedule, shape, steps, seed=0),
+                "diffusers": lambda: diffusers_steps(scheduler, model, shape, steps),
+            },
+            rounds,
+            device,
+        )
     value = 100 * (ratio(seconds["ours"], seconds["bare"]) - 1)
-    return row(f"{name}, {steps} steps, over as many bare forwards", f"at most +{most}%", value, "%", value <= most, speed=ratio(seconds["bare"], seconds["ours"]),
-               diffusers=100 * (ratio(seconds["diffusers"], seconds["bare"]) - 1), seconds={k: statistics.median(v) for k, v in seconds.items()})
+    return row(
+        f"{name}, {steps} steps, over as many bare forwards",
+        f"at most +{most}%",
+        value,
+        "%",
+        value <= most,
+        speed=ratio(seconds["bare"], seconds["ours"]),
+        diffusers=100 * (ratio(seconds["diffusers"], seconds["bare"]) - 1),
+        seconds={k: statistics.median(v) for k, v in seconds.items()},
+    )
 
 
 def sampler_rows(rounds, quick, device):
     from diffusers import DDIMScheduler, DDPMScheduler
     from ddpm_course.sampling import ddim_steps, ddpm_steps
-    yield sampler_row("DDIM", ddim_steps, DDIMScheduler(timestep_spacing="trailing"), 50, 2, 3 * rounds, device)
-    yield sampler_row("DDPM", ddpm_steps, DDPMScheduler(timestep_spacing="trailing"), 100 if quick else 1000, 3, rounds, device)
+
+    yield sampler_row(
+        "DDIM", ddim_steps, DDIMScheduler(timestep_spacing="trailing"), 50, 2, 3 * rounds, device
+    )
+    yield sampler_row(
+        "DDPM",
+        ddpm_steps,
+        DDPMScheduler(timestep_spacing="trailing"),
+        100 if quick else 1000,
+        3,
+        rounds,
+        device,
+    )
 
 
 def import_row(rounds):
-    statements = {"ours": "from ddpm_course.sampling import ddim_sample", "diffusers": "from diffusers import DDIMScheduler"}
+    statements = {
+        "ours": "from ddpm_course.sampling import ddim_sample",
+        "diffusers": "from diffusers import DDIMScheduler",
+    }
     seconds = {k: [] for k in statements}
-    for i in range(rounds + 1): # the first round fills the file cache
-        for k, s in statements.items(): seconds[k].append(probe("import", s))
+    for i in range(rounds + 1):  # the first round fills the file cache
+        for k, s in statements.items():
+            seconds[k].append(probe("import", s))
     value = statistics.median(seconds["ours"][1:])
-    return row("import of ddim_sample, over import torch", "at most +0.1 s", value, "s", value <= 0.1, diffusers=statistics.median(seconds["diffusers"][1:]))
+    return row(
+        "import of ddim_sample, over import torch",
+        "at most +0.1 s",
+        value,
+        "s",
+        value <= 0.1,
+        diffusers=statistics.median(seconds["diffusers"][1:]),
+    )
 
 
 def show(r):
     "A row as a line of text."
-    if r["value"] is None: return f"{r['what']:<56} {'':>10}  {r['goal']:<16} {r['note']}"
+    if r["value"] is None:
+        return f"{r['what']:<56} {'':>10}  {r['goal']:<16} {r['note']}"
     beside = {"switched": "x with the same switches", "diffusers": f"{r['unit']} by diffusers"}
     more = "; ".join(f"{r[k]:.3g}{text}" for k, text in beside.items() if k in r)
-    medians = "; ".join(f"{unit} " + ", ".join(f"{k} {v:.4g}" for k, v in r[unit].items()) for unit in ("seconds", "images_per_s", "megabytes") if unit in r)
-    return f"{r['what']:<56} {r['value']:>8.3f} {r['unit']:<13} goal {r['goal']:<16} {'met' if r['met'] else 'MISSED':<7} {more}\n{'':<56}   {medians}"
+    medians = "; ".join(
+        f"{unit} " + ", ".join(f"{k} {v:.4g}" for k, v in r[unit].items())
+        for unit in ("seconds", "images_per_s", "megabytes")
+        if unit in r
+    )
+    met = "met" if r["met"] else "MISSED"
+    value = f"{r['what']:<56} {r['value']:>8.3f} {r['unit']:<13}"
+    return f"{value} goal {r['goal']:<16} {met:<7} {more}\n{'':<56}   {medians}"
 
 
 def about(device, threads):
     "Machine, versions and date, for the JSON."
     import diffusers, ddpm_course
-    cpu = [line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")][:1] if Path("/proc/cpuinfo").exists() else []
-    return dict(date=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), threads=threads, device=str(device),
-                machine=dict(system=platform.platform(), cpu=(cpu or [platform.processor()])[0], cores=os.cpu_count(),
-                             gpu=torch.cuda.get_device_name(device) if device.type == "cuda" else None),
-                versions=dict(python=platform.python_version(), torch=torch.__version__, diffusers=diffusers.__version__, ddpm_course=ddpm_course.__version__))
+
+    cpu = (
+        [
+            line.split(":")[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ][:1]
+        if Path("/proc/cpuinfo").exists()
+        else []
+    )
+    return dict(
+        date=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        threads=threads,
+        device=str(device),
+        machine=dict(
+            system=platform.platform(),
+            cpu=(cpu or [platform.processor()])[0],
+            cores=os.cpu_count(),
+            gpu=torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        ),
+        versions=dict(
+            python=platform.python_version(),
+            torch=torch.__version__,
+            diffusers=diffusers.__version__,
+            ddpm_course=ddpm_course.__version__,
+        ),
+    )
 
 
 def bench(rounds=9, quick=False, device=None, batch=None, compile=None, threads=2):
     "Measure, printing each row as it comes; returns what the JSON holds."
     from ddpm_course.runs import auto_precision
+
     torch.set_num_threads(threads)
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     cuda, rounds = device.type == "cuda", min(rounds, 2) if quick else rounds
-    batch, compile, bf16 = batch or (128 if cuda else 8), cuda if compile is None else compile, auto_precision(device) == "bf16"
+    batch, compile, bf16 = (
+        batch or (128 if cuda else 8),
+        cuda if compile is None else compile,
+        auto_precision(device) == "bf16",
+    )
     result = about(device, threads) | {"rounds": rounds, "batch": batch, "rows": []}
+
     def rows():
         yield from network_rows(rounds, batch, device, compile, bf16)
         yield memory_row(batch, device, bf16, compile, threads)
         yield from sampler_rows(rounds, quick, device)
         yield import_row(1 if quick else 5)
+
     for r in rows():
         result["rows"].append(r)
         print(show(r), flush=True)
@@ -284,13 +486,20 @@ def main(argv=None):
     p.add_argument("--quick", action="store_true", help="2 rounds, 100 DDPM steps: a minute or two")
     p.add_argument("--device", help="cpu or cuda; cuda where there is one")
     p.add_argument("--batch", type=int, help="8 on a CPU, 128 on a GPU")
-    p.add_argument("--compile", action=argparse.BooleanOptionalAction, help="torch.compile ours and the switched column; on a GPU by default")
+    p.add_argument(
+        "--compile",
+        action=argparse.BooleanOptionalAction,
+        help="torch.compile ours and the switched column; on a GPU by default",
+    )
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--probe", nargs="+", help=argparse.SUPPRESS)
     a = p.parse_args(argv)
-    if a.probe: return print({"memory": memory_probe, "import": import_probe}[a.probe[0]](*a.probe[1:]))
+    if a.probe:
+        return print({"memory": memory_probe, "import": import_probe}[a.probe[0]](*a.probe[1:]))
     result = bench(a.rounds, a.quick, a.device, a.batch, a.compile, a.threads)
-    if a.out: Path(a.out).write_text(json.dumps(result, indent=1))
+    if a.out:
+        Path(a.out).write_text(json.dumps(result, indent=1))
 
 
-if __name__ == "__main__": main()
+if __name__ == "__main__":
+    main()

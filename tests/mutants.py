@@ -6,44 +6,114 @@ from types import SimpleNamespace
 
 import ddpm_course
 
-MODULES = ("__init__", "images", "noising", "models", "randomness", "stepping", "exact", "ancestral", "ddim", "guards",
-           "guidance")
+MODULES = (
+    "__init__",
+    "images",
+    "noising",
+    "models",
+    "randomness",
+    "stepping",
+    "exact",
+    "ancestral",
+    "ddim",
+    "guards",
+    "guidance",
+)
 PREVIOUS = "[*timesteps[1:], -1]"
 STREAMS = "torch.stack([torch.randn(k, *self.shape[1:], generator=g) for g in self.streams], 1)"
 
-BUGS = { # what is wrong: (module, right, wrong)
+BUGS = {  # what is wrong: (module, right, wrong)
     "previous is off by one": ("stepping", PREVIOUS, "[*(t - 1 for t in timesteps[1:]), -1]"),
-    "previous is t - T//n, which is right only where neighbors are that far apart (diffusers#12633)": ("stepping", PREVIOUS, "[max(t - 1000 // len(timesteps), -1) for t in timesteps]"),
+    "previous is t - T//n, right only where neighbors are that far apart (diffusers#12633)": (
+        "stepping",
+        PREVIOUS,
+        "[max(t - 1000 // len(timesteps), -1) for t in timesteps]",
+    ),
     "the last step lands on alpha_bar of t = 0": ("stepping", PREVIOUS, "[*timesteps[1:], 0]"),
     "sigma without eta": ("ddim", "sigma = eta * (", "sigma = ("),
     "eta squared": ("ddim", "sigma = eta * (", "sigma = eta**2 * ("),
     "the direction ignores sigma": ("ddim", "1 - ab_prev - sigma**2", "1 - ab_prev"),
     "no noise at all": ("ddim", "if sigma > 0:", "if sigma > 9:"),
-    "stale eps after clipping": ("ddim", "on_x * ab_t**0.5) * x0_hat, on_x, x)", "0) * x0_hat - on_x * ab_t**0.5 * predict_x0(model, schedule, x, t, None)[0], on_x, x)"),
+    "stale eps after clipping": (
+        "ddim",
+        "add_scaled(on_x0 * x0_hat, on_x, x)",
+        "add_scaled(ab_prev**0.5 * x0_hat - on_x * ab_t**0.5 * "
+        "predict_x0(model, schedule, x, t, None)[0], on_x, x)",
+    ),
     "no clipping": ("models", "x0_hat.clamp(-clip, clip)), var_out", "x0_hat), var_out"),
-    "betas not respaced": ("ancestral", "var = 1 - schedule.alpha_bar(t) / schedule.alpha_bar(prev)", "var = schedule.betas[t].item()"),
-    "variance for a standard deviation": ("ancestral", "var**0.5 * next(noise)", "var * next(noise)"),
+    "betas not respaced": (
+        "ancestral",
+        "var = 1 - schedule.alpha_bar(t) / schedule.alpha_bar(prev)",
+        "var = schedule.betas[t].item()",
+    ),
+    "variance for a standard deviation": (
+        "ancestral",
+        "var**0.5 * next(noise)",
+        "var * next(noise)",
+    ),
     "noise in the last step": ("ancestral", "if prev >= 0: x_prev", "if True: x_prev"),
-    "a rounding error below zero": ("ddim", "max(0.0, 1 - ab_prev - sigma**2)", "(1 - ab_prev - sigma**2)"),
-    "one stream for the whole batch": ("randomness", STREAMS, "torch.randn(k, *self.shape, generator=self.streams[0])"),
-    "the seed is not read": ("randomness", "torch.Generator().manual_seed(s) for s in seeds", "torch.Generator() for s in seeds"),
-    "the conditional prediction is the base (s read as w)": ("guidance", "base + scale * (pred - base)", "pred + scale * (pred - base)"),
-    "the two halves of the batch are swapped": ("guidance", "torch.cat([y, other[rows]])", "torch.cat([other[rows], y])"),
-    "the variance is extrapolated, too": ("guidance", "torch.cat([pred, var[:B]], 1)", "torch.cat([pred, extrapolate(var[B:], var[:B], self.scale)], 1)"),
-    "one timestep for the whole batch": ("guidance", "inside(self.interval, t)\n        y, other", "inside(self.interval, t[:1]).expand(B)\n        y, other"),
-    "one spread for the whole batch": ("guidance", "x.flatten(1).std(1, correction=0).view(-1, 1, 1, 1)", "x.std(correction=0)"),
+    "a rounding error below zero": (
+        "ddim",
+        "max(0.0, 1 - ab_prev - sigma**2)",
+        "(1 - ab_prev - sigma**2)",
+    ),
+    "one stream for the whole batch": (
+        "randomness",
+        STREAMS,
+        "torch.randn(k, *self.shape, generator=self.streams[0])",
+    ),
+    "the seed is not read": (
+        "randomness",
+        "torch.Generator().manual_seed(s) for s in seeds",
+        "torch.Generator() for s in seeds",
+    ),
+    "the conditional prediction is the base (s read as w)": (
+        "guidance",
+        "base + scale * (pred - base)",
+        "pred + scale * (pred - base)",
+    ),
+    "the two halves of the batch are swapped": (
+        "guidance",
+        "torch.cat([y, other[rows]])",
+        "torch.cat([other[rows], y])",
+    ),
+    "the variance is extrapolated, too": (
+        "guidance",
+        "torch.cat([pred, var[:B]], 1)",
+        "torch.cat([pred, extrapolate(var[B:], var[:B], self.scale)], 1)",
+    ),
+    "one timestep for the whole batch": (
+        "guidance",
+        "inside(self.interval, t)\n        y, other",
+        "inside(self.interval, t[:1]).expand(B)\n        y, other",
+    ),
+    "one spread for the whole batch": (
+        "guidance",
+        "x.flatten(1).std(1, correction=0).view(-1, 1, 1, 1)",
+        "x.std(correction=0)",
+    ),
     "noise from the global generator": ("randomness", STREAMS, "torch.randn(k, *self.shape)"),
 }
 
 
 def broken_copy(folder, module, right, wrong):
     "The samplers of a copy of the package, under another name, in which `right` reads `wrong`."
-    source, package = Path(ddpm_course.__file__).parent, f"broken_{abs(hash((module, right, wrong)))}"
+    source, package = (
+        Path(ddpm_course.__file__).parent,
+        f"broken_{abs(hash((module, right, wrong)))}",
+    )
     (folder / package).mkdir()
     for name in MODULES:
         text = (source / f"{name}.py").read_text()
         if name == module:
-            assert text.count(right) == 1, f"{module}.py holds {text.count(right)} times {right!r}: say here how it reads now"
+            assert text.count(right) == 1, (
+                f"{module}.py holds {text.count(right)} times {right!r}: say here how it reads now"
+            )
             text = text.replace(right, wrong)
         (folder / package / f"{name}.py").write_text(text)
-    return SimpleNamespace(**{name: importlib.import_module(f"{package}.{name}") for name in ("ddim", "ancestral", "guidance")})
+    return SimpleNamespace(
+        **{
+            name: importlib.import_module(f"{package}.{name}")
+            for name in ("ddim", "ancestral", "guidance")
+        }
+    )

@@ -1,62 +1,97 @@
-"The checks of test_samplers and test_guidance can fail: each is run against a copy of the package with one authentic bug in it, and must notice."
+"""The checks of test_samplers and test_guidance can fail: each is run against a copy of the package
+with one authentic bug in it, and must notice."""
 
 import pytest
 
 from ddpm_course.ddim import spaced_timesteps
 from mutants import BUGS
-from test_guidance import acts_within_the_interval, agrees_with_diffusers_rescaling, follows_the_formula, keeps_the_variance
-from test_samplers import SCHEDULES, agrees_with_diffusers_ddim, agrees_with_diffusers_ddpm, follows_the_recursion, keeps_zero_terminal_snr_real
+from test_guidance import (
+    acts_within_the_interval,
+    agrees_with_diffusers_rescaling,
+    follows_the_formula,
+    keeps_the_variance,
+)
+from test_samplers import (
+    SCHEDULES,
+    agrees_with_diffusers_ddim,
+    agrees_with_diffusers_ddpm,
+    follows_the_recursion,
+    keeps_zero_terminal_snr_real,
+)
 
 
 def ddim_parity(course):
     for eta in (0, 0.5, 1):
-        for clip in (None, 1.0): agrees_with_diffusers_ddim(course, SCHEDULES["linear"], "trailing", "eps", eta, clip, steps=20)
+        for clip in (None, 1.0):
+            agrees_with_diffusers_ddim(
+                course, SCHEDULES["linear"], "trailing", "eps", eta, clip, steps=20
+            )
 
 
 def ddpm_parity(course):
-    for variance in ("small", "large"): agrees_with_diffusers_ddpm(course, SCHEDULES["linear"], "leading", "eps", variance, 1.0, 20)
+    for variance in ("small", "large"):
+        agrees_with_diffusers_ddpm(course, SCHEDULES["linear"], "leading", "eps", variance, 1.0, 20)
 
 
 def ddpm_goes_on(course):
     "Ancestral sampling never asks the posterior for a step that goes nowhere, which it refuses."
-    try: ddpm_parity(course)
-    except ValueError as e: raise AssertionError(e) if "expected an earlier timestep than t=" in str(e) else e
+    try:
+        ddpm_parity(course)
+    except ValueError as e:
+        raise AssertionError(e) if "expected an earlier timestep than t=" in str(e) else e
 
 
 def recursion(course):
     for eta in (0, 1):
-        for spacing in ("trailing", "linspace"): follows_the_recursion(course, SCHEDULES["linear"], spaced_timesteps(1000, 20, spacing), eta)
+        for spacing in ("trailing", "linspace"):
+            follows_the_recursion(
+                course, SCHEDULES["linear"], spaced_timesteps(1000, 20, spacing), eta
+            )
 
 
-def guided(course): follows_the_formula(course.guidance)
+def guided(course):
+    follows_the_formula(course.guidance)
 
 
-def guided_variance(course): keeps_the_variance(course.guidance)
+def guided_variance(course):
+    keeps_the_variance(course.guidance)
 
 
-def guided_within(course): acts_within_the_interval(course.guidance)
+def guided_within(course):
+    acts_within_the_interval(course.guidance)
 
 
-def rescaled(course): agrees_with_diffusers_rescaling(course.guidance, 0.7)
+def rescaled(course):
+    agrees_with_diffusers_rescaling(course.guidance, 0.7)
 
 
-def zero_snr(course): keeps_zero_terminal_snr_real(course)
+def zero_snr(course):
+    keeps_zero_terminal_snr_real(course)
 
 
-NOTICED = { # bug: (checks that notice, checks that cannot)
+NOTICED = {  # bug: (checks that notice, checks that cannot)
     "previous is off by one": ([ddim_parity, ddpm_parity, recursion], []),
-    "previous is t - T//n, which is right only where neighbors are that far apart (diffusers#12633)": ([recursion], [ddim_parity, ddpm_parity]),
+    "previous is t - T//n, right only where neighbors are that far apart (diffusers#12633)": (
+        [recursion],
+        [ddim_parity, ddpm_parity],
+    ),
     "the last step lands on alpha_bar of t = 0": ([ddim_parity, ddpm_goes_on, recursion], []),
     "sigma without eta": ([ddim_parity, recursion], [ddpm_parity]),
     "eta squared": ([ddim_parity], [ddpm_parity]),
     "the direction ignores sigma": ([ddim_parity, recursion], [ddpm_parity]),
     "no noise at all": ([ddim_parity, recursion], [ddpm_parity]),
-    "stale eps after clipping": ([ddim_parity], [ddpm_parity, recursion]), # the posterior uses x_t, and an oracle is not clipped
+    "stale eps after clipping": (
+        [ddim_parity],
+        [ddpm_parity, recursion],
+    ),  # the posterior uses x_t, and an oracle is not clipped
     "no clipping": ([ddim_parity, ddpm_parity], [recursion]),
     "betas not respaced": ([ddpm_parity], [ddim_parity]),
     "variance for a standard deviation": ([ddpm_parity], [ddim_parity]),
     "a rounding error below zero": ([zero_snr], [ddim_parity]),
-    "the conditional prediction is the base (s read as w)": ([guided, guided_within, rescaled], [guided_variance]),
+    "the conditional prediction is the base (s read as w)": (
+        [guided, guided_within, rescaled],
+        [guided_variance],
+    ),
     "the two halves of the batch are swapped": ([guided, guided_variance, rescaled], []),
     "the variance is extrapolated, too": ([guided_variance], [guided, rescaled]),
     "one timestep for the whole batch": ([guided_within], [guided, guided_variance]),
@@ -70,9 +105,24 @@ def test_the_bug_is_noticed(bug, broken):
     notice, cannot = NOTICED[bug]
     course = broken(*BUGS[bug])
     for check in notice:
-        with pytest.raises(AssertionError): check(course)
-    for check in cannot: check(course) # what each witness is blind to, so that we know why there are several
+        with pytest.raises(AssertionError):
+            check(course)
+    for check in cannot:
+        check(course)  # what each witness is blind to, so that we know why there are several
 
 
-@pytest.mark.parametrize("check", [ddim_parity, ddpm_parity, recursion, zero_snr, guided, guided_variance, guided_within, rescaled])
-def test_an_unbroken_copy_passes(check, broken): check(broken("ddim", "sigma**2", "sigma**2"))
+@pytest.mark.parametrize(
+    "check",
+    [
+        ddim_parity,
+        ddpm_parity,
+        recursion,
+        zero_snr,
+        guided,
+        guided_variance,
+        guided_within,
+        rescaled,
+    ],
+)
+def test_an_unbroken_copy_passes(check, broken):
+    check(broken("ddim", "sigma**2", "sigma**2"))

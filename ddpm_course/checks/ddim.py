@@ -1,4 +1,4 @@
-"Checkers for the exercises of 05 DDIM."
+"Checkers for the exercises of 16 DDIM."
 
 import torch
 
@@ -13,28 +13,52 @@ def rates():
 def variance(a, b, eta=1.0): return eta**2 * (1 - b) / (1 - a) * (1 - a / b)
 
 
+def upside_down(a, b, eta): return eta * ((1 - a) / (1 - b) * (1 - a / b))**0.5
+
+
+
 sigma = Exercise(
-    right=lambda a, b, eta: variance(a, b, eta)**0.5,
+    right=lambda ab_t, ab_prev, eta: variance(ab_t, ab_prev, eta)**0.5,
     cases=rates,
     wrong={
         "this is the variance sigma^2; take its square root": variance,
-        "this puts eta under the root; eta scales sigma, so it enters the variance as eta^2": lambda a, b, eta: (eta * variance(a, b))**0.5,
-        "eta is missing: this adds as much noise as DDPM does, whatever eta is": lambda a, b, eta: variance(a, b)**0.5,
-        "this is eta times the root of the step's beta; the factor (1 - alpha_bar_prev) / (1 - alpha_bar_t) is missing": lambda a, b, eta: eta * (1 - a / b)**0.5,
-        "both fractions belong under the root; here it covers only the first": lambda a, b, eta: eta * ((1 - b) / (1 - a))**0.5 * (1 - a / b),
-        "this is eta times all the noise at prev; a step adds only the share sqrt((1 - alpha_bar_t / alpha_bar_prev) / (1 - alpha_bar_t)) of it": lambda a, b, eta: eta * (1 - b)**0.5,
-        "the first fraction is upside down: less noise can remain at prev than at t, so 1 - alpha_bar_prev belongs on top":
-            lambda a, b, eta: float("inf") if b == 1 else eta * ((1 - a) / (1 - b) * (1 - a / b))**0.5,
-        "1 - alpha_bar_t / alpha_bar_prev is the step's beta; this uses the ratio itself": lambda a, b, eta: eta * ((1 - b) / (1 - a) * a / b)**0.5,
+        "this is eta times the variance; sigma is its square root, and eta multiplies that":
+            lambda a, b, eta: eta * variance(a, b),
+        "this puts eta under the root; eta scales sigma, so it enters the variance as eta^2":
+            lambda a, b, eta: (eta * variance(a, b))**0.5,
+        "eta is missing: this adds as much noise as DDPM does, whatever eta is":
+            lambda a, b, eta: variance(a, b)**0.5,
+        "this is eta times the root of the step's beta; the factor (1 - alpha_bar_prev) / "
+        "(1 - alpha_bar_t) is missing": lambda a, b, eta: eta * (1 - a / b)**0.5,
+        "both fractions belong under the root; here it covers only the first":
+            lambda a, b, eta: eta * ((1 - b) / (1 - a))**0.5 * (1 - a / b),
+        "both fractions belong under the root; here it covers only the second":
+            lambda a, b, eta: eta * (1 - b) / (1 - a) * (1 - a / b)**0.5,
+        "this is eta times all the noise at prev; a step adds only the share "
+        "sqrt((1 - alpha_bar_t / alpha_bar_prev) / (1 - alpha_bar_t)) of it":
+            lambda a, b, eta: eta * (1 - b)**0.5,
+        "the first fraction is upside down: less noise can remain at prev than at t, so "
+        "1 - alpha_bar_prev belongs on top": upside_down,
+        "1 - alpha_bar_t / alpha_bar_prev is the step's beta; this uses the ratio itself":
+            lambda a, b, eta: eta * ((1 - b) / (1 - a) * a / b)**0.5,
+        "this is eta times the standard deviation at prev over that at t; the factor "
+        "1 - alpha_bar_t / alpha_bar_prev is missing":
+            lambda a, b, eta: eta * ((1 - b) / (1 - a))**0.5,
     },
-    praise="At eta = 1 it is the posterior's standard deviation; at the last step, where alpha_bar_prev = 1, it is 0 for every eta.")
+    praise="At eta = 1 it is the posterior's standard deviation; at the last step, where "
+           "alpha_bar_prev = 1, it is 0 for every eta.")
+
+
+def draws(n, seed=0):
+    "n images (2, 1, 3, 3) in float64."
+    rng = torch.Generator().manual_seed(seed)
+    return [torch.randn(2, 1, 3, 3, generator=rng, dtype=torch.float64) for _ in range(n)]
 
 
 def images():
     "(x_t, eps, alpha_bar_t, alpha_bar_prev)"
-    rng = torch.Generator().manual_seed(0)
-    draw = lambda: torch.randn(2, 1, 3, 3, generator=rng, dtype=torch.float64)
-    return [(draw(), draw(), 0.3, 0.6), (draw(), draw(), 0.05, 0.2), (draw(), draw(), 0.7, 1.0)]
+    x = draws(6)
+    return [(*x[:2], 0.3, 0.6), (*x[2:4], 0.05, 0.2), (*x[4:], 0.7, 1.0)]
 
 
 def level(alpha_bar): return ((1 - alpha_bar) / alpha_bar)**0.5
@@ -44,38 +68,64 @@ def euler(x_t, eps, a, b): return b**0.5 * (x_t / a**0.5 + (level(b) - level(a))
 
 
 euler_step = Exercise(
-    right=euler,
+    right=lambda x_t, eps, ab_t, ab_prev: euler(x_t, eps, ab_t, ab_prev),
     cases=images,
     wrong={
-        "this steps away from the data: sigma falls, so the step is sigma_prev - sigma_t, a negative number":
+        "this steps away from the data: sigma falls, so the step is sigma_prev - sigma_t, a "
+        "negative number":
             lambda x_t, eps, a, b: b**0.5 * (x_t / a**0.5 + (level(a) - level(b)) * eps),
-        "this returns the rescaled image; multiply by sqrt(alpha_bar_prev) to come back to x_prev": lambda x_t, eps, a, b: euler(x_t, eps, a, b) / b**0.5,
-        "this comes back with sqrt(alpha_bar_t); the image now lives at prev": lambda x_t, eps, a, b: euler(x_t, eps, a, b) * (a / b)**0.5,
-        "the step must be scaled back too: sqrt(alpha_bar_prev) multiplies the sum": lambda x_t, eps, a, b: b**0.5 * x_t / a**0.5 + (level(b) - level(a)) * eps,
-        "x_t must be divided by sqrt(alpha_bar_t) before the step": lambda x_t, eps, a, b: b**0.5 * (x_t + (level(b) - level(a)) * eps),
-        "sqrt(1 - alpha_bar) is the noise rate of x_t; after dividing by sqrt(alpha_bar) the noise level is sqrt((1 - alpha_bar) / alpha_bar)":
+        "this returns the rescaled image; multiply by sqrt(alpha_bar_prev) to come back to x_prev":
+            lambda x_t, eps, a, b: euler(x_t, eps, a, b) / b**0.5,
+        "this comes back with sqrt(alpha_bar_t); the image now lives at prev":
+            lambda x_t, eps, a, b: euler(x_t, eps, a, b) * (a / b)**0.5,
+        "the step must be scaled back too: sqrt(alpha_bar_prev) multiplies the sum":
+            lambda x_t, eps, a, b: b**0.5 * x_t / a**0.5 + (level(b) - level(a)) * eps,
+        "x_t must be divided by sqrt(alpha_bar_t) before the step":
+            lambda x_t, eps, a, b: b**0.5 * (x_t + (level(b) - level(a)) * eps),
+        "x_t must be divided by sqrt(alpha_bar_t) before the step, and multiplied by "
+        "sqrt(alpha_bar_prev) after it; here it is moved as it is":
+            lambda x_t, eps, a, b: x_t + (level(b) - level(a)) * eps,
+        "the rates are square roots: divide by sqrt(alpha_bar_t), come back with "
+        "sqrt(alpha_bar_prev)": lambda x_t, eps, a, b: b * (x_t / a + (level(b) - level(a)) * eps),
+        "the noise level is a square root: sqrt((1 - alpha_bar) / alpha_bar)":
+            lambda x_t, eps, a, b: b**0.5 * (x_t / a**0.5 + (level(b)**2 - level(a)**2) * eps),
+        "sqrt(1 - alpha_bar) is the noise rate of x_t; after dividing by sqrt(alpha_bar) the noise "
+        "level is sqrt((1 - alpha_bar) / alpha_bar)":
             lambda x_t, eps, a, b: b**0.5 * (x_t / a**0.5 + ((1 - b)**0.5 - (1 - a)**0.5) * eps),
     },
     praise="One line, and it is DDIM with eta = 0: rescale, move along eps, scale back.")
 
 
-def lists(): return [([999, 899, 799, 699, 599, 499, 399, 299, 199, 99],), ([999, 888, 500, 37, 0],), ([999, 666, 333],), ([5],)]
+def lists():
+    return [([999, 899, 799, 699, 599, 499, 399, 299, 199, 99],), ([999, 888, 500, 37, 0],),
+            ([999, 666, 333],), ([5],)]
 
 
 def walk(ts): return list(zip(ts, [*ts[1:], -1]))
 
 
 pairs = Exercise(
-    right=walk,
+    right=lambda timesteps: walk(timesteps),
     cases=lists,
     wrong={
-        "the last step must land on clean data, t = -1; this lands on t = 0, which still holds a little noise": lambda ts: list(zip(ts, [*ts[1:], 0])),
-        "previous is the next entry of the list; this subtracts 1000 // n, which is right only where neighbors are that far apart (diffusers#12633)":
+        "the last step must land on clean data, t = -1; this lands on t = 0, which still holds a "
+        "little noise": lambda ts: list(zip(ts, [*ts[1:], 0])),
+        "previous is the next entry of the list; this subtracts 1000 // n, which is right only "
+        "where neighbors are that far apart (diffusers#12633)":
             lambda ts: [(t, max(-1, t - 1000 // len(ts))) for t in ts],
-        "this goes to t - 1, which is right for all 1000 steps alone: the list skips": lambda ts: [(t, t - 1) for t in ts],
-        "this is one off: it goes below the next entry of the list": lambda ts: list(zip(ts, [*(t - 1 for t in ts[1:]), -1])),
-        "the last step is missing: a list of n timesteps makes n steps, and the n-th one lands on t = -1": lambda ts: list(zip(ts, ts[1:])),
+        "previous is the next entry of the list; this subtracts 1000 // n, and goes below -1":
+            lambda ts: [(t, t - 1000 // len(ts)) for t in ts],
+        "this goes to t - 1, which is right for all 1000 steps alone: the list skips":
+            lambda ts: [(t, t - 1) for t in ts],
+        "this is one off: it goes below the next entry of the list":
+            lambda ts: list(zip(ts, [*(t - 1 for t in ts[1:]), -1])),
+        "the last step is missing: a list of n timesteps makes n steps, and the n-th one lands on "
+        "t = -1": lambda ts: list(zip(ts, ts[1:])),
         "these are the pairs of the way up; a sampler walks down": lambda ts: walk(ts)[::-1],
+        "each pair is the wrong way round: (t, prev), and prev is the smaller one":
+            lambda ts: [(prev, t) for t, prev in walk(ts)],
+        "the last entry of the list is paired with the first one; after it comes clean data, -1":
+            lambda ts: list(zip(ts, [*ts[1:], ts[0]])),
     },
     praise="The list says everything; no formula for 'previous' is needed, so none can be wrong.")
 
@@ -83,7 +133,9 @@ pairs = Exercise(
 def clipped(): return [(*images()[i][:2], 0.3, 0.6, clip) for i, clip in ((0, 1.0), (1, 0.5))]
 
 
-def stale(x_t, eps, a, b, clip): return b**0.5 * ((x_t - (1 - a)**0.5 * eps) / a**0.5).clamp(-clip, clip) + (1 - b)**0.5 * eps
+def stale(x_t, eps, a, b, clip):
+    x0_hat = ((x_t - (1 - a)**0.5 * eps) / a**0.5).clamp(-clip, clip)
+    return b**0.5 * x0_hat + (1 - b)**0.5 * eps
 
 
 def fresh(x_t, eps, a, b, clip):
@@ -91,13 +143,72 @@ def fresh(x_t, eps, a, b, clip):
     return b**0.5 * x0_hat + (1 - b)**0.5 * (x_t - a**0.5 * x0_hat) / (1 - a)**0.5
 
 
+INF = float("inf")
+
 stale_step = Exercise(
-    right=stale,
+    right=lambda x_t, eps, ab_t, ab_prev, clip: stale(x_t, eps, ab_t, ab_prev, clip),
     cases=clipped,
     wrong={
-        "this derives eps anew from the clipped x0_hat. That is the right sampler; here we want the bug, so keep the eps of the network": fresh,
-        "nothing is clipped here; clamp x0_hat to [-clip, clip] first": lambda x_t, eps, a, b, clip: stale(x_t, eps, a, b, float("inf")),
-        "this clips x_prev; the bug clips x0_hat and forgets eps": lambda x_t, eps, a, b, clip: stale(x_t, eps, a, b, float("inf")).clamp(-clip, clip),
-        "the two rates are swapped: sqrt(alpha_bar_prev) belongs to x0_hat, sqrt(1 - alpha_bar_prev) to eps": lambda x_t, eps, a, b, clip: stale(x_t, eps, a, 1 - b, clip),
+        "this derives eps anew from the clipped x0_hat. That is the right sampler; here we want "
+        "the bug, so keep the eps of the network": fresh,
+        "nothing is clipped here; clamp x0_hat to [-clip, clip] first":
+            lambda x_t, eps, a, b, clip: stale(x_t, eps, a, b, INF),
+        "this clips x_prev; the bug clips x0_hat and forgets eps":
+            lambda x_t, eps, a, b, clip: stale(x_t, eps, a, b, INF).clamp(-clip, clip),
+        "this clips x_t; the bug clips x0_hat":
+            lambda x_t, eps, a, b, clip: stale(x_t.clamp(-clip, clip), eps, a, b, INF),
+        "the clip is always 1 here; clamp to [-clip, clip]":
+            lambda x_t, eps, a, b, clip: stale(x_t, eps, a, b, 1.0),
+        "the two rates are swapped: sqrt(alpha_bar_prev) belongs to x0_hat, "
+        "sqrt(1 - alpha_bar_prev) to eps":
+            lambda x_t, eps, a, b, clip: stale(x_t, eps, a, 1 - b, clip),
+        "this mixes again with the rates of t; the image goes to prev":
+            lambda x_t, eps, a, b, clip: stale(x_t, eps, a, a, clip),
+        "this returns the clipped x0_hat; mix it with eps at the level of prev":
+            lambda x_t, eps, a, b, clip: stale(x_t, eps, a, 1.0, clip),
     },
     praise="And wrong in the way that was wanted: x0_hat and eps no longer explain x_t.")
+
+
+def halves():
+    "(x_prev, known, mask, noise, alpha_bar_prev); the last one at clean data."
+    x = draws(3, seed=1)
+    mask = torch.zeros(1, 1, 3, 3, dtype=torch.float64)
+    mask[..., :2, :] = 1
+    return [(*x[:2], mask, x[2], b) for b in (0.6, 0.05, 1.0)]
+
+
+def noised(known, noise, b): return b**0.5 * known + (1 - b)**0.5 * noise
+
+
+def mixed(mask, where, elsewhere): return mask * where + (1 - mask) * elsewhere
+
+
+keep_known = Exercise(
+    right=lambda x_prev, known, mask, noise, ab_prev:
+        mixed(mask, noised(known, noise, ab_prev), x_prev),
+    cases=halves,
+    wrong={
+        "the mask is the wrong way round: where it is 1 the pixel is known":
+            lambda x, known, mask, noise, b: mixed(1 - mask, noised(known, noise, b), x),
+        "the known pixels go in clean here; at prev the network expects them noised, with "
+        "sqrt(alpha_bar_prev) and sqrt(1 - alpha_bar_prev)":
+            lambda x, known, mask, noise, b: mixed(mask, known, x),
+        "the rates are square roots of alpha_bar_prev and of 1 - alpha_bar_prev":
+            lambda x, known, mask, noise, b: mixed(mask, b * known + (1 - b) * noise, x),
+        "the two rates are swapped: sqrt(alpha_bar_prev) belongs to the known image":
+            lambda x, known, mask, noise, b: mixed(mask, noised(noise, known, b), x),
+        "the known image is not shrunk here: sqrt(alpha_bar_prev) multiplies it":
+            lambda x, known, mask, noise, b: mixed(mask, known + (1 - b)**0.5 * noise, x),
+        "the noise is missing: the known image is only shrunk":
+            lambda x, known, mask, noise, b: mixed(mask, b**0.5 * known, x),
+        "this adds the known pixels to x_prev; they take the place of its pixels, so multiply "
+        "x_prev by 1 - mask":
+            lambda x, known, mask, noise, b: x + mask * noised(known, noise, b),
+        "everything is replaced here; keep x_prev where mask is 0":
+            lambda x, known, mask, noise, b: noised(known, noise, b),
+        "the pixels that are not known are 0 here; keep those of x_prev":
+            lambda x, known, mask, noise, b: mask * noised(known, noise, b),
+        "nothing is replaced here": lambda x, known, mask, noise, b: x,
+    },
+    praise="The known pixels enter through x_t alone; the network needs no new training.")
