@@ -1,4 +1,4 @@
-"""Two sets of pictures, one number between them: what a distance looks at decides what it can see
+"""What a distance between two sets of pictures looks at decides what it can see
 
 Docs: https://ddpm-course.github.io/ddpm_course/features.html.md"""
 
