@@ -75,9 +75,8 @@ class Attention(nn.Module):
     def forward(self, x, emb, context=None):
         B, C, H, W = x.shape
         qkv = recompute(lambda x: self.qkv(self.norm(x)), x).permute(0, 2, 3, 1)
-        qkv = qkv.reshape(B, H * W, 3, self.heads, C // self.heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4) # each (B, heads, H*W, C/heads)
-        h = F.scaled_dot_product_attention(q, k, v).transpose(1, 2)
+        q, k, v = qkv.reshape(B, H * W, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        h = F.scaled_dot_product_attention(q, k, v).transpose(1, 2) # (B, H*W, heads, d)
         return x + self.proj(h.reshape(B, H, W, C).permute(0, 3, 1, 2))
 
 # %% ../nbs/12_unet.ipynb #dc8b1a73
@@ -109,16 +108,15 @@ class Stage(nn.Sequential):
 def down_path(channels, layers, attention, res, attend, halve):
     "The blocks on the way down, and the widths of the skips (the first: conv_in's)."
     blocks = nn.ModuleList()
-    c = channels[0]
-    skips = [c]
+    skips = [channels[0]]
     for level, width in enumerate(channels):
         for _ in range(layers):
-            blocks.append(Stage(res(c, width), *[attend(width)] * attention[level]))
-            c = width
-            skips.append(c)
+            block = res(skips[-1], width)
+            blocks.append(Stage(block, *[attend(width)] * attention[level]))
+            skips.append(width)
         if level < len(channels) - 1:
-            blocks.append(halve(c))
-            skips.append(c)
+            blocks.append(halve(width))
+            skips.append(width)
     return blocks, skips
 
 # %% ../nbs/12_unet.ipynb #a6b345e7
@@ -129,8 +127,8 @@ def up_path(channels, layers, attention, res, attend, skips):
     c = channels[-1]
     for level, width in reversed(list(enumerate(channels))):
         for _ in range(layers + 1):
-            joined = res(c + skips.pop(), width)
-            blocks.append(Stage(joined, *[attend(width)] * attention[level]))
+            block = res(c + skips.pop(), width)
+            blocks.append(Stage(block, *[attend(width)] * attention[level]))
             c = width
         if level > 0: blocks.append(Upsample(c))
     return blocks
