@@ -16,12 +16,13 @@ import torch
 from .images import check_images
 from .noising import NoiseSchedule, PREDICTS
 
-# %% ../nbs/15_exact.ipynb #b7dfa898
+# %% ../nbs/15_exact.ipynb #1a5c07e2
 def _images(values):
     "Numbers, (K,), (K, C) or (K, C, H, W), as images in float64."
     values = torch.as_tensor(values, dtype=torch.float64)
     return values.view(*values.shape, *[1] * (4 - values.ndim))
 
+# %% ../nbs/15_exact.ipynb #b7dfa898
 class GaussianMixture:
     "Data sum_k w_k N(m_k, s_k^2 I) over images, whose best prediction is known."
     def __init__(self, means, # (K, C, H, W); (K,) or (K, C) for images of one pixel
@@ -81,12 +82,27 @@ class ExactModel:
         v = rates[0] * eps - rates[1] * x0
         return {"eps": eps, "x0": x0, "v": v}[self.predicts].to(x_t.dtype)
 
-# %% ../nbs/15_exact.ipynb #0b10a569
+# %% ../nbs/15_exact.ipynb #5e0f7b31
 def _near(n, half):
     "(B, 1, n, n): 1 where two of n places in a row are at most `half` (B,) apart."
     i = torch.arange(n)
     return ((i - i[:, None]).abs() <= half.view(-1, 1, 1, 1)).double()
 
+def _reach(patch, t):
+    "How many pixels a patch extends to each side at timesteps t (B,)."
+    sides = [patch(s) if callable(patch) else patch for s in t.tolist()]
+    if wrong := [n for n in sides if n < 1 or n % 2 == 0]:
+        raise ValueError(f"patch={wrong[0]}; expected an odd number: 1, 3, 5, ...")
+    return torch.tensor(sides) // 2
+
+def _local_mean(images, x, reach, signal, var):
+    "The set's mean at each pixel (B, C, H, W), weighed by the patches there."
+    far = (x[:, None] - signal[:, None] * images).square().sum(2) # (B, N, H, W)
+    far = _near(x.shape[2], reach) @ far @ _near(x.shape[3], reach) # over patches
+    r = (far / (-2 * var)).softmax(1)
+    return torch.einsum("bnhw,nchw->bchw", r, images)
+
+# %% ../nbs/15_exact.ipynb #0b10a569
 @dataclass
 class LocalModel:
     "Exact for a set if each pixel sees only its patch (Kamb & Ganguli 2024)."
@@ -103,28 +119,13 @@ class LocalModel:
         if not self.spread > 0: raise ValueError(f"spread={self.spread}; expected > 0")
         self.images = check_images(self.images).double()
 
-    def reach(self, t):
-        "How many pixels a patch extends to each side at timesteps t (B,)."
-        side = self.patch if callable(self.patch) else lambda t: self.patch
-        sides = [side(s) for s in t.tolist()]
-        if wrong := [n for n in sides if n < 1 or n % 2 == 0]:
-            raise ValueError(f"patch={wrong[0]}; expected an odd number: 1, 3, 5, ...")
-        return torch.tensor(sides) // 2
-
-    def mean(self, x, reach, signal, var):
-        "The set's mean at each pixel (B, C, H, W), weighed by the patches there."
-        far = (x[:, None] - signal[:, None] * self.images).square().sum(2)
-        far = _near(x.shape[2], reach) @ far @ _near(x.shape[3], reach) # over patches
-        r = (far / (-2 * var)).softmax(1)
-        return torch.einsum("bnhw,nchw->bchw", r, self.images)
-
     def __call__(self, x_t, t, y=None):
         x = x_t.double()
         signal, noise = self.schedule.rates(t, x) # (B, 1, 1, 1)
         var = (signal * self.spread)**2 + noise**2
         few = max(1, 2**20 // self.images.numel()) # how many meet the set at a time
-        parts = zip(*(a.split(few) for a in (x, self.reach(t), signal, var)))
-        mean = torch.cat([self.mean(*part) for part in parts])
+        parts = zip(*(a.split(few) for a in (x, _reach(self.patch, t), signal, var)))
+        mean = torch.cat([_local_mean(self.images, *part) for part in parts])
         residual = (x - signal * mean) / var
         x0 = mean + signal * self.spread**2 * residual
         eps = noise * residual

@@ -166,7 +166,7 @@ def test_an_error_of_the_answer_is_told_with_its_line_its_case_and_what_was_expe
     assert said.startswith(
         "Not yet: your function raises RuntimeError (shape '[5]' is invalid for input of size 4)"
     )
-    assert "in `def answer(x, n): return (x / n).view(5)`" in said
+    assert "in `return (x / n).view(5)`" in said
     kind = "a float64 tensor of shape (2, 2)"
     assert said.endswith(f" for x = {kind}, n = 2; expected is {kind}")
 
