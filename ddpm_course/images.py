@@ -116,6 +116,12 @@ def check_labeled(pixels, # uint8 (N, C, H, W)
         raise ValueError(f"labels: got {int(low)}..{int(high)}; expected "
                          f"0..{len(classes) - 1}, for {len(classes)} classes")
 
+# %% ../nbs/10_images.ipynb #b3f79a13
+def _fits(pixels, device):
+    "Would the pixels take less than half of a GPU's free memory?"
+    need = 2 * getattr(pixels, "nbytes", 0)
+    return device.type != "cuda" or need < torch.cuda.mem_get_info(device)[0]
+
 # %% ../nbs/10_images.ipynb #b0aeee51
 @dataclass
 class Images:
@@ -137,12 +143,11 @@ class Images:
 
     def batch(self, index, rng=None):
         "Images (B, C, H, W) and labels (B,) at `index`; `rng.rand()` picks the flips."
-        device = self.labels.device
         index = torch.as_tensor(index)
-        x = self.pixels[index.to(self.pixels.device)].to(device)
+        x = self.pixels[index.to(self.pixels.device)].to(self.labels.device)
         if self.flip and rng is not None:
             x = torch.where(rng.rand().view(-1, 1, 1, 1) < 0.5, x.flip(-1), x)
-        return from_uint8(x, self.levels), self.labels[index.to(device)]
+        return from_uint8(x, self.levels), self.labels[index.to(self.labels.device)]
 
     def prefetch(self, index):
         "Read files at `index` ahead of the next `batch`; in memory, do nothing."
@@ -150,9 +155,7 @@ class Images:
 
     def to(self, device):
         "The set on `device`; pixels stay that would take half of a GPU's free memory."
-        device = torch.device(device)
-        need = 2 * getattr(self.pixels, "nbytes", 0)
-        fits = device.type != "cuda" or need < torch.cuda.mem_get_info(device)[0]
+        fits = _fits(self.pixels, torch.device(device))
         pixels = self.pixels.to(device) if fits else self.pixels
         return replace(self, pixels=pixels, labels=self.labels.to(device))
 
