@@ -45,12 +45,24 @@ to_bytes = ToBytes(
             lambda x: byte((stretch(x, (0, 1, 2, 3)) * 255).round()),
         "this takes the range for [0, 1]; everything below 0 becomes black":
             lambda x: byte((x.clamp(0, 1) * 255).round()),
+        "this stretches to minimum and maximum, and cuts; black is -1, white is 1 for all":
+            lambda x: byte(stretch(x, (0, 1, 2, 3)) * 255),
         "this stops at 0..1: multiply by 255 before you round":
             lambda x: byte(((x.clamp(-1, 1) + 1) / 2).round()),
+        "this stops at 0..1, and cuts that to 0: multiply by 255 first, and round":
+            lambda x: byte((x.clamp(-1, 1) + 1) / 2),
+        "this scales by 255, but -1 is not moved to 0: add 1 first, and halve":
+            lambda x: byte((x.clamp(-1, 1) * 255).round()),
+        "this rounds up, which brightens by half a level on average; round to the nearest":
+            lambda x: byte(((x.clamp(-1, 1) + 1) * 127.5).ceil()),
+        "this adds one half and rounds; do one of the two, or add one half and cut":
+            lambda x: byte(((x.clamp(-1, 1) + 1) * 127.5 + 0.5).round()),
         "this scales by 255, so that 0 is white already; [-1, 1] is 2 wide: scale by 127.5":
             lambda x: byte(((x.clamp(-1, 1) + 1) * 255).round().clamp(0, 255)),
         "this scales by 128: white becomes 256, which wraps or is clamped, and all levels are off":
             lambda x: byte(((x + 1) * 128).round().clamp(0, 255)),
+        "this scales by 128 and cuts: with 127.5 and rounding, every level has its place":
+            lambda x: byte(((x + 1) * 128).clamp(0, 255)),
         "this scales by 127: white becomes 254 or 255, and the levels in between are off":
             lambda x: byte((x.clamp(-1, 1) * 127 + 128).round())},
     praise="Clamp, then round: every level 0..255 survives the trip there and back.", tol=1e-9)
@@ -77,8 +89,8 @@ def scrambled(picture, size, padding):
 
 cut_grid = Exercise(
     right=lambda picture, size, padding: pieces(picture, size, size + padding).permute(0, 3, 1, 2),
-    cases=lambda: [(grid(2, 3, 4, 1, seed=0), 4, 1), (grid(3, 2, 3, 0, seed=1), 3, 0),
-                   (grid(1, 4, 5, 2, seed=2), 5, 2)],
+    cases=lambda: [(grid(3, 3, 4, 2, seed=0), 4, 2), (grid(3, 2, 3, 0, seed=1), 3, 0),
+                   (grid(1, 3, 2, 1, seed=2), 2, 1)],
     wrong={
         "the channels are still last; images are (B, 3, size, size)":
             lambda picture, size, padding: pieces(picture, size, size + padding),
@@ -95,6 +107,13 @@ cut_grid = Exercise(
                 pieces(picture, size, size + padding, begin=padding).permute(0, 3, 1, 2),
         "a view alone mixes the images: neighbors in memory belong to one row of the grid":
             scrambled,
+        "a view alone mixes the images, and then channels are moved; cut each image out":
+            lambda picture, size, padding:
+                scrambled(picture, size, padding).view(-1, size, size, 3).permute(0, 3, 1, 2),
+        "the windows are right, and a reshape mixes them: move the channels behind them first":
+            lambda picture, size, padding: picture.permute(2, 0, 1)
+                .unfold(1, size, size + padding).unfold(2, size, size + padding)
+                .reshape(-1, 3, size, size),
         "this returns the first image alone":
             lambda picture, size, padding: picture[None, :size, :size].permute(0, 3, 1, 2)},
     praise="A batch again; from a JPEG it would not have come back exactly.", tol=1e-9)
@@ -125,6 +144,12 @@ dither = Exercise(
             lambda x, levels, u: back(on_scale(x, levels).round(), levels),
         "the noise is added before scaling, where a level is 2/levels wide and not 1":
             lambda x, levels, u: back(on_scale(x + u, levels).floor(), levels),
+        "[-1, 1] is 2 wide: (x + 1) / 2 goes from 0 to 1":
+            lambda x, levels, u: back((2 * on_scale(x, levels) + u).floor(), levels),
+        "the noise is added, and nothing is cut: round down to whole levels":
+            lambda x, levels, u: back(on_scale(x, levels) + u, levels),
+        "the result lies in [0, 1]; return to [-1, 1]":
+            lambda x, levels, u: (on_scale(x, levels) + u).floor().clamp(0, levels) / levels,
         "the result is in levels; return to [-1, 1]":
             lambda x, levels, u: (on_scale(x, levels) + u).floor().clamp(0, levels),
         "values beyond the range are left there; clamp to 0..levels":
@@ -151,6 +176,9 @@ wrapped = Exercise(
         "wrap-around happens below 0 as well": lambda x: levels(x) > 255,
         "wrap-around happens above 255 as well": lambda x: levels(x) < 0,
         "255 and 0 themselves fit a byte": lambda x: (levels(x) <= 0) | (levels(x) >= 255),
+        "beyond 256 it wraps as well, and below 0": lambda x: levels(x) == 256,
+        "rounding forgives a little, and values below -1 wrap as well": lambda x: x > 1,
+        "1 and -1 themselves fit, and rounding forgives a little more": lambda x: x.abs() >= 1,
         "255 itself fits a byte": lambda x: (levels(x) < 0) | (levels(x) >= 255),
         "no number is below 0 and above 255; the two conditions are joined by or": lambda x: x != x,
         "this is the mask of the values that are right":
