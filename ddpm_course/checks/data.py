@@ -88,7 +88,8 @@ def pieces(x, size, u, place=scaled):
 def crop_inputs():
     u = torch.rand(6, 2, generator=torch.Generator().manual_seed(3))
     u[0, 0] = 0.999 # the last position
-    return [(images(6, 3, 9, 12), 4, u), (images(6, 1, 10, 7, seed=1), 5, u.flip(0))]
+    return [(images(6, 3, 9, 12), 4, u), (images(6, 1, 10, 7, seed=1), 5, u.flip(0)),
+            (images(1, 2, 8, 9, seed=2), 6, u[1:2]), (images(1, 2, 6, 11, seed=3), 5, u[2:3])]
 
 
 class RandomCrop(Exercise):
@@ -120,6 +121,13 @@ random_crop = RandomCrop(
             lambda x, n, u: crop(x, n, 0, 0),
         "this is the center of every image; u says where to cut":
             lambda x, n, u: centered(middle)(x, n),
+        "u times the side lets pieces stick out; side - size + 1 positions fit":
+            lambda x, n, u: pieces(x, n, u, lambda side, n, a: int(a * side)),
+        "this rounds, so that pieces stick out; cut the fraction off":
+            lambda x, n, u: pieces(x, n, u, lambda side, n, a: round(a * (side - n + 1))),
+        "H is used for both sides; the second number goes with W":
+            lambda x, n, u: torch.stack([crop(image, n, *(scaled(x.shape[2], n, a) for a in pair))
+                                         for image, pair in zip(x, u.tolist())]),
         "this piles up at the last position; scale u to the positions that fit":
             lambda x, n, u: pieces(x, n, u, lambda side, n, a: min(int(a * side), side - n))},
     praise="The numbers come from outside: a resumed run sees the same pieces.", tol=1e-9)

@@ -19,17 +19,7 @@ def stretch(x, axes):
     return (x - low) / (x.amax(axes, True) - low)
 
 
-class ToBytes(Exercise):
-    "Also asks for the dtype."
-    def __call__(self, answer):
-        got = answer(*self.cases()[0])
-        kind = getattr(got, "dtype", None) if isinstance(got, torch.Tensor) else type(got).__name__
-        if got is not None and kind != torch.uint8:
-            raise AssertionError(f"Not yet: expected a torch.uint8 tensor, got {kind}")
-        super().__call__(answer)
-
-
-to_bytes = ToBytes(
+to_bytes = Exercise(
     right=lambda x: byte(((x.clamp(-1, 1) + 1) * 127.5).round()),
     cases=lambda: [(images(2, 3, 8, 8),), (images(1, 1, 6, 5, spread=0.2, seed=1),)],
     wrong={
@@ -65,15 +55,16 @@ to_bytes = ToBytes(
             lambda x: byte(((x + 1) * 128).clamp(0, 255)),
         "this scales by 127: white becomes 254 or 255, and the levels in between are off":
             lambda x: byte((x.clamp(-1, 1) * 127 + 128).round())},
-    praise="Clamp, then round: every level 0..255 survives the trip there and back.", tol=1e-9)
+    praise="Clamp, then round: every level 0..255 survives the trip there and back.",
+    tol=1e-9, dtype=torch.uint8)
 
 
 # ---- 2: a grid cut apart ----
 def pieces(grid, size, step, begin=0, by_column=False):
-    tops, lefts = [range(begin, side - size + 1, step) for side in grid.shape[:2]]
+    tops, lefts = [range(begin, side, step) for side in grid.shape[:2]]
     places = [(i, j) for i in tops for j in lefts]
     if by_column: places.sort(key=lambda place: place[1])
-    return torch.stack([grid[i:i + size, j:j + size] for i, j in places] or [grid[:size, :size]])
+    return torch.stack([grid[i:i + size, j:j + size] for i, j in places])
 
 
 def grid(rows, columns, size, padding, seed):
@@ -82,15 +73,13 @@ def grid(rows, columns, size, padding, seed):
     return torch.randint(0, 256, (height, width, 3), generator=rng, dtype=torch.uint8)
 
 
-def scrambled(picture, size, padding):
-    n = picture.numel() // (3 * size * size)
-    return picture.flatten()[:n * 3 * size * size].view(n, 3, size, size)
+def scrambled(picture, size, padding): return picture.reshape(-1, 3, size, size)
 
 
 cut_grid = Exercise(
     right=lambda picture, size, padding: pieces(picture, size, size + padding).permute(0, 3, 1, 2),
     cases=lambda: [(grid(3, 3, 4, 2, seed=0), 4, 2), (grid(3, 2, 3, 0, seed=1), 3, 0),
-                   (grid(1, 3, 2, 1, seed=2), 2, 1)],
+                   (grid(1, 3, 2, 1, seed=2), 2, 1), (grid(1, 1, 5, 1, seed=3), 5, 1)],
     wrong={
         "the channels are still last; images are (B, 3, size, size)":
             lambda picture, size, padding: pieces(picture, size, size + padding),
@@ -114,6 +103,9 @@ cut_grid = Exercise(
             lambda picture, size, padding: picture.permute(2, 0, 1)
                 .unfold(1, size, size + padding).unfold(2, size, size + padding)
                 .reshape(-1, 3, size, size),
+        "the padding is still at the right and the bottom of the images; cut `size` pixels":
+            lambda picture, size, padding:
+                pieces(picture, size + padding, size + padding).permute(0, 3, 1, 2),
         "this returns the first image alone":
             lambda picture, size, padding: picture[None, :size, :size].permute(0, 3, 1, 2)},
     praise="A batch again; from a JPEG it would not have come back exactly.", tol=1e-9)
