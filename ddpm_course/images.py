@@ -97,7 +97,7 @@ def show_images(x, # float images (B, C, H, W) in [-1, 1]
     return ax
 
 # %% ../nbs/10_images.ipynb #0bc69a24
-def _describe(x):
+def _kind_of(x):
     known = isinstance(getattr(x, "dtype", None), torch.dtype) # not an array of NumPy
     return f"{x.dtype} {tuple(x.shape)}" if known else type(x).__name__
 
@@ -106,10 +106,10 @@ def check_labeled(pixels, # uint8 (N, C, H, W)
                   classes): # names of the classes
     "Raise ValueError unless there is one class number for each of the uint8 pictures."
     if getattr(pixels, "dtype", None) != torch.uint8 or len(pixels.shape) != 4:
-        raise ValueError(f"pixels: got {_describe(pixels)}; "
+        raise ValueError(f"pixels: got {_kind_of(pixels)}; "
                          "expected torch.uint8 (N, C, H, W)")
     if getattr(labels, "dtype", None) != torch.int64 or labels.shape != (len(pixels),):
-        raise ValueError(f"labels: got {_describe(labels)}; expected torch.int64 "
+        raise ValueError(f"labels: got {_kind_of(labels)}; expected torch.int64 "
                          f"{(len(pixels),)}, one class number an image")
     low, high = labels.aminmax() if len(labels) else (0, 0)
     if not 0 <= low <= high < max(1, len(classes)):
