@@ -65,7 +65,7 @@ def _arrow(ax, start, end, **style):
     ax.annotate("", end, start, arrowprops=line | style)
 
 
-def _path(ax, places, names):
+def _route(ax, places, names):
     "Arrows from block to block in the order of computation: down, across through mid, and up."
     for a, b in zip(names, names[1:]):
         xa, ya = places[a]
@@ -91,7 +91,7 @@ def draw_unet(model, # a network with conv_in, down, mid, up and conv_out, such 
     names = list(sizes)
     inches = (6.6, 0.8 * len(model.up) + 2.2)
     ax = plt.subplots(figsize=inches, dpi=110, facecolor="none", layout="tight")[1]
-    _path(ax, places, names)
+    _route(ax, places, names)
     for name, (kind, size) in sizes.items(): _box(ax, places[name], kind, size)
     for a, b in skips:
         below = names[names.index(b) - 1]

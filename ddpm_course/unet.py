@@ -141,8 +141,7 @@ class UNet(nn.Module):
                  channels=(128, 256, 256, 256), # width of each level, from the top
                  layers: int=2, # residual blocks a level down; one more a level up
                  attention=(False, True, False, False), # by level; the middle always
-                 *, num_classes: int=None, # None: an unconditional model
-                 predicts: str="eps", # what the output means: "eps", "x0" or "v"
+                 *, num_classes: int=None, predicts: str="eps", # labels; eps, x0 or v
                  learn_variance: bool=False, # C more channels out
                  dropout: float=0.0, groups: int=32, # of residual blocks; of norms
                  head_dim: int=None, # channels of an attention head; None: one head
@@ -152,33 +151,35 @@ class UNet(nn.Module):
         self.config = check_config(locals())
         self.predicts = predicts
         self.num_classes = num_classes
-        first = channels[0]
         last = channels[-1]
-        res = lambda a, b: ResBlock(a, b, 4 * first, groups, norm_eps, dropout)
+        res = lambda a, b: ResBlock(a, b, 4 * channels[0], groups, norm_eps, dropout)
         attend = lambda c: Attention(c, groups, norm_eps, head_dim)
         halve = lambda c: Downsample(c, downsample_padding)
-        self.embed = Embedding(first, num_classes, flip_sin_to_cos, freq_shift)
-        self.conv_in = nn.Conv2d(in_channels, first, 3, padding=1)
+        self.embed = Embedding(channels[0], num_classes, flip_sin_to_cos, freq_shift)
+        self.conv_in = nn.Conv2d(in_channels, channels[0], 3, padding=1)
         self.down, skips = down_path(channels, layers, attention, res, attend, halve)
         self.mid = Stage(res(last, last), attend(last), res(last, last))
         self.up = up_path(channels, layers, attention, res, attend, skips)
-        self.norm_out = nn.GroupNorm(groups, first, norm_eps)
+        self.norm_out = nn.GroupNorm(groups, channels[0], norm_eps)
         c_out = in_channels * (1 + learn_variance)
-        self.conv_out = zero_(nn.Conv2d(first, c_out, 3, padding=1))
+        self.conv_out = zero_(nn.Conv2d(channels[0], c_out, 3, padding=1))
 
-    def forward(self, x, t, y=None, context=None):
-        check_inputs(x, t, y, self.config)
-        emb = self.embed(t, y)
-        h = self.conv_in(x.to(self.conv_in.weight.dtype)) # a sampler's x is float32
-        skips = [h]
-        for block in self.down:
-            h = block(h, emb, context)
-            skips.append(h)
-        h = self.mid(h, emb, context)
-        for block in self.up:
-            if not isinstance(block, Upsample): h = torch.cat([h, skips.pop()], 1)
-            h = block(h, emb, context)
-        return recompute(lambda h: self.conv_out(F.silu(self.norm_out(h))), h)
+# %% ../nbs/12_unet.ipynb #5e0c1b03
+@patch
+def forward(self: UNet, x, t, y=None, context=None): # images, times (B,), labels (B,)
+    "The prediction for x at times t: (B, C, H, W), or (B, 2C, H, W) with a variance."
+    check_inputs(x, t, y, self.config)
+    emb = self.embed(t, y)
+    h = self.conv_in(x.to(self.conv_in.weight.dtype)) # a sampler's x is float32
+    skips = [h]
+    for block in self.down:
+        h = block(h, emb, context)
+        skips.append(h)
+    h = self.mid(h, emb, context)
+    for block in self.up:
+        if not isinstance(block, Upsample): h = torch.cat([h, skips.pop()], 1)
+        h = block(h, emb, context)
+    return recompute(lambda h: self.conv_out(F.silu(self.norm_out(h))), h)
 
 # %% ../nbs/12_unet.ipynb #a3240882
 @patch(cls_method=True)
