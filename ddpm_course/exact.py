@@ -126,6 +126,7 @@ class LocalModel:
         parts = zip(*(a.split(few) for a in (x, self.reach(t), signal, var)))
         mean = torch.cat([self.mean(*part) for part in parts])
         residual = (x - signal * mean) / var
-        x0, eps = mean + signal * self.spread**2 * residual, noise * residual
+        x0 = mean + signal * self.spread**2 * residual
+        eps = noise * residual
         out = {"eps": eps, "x0": x0, "v": signal * eps - noise * x0}[self.predicts]
         return out.to(x_t.dtype)

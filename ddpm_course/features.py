@@ -1,4 +1,4 @@
-"""Two sets of pictures, one number between them: what a distance looks at decides what it can see
+"""What a distance between two sets of pictures looks at decides what it can see
 
 Docs: https://ddpm-course.github.io/ddpm_course/features.html.md"""
 
@@ -38,9 +38,8 @@ class Features:
 def _check_range(x):
     "Images that keep to [-1, 1], with some overshoot; a warning for those in [0, 1]."
     if not len(x): raise ValueError("no images to look at")
-    low = check_images(x, finite=True).min().item()
-    high = x.max().item()
-    if low < -8 or high > 8:
+    low, high = (bound.item() for bound in check_images(x, finite=True).aminmax())
+    if max(-low, high) > 8:
         raise ValueError(f"images: values from {low:.3g} to {high:.3g}; "
                          "expected [-1, 1]; convert gray levels with from_uint8")
     if low >= 0 and high > 0.5:
@@ -52,14 +51,14 @@ def extract(net, # has .features, .head and .name
             images, # float (N, C, H, W) in [-1, 1], or an iterable of such batches
             batch: int=100) -> Features: # images at a time
     "What a network sees in images."
-    whole = isinstance(images, torch.Tensor)
-    batches = _check_range(images).split(batch) if whole else map(_check_range, images)
+    if isinstance(images, torch.Tensor): images = _check_range(images).split(batch)
+    else: images = map(_check_range, images)
     seen = []
     with inference_mode(net):
-        for x in batches:
+        for x in images:
             f = net.features(x.to(device_of(net)))
-            p = net.head(f).cpu().double().softmax(1)
-            seen.append((f.float().cpu(), p.float()))
+            p = net.head(f).cpu().double().softmax(1).float()
+            seen.append((f.float().cpu(), p))
     if not seen: raise ValueError("no images to look at")
     values, probabilities = (torch.cat(part) for part in zip(*seen))
     bad = int((~values.isfinite()).any(1).sum())
@@ -121,14 +120,14 @@ def _stats_of(features):
 def feature_distance(a, # features (N, D), `Features` or `FeatureStats`
                      b) -> float: # the same of other images
     "Fréchet distance between the Gaussians fitted to two sets of features."
-    a = _stats_of(a)
-    b = _stats_of(b)
+    a, b = map(_stats_of, (a, b))
     if a.n < 2 or b.n < 2:
         raise ValueError(f"got {a.n} and {b.n} features; a covariance needs at least 2")
     if a.name and b.name and a.name != b.name:
         raise ValueError(f"features of {a.name!r} and of {b.name!r}; "
                          "extract both with one network")
-    n, D = min(a.n, b.n), len(a.mean)
+    n = min(a.n, b.n)
+    D = len(a.mean)
     if D != len(b.mean):
         raise ValueError(f"got {D} and {len(b.mean)} features; "
                          "expected as many in both")

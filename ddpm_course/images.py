@@ -97,7 +97,7 @@ def show_images(x, # float images (B, C, H, W) in [-1, 1]
     return ax
 
 # %% ../nbs/10_images.ipynb #0bc69a24
-def _describe(x):
+def _kind_of(x):
     known = isinstance(getattr(x, "dtype", None), torch.dtype) # not an array of NumPy
     return f"{x.dtype} {tuple(x.shape)}" if known else type(x).__name__
 
@@ -106,15 +106,21 @@ def check_labeled(pixels, # uint8 (N, C, H, W)
                   classes): # names of the classes
     "Raise ValueError unless there is one class number for each of the uint8 pictures."
     if getattr(pixels, "dtype", None) != torch.uint8 or len(pixels.shape) != 4:
-        raise ValueError(f"pixels: got {_describe(pixels)}; "
+        raise ValueError(f"pixels: got {_kind_of(pixels)}; "
                          "expected torch.uint8 (N, C, H, W)")
     if getattr(labels, "dtype", None) != torch.int64 or labels.shape != (len(pixels),):
-        raise ValueError(f"labels: got {_describe(labels)}; expected torch.int64 "
+        raise ValueError(f"labels: got {_kind_of(labels)}; expected torch.int64 "
                          f"{(len(pixels),)}, one class number an image")
     low, high = labels.aminmax() if len(labels) else (0, 0)
     if not 0 <= low <= high < max(1, len(classes)):
         raise ValueError(f"labels: got {int(low)}..{int(high)}; expected "
                          f"0..{len(classes) - 1}, for {len(classes)} classes")
+
+# %% ../nbs/10_images.ipynb #b3f79a13
+def _fits(pixels, device):
+    "Would the pixels take less than half of a GPU's free memory?"
+    need = 2 * getattr(pixels, "nbytes", 0)
+    return device.type != "cuda" or need < torch.cuda.mem_get_info(device)[0]
 
 # %% ../nbs/10_images.ipynb #b0aeee51
 @dataclass
@@ -137,12 +143,11 @@ class Images:
 
     def batch(self, index, rng=None):
         "Images (B, C, H, W) and labels (B,) at `index`; `rng.rand()` picks the flips."
-        device = self.labels.device
         index = torch.as_tensor(index)
-        x = self.pixels[index.to(self.pixels.device)].to(device)
+        x = self.pixels[index.to(self.pixels.device)].to(self.labels.device)
         if self.flip and rng is not None:
             x = torch.where(rng.rand().view(-1, 1, 1, 1) < 0.5, x.flip(-1), x)
-        return from_uint8(x, self.levels), self.labels[index.to(device)]
+        return from_uint8(x, self.levels), self.labels[index.to(self.labels.device)]
 
     def prefetch(self, index):
         "Read files at `index` ahead of the next `batch`; in memory, do nothing."
@@ -150,9 +155,7 @@ class Images:
 
     def to(self, device):
         "The set on `device`; pixels stay that would take half of a GPU's free memory."
-        device = torch.device(device)
-        need = 2 * getattr(self.pixels, "nbytes", 0)
-        fits = device.type != "cuda" or need < torch.cuda.mem_get_info(device)[0]
+        fits = _fits(self.pixels, torch.device(device))
         pixels = self.pixels.to(device) if fits else self.pixels
         return replace(self, pixels=pixels, labels=self.labels.to(device))
 

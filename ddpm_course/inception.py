@@ -8,9 +8,9 @@ from torch import nn
 
 from .images import to_uint8
 
-WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
+WEIGHTS_FILE = "weights-inception-2015-12-05-6726825d.pth"
 WEIGHTS_SHA256 = "6726825d" # the hash begins so, and is part of the name
-WEIGHTS_URL = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{WEIGHTS}"
+WEIGHTS_URL = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{WEIGHTS_FILE}"
 HOW = (f"fetch {WEIGHTS_URL} yourself (its SHA-256 begins with {WEIGHTS_SHA256}), "
        "and put it there or pass its path")
 
@@ -28,7 +28,7 @@ def _download(path):
 
 def inception_weights(file=None): # path; None: torch's cache, filled from the network
     "The path of the 2015 Inception weights, checked by SHA-256."
-    cached = Path(torch.hub.get_dir()) / "checkpoints" / WEIGHTS
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / WEIGHTS_FILE
     path = cached if file is None else Path(file).expanduser()
     if file is None and not path.exists(): _download(path)
     if not path.exists(): raise FileNotFoundError(f"no Inception weights at {path}; {HOW}")

@@ -1,4 +1,4 @@
-"""A score is worth what stands beside it: the number of images, the floor that real images reach, an interval, and one protocol for every row
+"""A score is worth what stands beside it: n, a floor, an interval, one protocol
 
 Docs: https://ddpm-course.github.io/ddpm_course/metrics.html.md"""
 

@@ -54,7 +54,7 @@ def check_run(accelerator, model, data, recipe):
 def _name(value): return getattr(value, "__name__", type(value).__name__)
 
 
-def _describe(value):
+def _as_json(value):
     "What JSON cannot hold, as something that it can: a digest of betas, a dataclass, a name."
     if isinstance(value, NoiseSchedule):
         return hashlib.sha256(str(value.betas.tolist()).encode()).hexdigest()[:16]
@@ -68,7 +68,7 @@ def config_of(accelerator, model, data, loss, recipe):
         "arguments": getattr(model, "config", None), "loss": _name(loss),
         "loss_fields": getattr(loss, "__dict__", {}), "examples": len(data),
         "shape": getattr(data, "shape", None), "flip": getattr(data, "flip", False)}
-    return json.loads(json.dumps(config, default=_describe))
+    return json.loads(json.dumps(config, default=_as_json))
 
 
 def start_run(accelerator, model, data, loss, recipe, clip):

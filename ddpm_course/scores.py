@@ -163,12 +163,13 @@ def _difference(value, low, high):
     return Difference(value, (low, high), not low <= 0 <= high)
 
 # %% ../nbs/31_scores.ipynb #72749cd4
-def student_interval(values # float64 (n,), at least 2 of them
+def student_interval(values, # float64 (n,), at least 2 of them
+                     level: float=0.95 # share of such intervals that hold the mean
                      ) -> tuple:
-    "(low, high): Student's 95 % interval for the mean of few numbers (Student 1908)."
+    "(low, high): Student's interval for the mean of few numbers (Student 1908)."
     from scipy.stats import t as student
     n = len(values)
-    half = student.ppf(0.975, n - 1) * values.std().item() / n**0.5
+    half = student.ppf((1 + level) / 2, n - 1) * values.std().item() / n**0.5
     return values.mean().item() - half, values.mean().item() + half
 
 # %% ../nbs/31_scores.ipynb #bec8af94
@@ -190,7 +191,8 @@ def average(scores, # one `Score` a run, alike but for the seed
 
 # %% ../nbs/31_scores.ipynb #b2e190ed
 def compare_paired(a, b, # `average`s over the same seeds
-                   vary=() # as for `compare`
+                   vary=(), # as for `compare`
+                   level: float=0.95 # of the interval
                    ) -> Difference:
     "a - b, with Student's interval over the differences seed by seed."
     check_alike(a, b, vary)
@@ -199,4 +201,5 @@ def compare_paired(a, b, # `average`s over the same seeds
                          "`average`s over the same seeds")
     pairs = zip(a.notes["values"], b.notes["values"])
     differences = torch.tensor([x - y for x, y in pairs], dtype=torch.float64)
-    return _difference(differences.mean().item(), *student_interval(differences))
+    low, high = student_interval(differences, level)
+    return _difference(differences.mean().item(), low, high)

@@ -16,15 +16,14 @@ class FeatureStats:
         "Take in a batch; returns self."
         f = torch.as_tensor(features).detach().cpu().double()
         if f.ndim != 2: raise ValueError(f"features: got shape {tuple(f.shape)}; expected (B, D)")
-        if not f.isfinite().all():
-            bad = int((~f.isfinite()).any(1).sum())
-            raise ValueError(f"features: {bad} of {len(f)} rows hold NaN or infinity; "
-                             "look for NaN in the images")
+        bad = int((~f.isfinite()).any(1).sum())
+        if bad: raise ValueError(f"features: {bad} of {len(f)} rows hold NaN or infinity; "
+                                 "look for NaN in the images")
         new = FeatureStats(self.name)
-        if len(f):
-            new.n = len(f)
-            new.mean = f.mean(0)
-            new.scatter = (f - new.mean).T @ (f - new.mean)
+        if not len(f): return self
+        new.n = len(f)
+        new.mean = f.mean(0)
+        new.scatter = (f - new.mean).T @ (f - new.mean)
         return self.merge(new)
 
     def merge(self, other): # `FeatureStats` of other images

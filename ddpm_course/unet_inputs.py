@@ -6,8 +6,9 @@ from .images import check_images
 from .noising import PREDICTS
 
 
-def check_config(c): # the arguments of `UNet`, by name
-    "`c`, or a ValueError where its entries contradict one another."
+def check_config(given): # what `UNet.__init__` knows by name: its arguments, and itself
+    "The arguments by name, or a ValueError where they contradict one another."
+    c = {name: value for name, value in given.items() if name not in ("self", "__class__")}
     channels = c["channels"]
     groups = c["groups"]
     head_dim = c["head_dim"]

@@ -1,4 +1,4 @@
-"Behind every exercise: the right answer passes, and each wrong one that a checker names is recognised as that one."
+"Behind every exercise: the right answer passes, and each wrong one is recognised by its name."
 
 import importlib, re
 
@@ -6,26 +6,40 @@ import pytest
 import torch
 
 from ddpm_course.checks import FLOAT32, Exercise, matches
-from tree import CHAPTERS, ROOT, code, module_of
+from tree import CHAPTERS, ROOT, code
 
-CHECKED = {p.stem: importlib.import_module(f"ddpm_course.checks.{p.stem}") for p in sorted((ROOT / "ddpm_course" / "checks").glob("*.py")) if p.stem != "__init__"}
-EXERCISES = {f"{module}.{name}": value for module, file in CHECKED.items() for name, value in vars(file).items() if isinstance(value, Exercise)}
+CHECKED = {
+    p.stem: importlib.import_module(f"ddpm_course.checks.{p.stem}")
+    for p in sorted((ROOT / "ddpm_course" / "checks").glob("*.py"))
+    if p.stem != "__init__"
+}
+EXERCISES = {
+    f"{module}.{name}": value
+    for module, file in CHECKED.items()
+    for name, value in vars(file).items()
+    if isinstance(value, Exercise)
+}
 WRONG = [(name, what) for name, exercise in EXERCISES.items() for what in exercise.wrong]
 each = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
 
 
 def disturbed(value):
     "The same kind of value with other numbers in it."
-    if isinstance(value, (tuple, list)): return [*map(disturbed, value)] if isinstance(value, list) else tuple(map(disturbed, value))
+    if isinstance(value, (tuple, list)):
+        return [*map(disturbed, value)] if isinstance(value, list) else tuple(map(disturbed, value))
     value = torch.as_tensor(value)
     return ~value if value.dtype == torch.bool else value * 1.7 + 0.123
 
 
-def is_truth(value): return all(map(is_truth, value)) if isinstance(value, (tuple, list)) else torch.as_tensor(value).dtype == torch.bool
+def is_truth(value):
+    if isinstance(value, (tuple, list)):
+        return all(map(is_truth, value))
+    return torch.as_tensor(value).dtype == torch.bool
 
 
 def complaint(exercise, answer):
-    with pytest.raises(AssertionError) as caught: exercise(answer)
+    with pytest.raises(AssertionError) as caught:
+        exercise(answer)
     return str(caught.value)
 
 
@@ -50,8 +64,11 @@ def test_an_unfilled_stub_is_told_so_and_stops_no_run(exercise, capsys):
 @each
 def test_any_other_answer_is_wrong_without_a_name(exercise):
     said = complaint(exercise, lambda *args: disturbed(exercise.right(*args)))
-    if is_truth(exercise.right(*exercise.cases()[0])): said = complaint(exercise, lambda *args: "maybe") # yes and no leave no room for another answer
-    assert said.startswith("Not yet: ") and said not in {f"Not yet: {what}" for what in exercise.wrong}
+    if is_truth(exercise.right(*exercise.cases()[0])):
+        said = complaint(exercise, lambda *args: "maybe") # yes and no leave no room for others
+    assert said.startswith("Not yet: ") and said not in {
+        f"Not yet: {what}" for what in exercise.wrong
+    }
 
 
 def test_a_list_of_floats_is_as_exact_as_a_tensor_and_float32_is_told(capsys):
@@ -64,7 +81,8 @@ def test_a_list_of_floats_is_as_exact_as_a_tensor_and_float32_is_told(capsys):
 @pytest.mark.parametrize("name, what", WRONG, ids=lambda x: re.sub(r"\W+", "_", x)[:60])
 def test_a_named_mistake_in_float32_keeps_its_name(name, what):
     exercise = EXERCISES[name]
-    if exercise.dtype: return # its dtype is part of the answer
+    if exercise.dtype:
+        return # its dtype is part of the answer
     if matches(exercise.outcomes(exercise.wrong[what]), exercise.outcomes(exercise.right), FLOAT32):
         return # float64 is the whole difference
     assert complaint(exercise, in_float32(exercise.wrong[what])) == f"Not yet: {what}"
@@ -72,79 +90,125 @@ def test_a_named_mistake_in_float32_keeps_its_name(name, what):
 
 def in_float32(function):
     "The function, its floats rounded to float32."
+
     def rounded(value):
-        if isinstance(value, (tuple, list)): return type(value)(map(rounded, value))
-        if isinstance(value, torch.Tensor): return value.float() if value.is_floating_point() else value
+        if isinstance(value, (tuple, list)):
+            return type(value)(map(rounded, value))
+        if isinstance(value, torch.Tensor):
+            return value.float() if value.is_floating_point() else value
         return torch.tensor(value).item() if isinstance(value, float) else value
+
     return lambda *args: rounded(function(*args))
 
 
 def test_of_several_parts_the_first_wrong_one_is_named():
     exercise = CHECKED["training"].clip_by_norm
-    said = complaint(exercise, lambda *args: [exercise.right(*args)[0], *(0.9 * g for g in exercise.right(*args)[1:])])
-    assert re.fullmatch(r"Not yet: the first value that is furthest off should be \S+, and is \S+ \(part 2 of 2\)", said)
+    said = complaint(
+        exercise,
+        lambda *args: [exercise.right(*args)[0], *(0.9 * g for g in exercise.right(*args)[1:])],
+    )
+    assert re.fullmatch(
+        r"Not yet: the first value that is furthest off should be \S+, and is \S+ \(part 2 of 2\)",
+        said,
+    )
 
 
 def test_a_tensor_of_two_is_as_good_as_two_numbers(capsys):
     exercise = CHECKED["scores"].plain_interval
     exercise(lambda values: values.quantile(torch.tensor([0.025, 0.975], dtype=values.dtype)))
     assert capsys.readouterr().out.startswith("Right.")
-    with pytest.raises(AssertionError, match="got a tuple of 3"): exercise(lambda values: values[:3])
+    with pytest.raises(AssertionError, match="got a tuple of 3"):
+        exercise(lambda values: values[:3])
 
 
 @each
 def test_it_names_some_mistake_and_is_asked_twice_alike(exercise):
     assert exercise.wrong, "name at least one usual mistake"
-    exercise(exercise.right), exercise(exercise.right) # cases do not depend on how often they were asked for
+    (
+        exercise(exercise.right),
+        exercise(exercise.right),
+    ) # cases do not depend on how often they were asked for
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)
 def test_a_chapter_uses_its_own_checks_and_all_of_them(path):
-    used = {name for cell in code(path) for name in re.findall(r"^check\.(\w+)\(", cell.source, flags=re.M)}
-    assert used == {name.split(".")[1] for name in EXERCISES if name.split(".")[0] == module_of(path)}
+    used = {
+        name
+        for cell in code(path)
+        for name in re.findall(r"^check\.(\w+)\(", cell.source, flags=re.M)
+    }
+    chapter = path.stem.split("_", 1)[1]
+    assert used == {name.split(".")[1] for name in EXERCISES if name.split(".")[0] == chapter}
 
 
 # ---- the checker itself, on an exercise of its own ----
-def pair(): return torch.tensor([[1.0, 4.0], [0.5, 9.0]], dtype=torch.float64)
+def pair():
+    return torch.tensor([[1.0, 4.0], [0.5, 9.0]], dtype=torch.float64)
 
 
-HALF = Exercise(right=lambda x, n: (x / n).sqrt(), cases=lambda: [(pair(), 2), (pair() + 1, 3)], tol=1e-9,
-    wrong={"no root": lambda x, n: x / n, "n is squared": lambda x, n: (x / n**2).sqrt(),
-           "almost no root": lambda x, n: x / n + 1e-4})
+HALF = Exercise(
+    right=lambda x, n: (x / n).sqrt(),
+    cases=lambda: [(pair(), 2), (pair() + 1, 3)],
+    tol=1e-9,
+    wrong={
+        "no root": lambda x, n: x / n,
+        "n is squared": lambda x, n: (x / n**2).sqrt(),
+        "almost no root": lambda x, n: x / n + 1e-4,
+    },
+)
 
 
 def test_an_error_of_the_answer_is_told_with_its_line_its_case_and_what_was_expected():
-    def answer(x, n): return (x / n).view(5)
+    def answer(x, n):
+        return (x / n).view(5)
+
     said = complaint(HALF, answer)
-    assert said.startswith("Not yet: your function raises RuntimeError (shape '[5]' is invalid for input of size 4)")
+    assert said.startswith(
+        "Not yet: your function raises RuntimeError (shape '[5]' is invalid for input of size 4)"
+    )
     assert "in `def answer(x, n): return (x / n).view(5)`" in said
-    assert said.endswith(" for x = a float64 tensor of shape (2, 2), n = 2; expected is a float64 tensor of shape (2, 2)")
+    kind = "a float64 tensor of shape (2, 2)"
+    assert said.endswith(f" for x = {kind}, n = 2; expected is {kind}")
 
 
 def test_an_error_leaves_no_traceback_of_the_answer():
-    with pytest.raises(AssertionError) as caught: HALF(lambda x: x)
-    assert "raises TypeError" in str(caught.value) and caught.value.__cause__ is caught.value.__context__ is None
+    with pytest.raises(AssertionError) as caught:
+        HALF(lambda x: x)
+    assert (
+        "raises TypeError" in str(caught.value)
+        and caught.value.__cause__ is caught.value.__context__ is None
+    )
 
 
 def test_an_answer_that_fails_for_one_case_only_names_that_case():
     assert "n = 3" in complaint(HALF, lambda x, n: HALF.right(x, n) if n == 2 else 1 / 0)
-    assert "returns None for x = a float64 tensor of shape (2, 2), n = 3" in complaint(HALF, lambda x, n: HALF.right(x, n) if n == 2 else None)
+    assert "returns None for x = a float64 tensor of shape (2, 2), n = 3" in complaint(
+        HALF, lambda x, n: HALF.right(x, n) if n == 2 else None
+    )
 
 
 def test_a_stub_that_raises_not_implemented_stops_no_run(capsys):
-    def stub(x, n): raise NotImplementedError
+    def stub(x, n):
+        raise NotImplementedError
+
     HALF(stub)
     assert capsys.readouterr().out.startswith("Your turn")
 
 
 def test_a_named_mistake_that_raises_for_some_case_is_recognised():
-    exercise = Exercise(right=lambda a, b: b / a, cases=lambda: [(1.0, 2.0), (4.0, 0.0)], wrong={"upside down": lambda a, b: a / b})
+    exercise = Exercise(
+        right=lambda a, b: b / a,
+        cases=lambda: [(1.0, 2.0), (4.0, 0.0)],
+        wrong={"upside down": lambda a, b: a / b},
+    )
     assert complaint(exercise, lambda a, b: a / b) == "Not yet: upside down"
     assert "ZeroDivisionError" in complaint(exercise, lambda a, b: 3 * a / b)
 
 
 def test_errors_alone_match_no_name():
-    exercise = Exercise(right=lambda a: a, cases=lambda: [(0.0,)], wrong={"upside down": lambda a: 1 / a})
+    exercise = Exercise(
+        right=lambda a: a, cases=lambda: [(0.0,)], wrong={"upside down": lambda a: 1 / a}
+    )
     assert "raises ZeroDivisionError" in complaint(exercise, lambda a: 5 / a)
 
 
@@ -161,14 +225,25 @@ def test_a_nearly_right_answer_is_given_no_name_and_float64_is_told_only_if_all_
     assert "float64" not in said and "furthest off" in said
 
 
-BYTES = Exercise(right=lambda x: (x * 9).long().to(torch.uint8), cases=lambda: [(pair(),)], dtype=torch.uint8,
-    wrong={"ten": lambda x: (x * 10).long().to(torch.uint8)})
+BYTES = Exercise(
+    right=lambda x: (x * 9).long().to(torch.uint8),
+    cases=lambda: [(pair(),)],
+    dtype=torch.uint8,
+    wrong={"ten": lambda x: (x * 10).long().to(torch.uint8)},
+)
 
 
 def test_arrays_lists_and_other_dtypes_are_told_apart():
-    assert "expected a uint8 tensor, got a NumPy array (uint8) of shape (2, 2); the answer has to be a torch tensor" in complaint(BYTES, lambda x: BYTES.right(x).numpy())
-    assert "got a list of 2; the answer has to be a torch tensor" in complaint(BYTES, lambda x: BYTES.right(x).tolist())
-    assert "got a float32 tensor of shape (2, 2); convert it with .to(torch.uint8)" in complaint(BYTES, lambda x: BYTES.right(x).float())
+    assert (
+        "got a NumPy array (uint8) of shape (2, 2); the answer has to be a torch tensor"
+        in complaint(BYTES, lambda x: BYTES.right(x).numpy())
+    )
+    assert "got a list of 2; the answer has to be a torch tensor" in complaint(
+        BYTES, lambda x: BYTES.right(x).tolist()
+    )
+    assert "got a float32 tensor of shape (2, 2); convert it with .to(torch.uint8)" in complaint(
+        BYTES, lambda x: BYTES.right(x).float()
+    )
     assert complaint(BYTES, lambda x: BYTES.wrong["ten"](x).float()) == "Not yet: ten"
 
 
@@ -180,9 +255,19 @@ def test_an_array_is_as_good_as_a_tensor_where_no_dtype_is_asked_for(capsys):
 
 def test_an_argument_changed_in_place_is_told_by_its_name():
     exercise = Exercise(right=lambda x, n: x / n, cases=HALF.cases, wrong={}, keeps_inputs=True)
-    assert complaint(exercise, lambda x, n: x.div_(n)) == "Not yet: this changes x itself; work on a copy"
+    assert (
+        complaint(exercise, lambda x, n: x.div_(n))
+        == "Not yet: this changes x itself; work on a copy"
+    )
 
 
 def test_a_view_compares_more_than_the_answer(capsys):
-    exercise = Exercise(right=lambda x: x, cases=lambda: [(pair(),)], wrong={}, view=lambda f: lambda x: [f(x), f(x).sum()])
-    assert "part 2 of 2" in complaint(exercise, lambda x, calls=[]: calls.append(0) or x + len(calls) - 1)
+    exercise = Exercise(
+        right=lambda x: x,
+        cases=lambda: [(pair(),)],
+        wrong={},
+        view=lambda f: lambda x: [f(x), f(x).sum()],
+    )
+    assert "part 2 of 2" in complaint(
+        exercise, lambda x, calls=[]: calls.append(0) or x + len(calls) - 1
+    )

@@ -19,6 +19,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from ddpm_course import reading
+from ddpm_course.checks import data as check
 from ddpm_course.data import cifar10, image_folder, imagenet100_classes
 from ddpm_course.images import check_images, from_uint8
 from ddpm_course.reading import FilePixels, find_images, open_rgb
@@ -573,3 +574,15 @@ def test_a_folder_of_yours():
     x, y = memory.batch(index)
     assert torch.equal(x, disk.batch(index)[0]) and torch.equal(y, disk.batch(index)[1])
     assert check_images(x, finite=True).abs().max() <= 1 and 0.2 < x.std() < 1
+
+
+# ---- the checkers (right and wrong answers: test_checks.py) ----
+
+
+def test_a_crop_that_draws_its_own_numbers_is_noticed():
+    def crop(x, size, u):
+        top, left = (int(torch.randint(side - size + 1, (1,))) for side in x.shape[-2:])
+        return x[..., top : top + size, left : left + size]
+
+    with pytest.raises(AssertionError, match="two calls with the same u differ"):
+        check.random_crop(crop)

@@ -269,12 +269,12 @@ def test_captions_and_titles_are_text_and_not_markup():
 
 
 @pytest.mark.parametrize(
-    "answer, kind",
+    "answer, got",
     [
-        (lambda x: ((x.clamp(-1, 1) + 1) * 127.5).round(), "torch.float32"),
-        (lambda x: ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).numpy(), "ndarray"),
+        (lambda x: ((x.clamp(-1, 1) + 1) * 127.5).round(), "a float32 tensor"),
+        (lambda x: ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).numpy(), "a NumPy array"),
     ],
 )
-def test_bytes_are_a_tensor_of_bytes(answer, kind):
-    with pytest.raises(AssertionError, match=f"expected a torch.uint8 tensor, got {kind}"):
+def test_bytes_are_a_tensor_of_bytes(answer, got):
+    with pytest.raises(AssertionError, match=f"expected a uint8 tensor, got {got}"):
         check.to_bytes(answer)

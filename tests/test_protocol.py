@@ -27,7 +27,8 @@ from ddpm_course.experiments.protocol import (
     score_digits,
     stratified_order,
 )
-from ddpm_course.experiments.plots import forest, new_figure
+from ddpm_course.experiments.contrasts import Contrast, contrasts, forest
+from ddpm_course.experiments.plots import new_figure
 from ddpm_course.experiments.registry import TABLES
 from ddpm_course.experiments.runner import compute_row, row_name, run_rows
 from ddpm_course.experiments.samplers import Sampler
@@ -43,7 +44,7 @@ from ddpm_course.cards import load_about, load_scores, provenance
 from ddpm_course.guidance import cfg
 from ddpm_course.protocols import not_recorded
 from ddpm_course.shipped import fingerprint_of
-from ddpm_course.scores import Difference, Score, compare
+from ddpm_course.scores import Difference, Score, average, compare, compare_paired
 
 
 def randn(*shape, seed=0):
@@ -594,13 +595,30 @@ def test_dynamics_score_raw_and_averaged_weights_along_one_run():
     ].value != rows[1]["distance"].value
 
 
+def runs_of(*values, **options):
+    return average([Score("d", v, seed=i, **options) for i, v in enumerate(values)])
+
+
+def test_a_contrast_is_paired_and_many_at_once_are_wider():
+    a, b = runs_of(5.0, 6.0, 7.1, x=1), runs_of(4.0, 5.1, 6.0, x=2)
+    found = contrasts({"a - b": (a, b), "b - a": (b, a)}, ("x", "y"), of=10)
+    single, joint = found["a - b"]
+    assert single == compare_paired(a, b, "x") and joint == compare_paired(a, b, "x", 0.995)
+    assert joint.interval[0] < single.interval[0] < single.value == pytest.approx(1.0)
+    with pytest.raises(ValueError, match="different protocols .x"):
+        contrasts({"a - b": (a, b)}, ("y",), of=1)
+
+
 def test_a_forest_shows_every_difference_and_which_are_apart():
-    found = {"a": Difference(1.0, (0.5, 1.5), True), "b": Difference(0.2, (-0.4, 0.8), False)}
-    figure = forest({"one": found, "two": {"c": found["a"]}}, "difference")
-    one, two = figure.axes
-    assert [text.get_text() for text in one.get_yticklabels()] == ["a", "b"] and len(
-        two.get_yticklabels()
-    ) == 1
+    apart, not_apart = Difference(1.0, (0.5, 1.5), True), Difference(0.2, (-0.4, 0.8), False)
+    found = {
+        "sure": Contrast(apart, apart),
+        "alone": Contrast(apart, not_apart),
+        "open": Contrast(not_apart, not_apart),
+    }
+    one, two = forest({"one": found, "two": {"c": found["sure"]}}, ["distance", "accuracy"]).axes
+    assert [text.get_text() for text in one.get_yticklabels()] == ["sure", "alone", "open"]
+    assert len(two.get_yticklabels()) == 1 and two.get_xlabel() == "accuracy"
     points = [line for line in one.lines if line.get_marker() == "o"]
-    assert [p.get_markerfacecolor() for p in points] == ["tab:blue", "white"]
-    assert list(one.lines[0].get_xdata()) == [0.5, 1.5]
+    assert [p.get_markerfacecolor() for p in points] == ["tab:blue", "white", "white"]
+    assert [p.get_color() for p in points] == ["tab:blue", "tab:blue", "tab:gray"]

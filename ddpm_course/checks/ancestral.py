@@ -61,7 +61,8 @@ respaced_betas = Exercise(
 # ---- 2: the right variance ----
 def parts(schedule, t, prev, s):
     "Small variance, large variance, factor of x_0, Var[x_0 | x_t]."
-    ab, ab_prev = schedule.alpha_bar(t), schedule.alpha_bar(prev)
+    ab = schedule.alpha_bar(t)
+    ab_prev = schedule.alpha_bar(prev)
     beta = 1 - ab / ab_prev
     on_x0 = ab_prev**0.5 * beta / (1 - ab)
     return beta * (1 - ab_prev) / (1 - ab), beta, on_x0, s**2 * (1 - ab) / (ab * s**2 + 1 - ab)
@@ -80,7 +81,8 @@ def exact_variance(schedule, t, prev, s):
 def with_x_t(schedule, t, prev, s):
     "The factor of x_t in the place of that of x_0."
     small, beta, _, var_x0 = parts(schedule, t, prev, s)
-    ab, ab_prev = schedule.alpha_bar(t), schedule.alpha_bar(prev)
+    ab = schedule.alpha_bar(t)
+    ab_prev = schedule.alpha_bar(prev)
     return small + (1 - beta) * ((1 - ab_prev) / (1 - ab))**2 * var_x0
 
 
@@ -108,7 +110,9 @@ def marginal(schedule, t, prev, s):
 
 def long_chain(schedule, t, prev, s):
     "The long chain's beta at t."
-    ab, ab_prev, beta = schedule.alpha_bar(t), schedule.alpha_bar(prev), schedule.betas[t].item()
+    ab = schedule.alpha_bar(t)
+    ab_prev = schedule.alpha_bar(prev)
+    beta = schedule.betas[t].item()
     on_x0 = ab_prev**0.5 * beta / (1 - ab)
     return beta * (1 - ab_prev) / (1 - ab) + on_x0**2 * parts(schedule, t, prev, s)[3]
 

@@ -28,6 +28,21 @@ def upper(side, size): return -((size - side) // 2)
 def centered(where): return lambda x, n: crop(x, n, where(x.shape[2], n), where(x.shape[3], n))
 
 
+def half_around_center(x, n):
+    (top, bottom), (left, right) = [(s // 2 - n // 2, s // 2 + n // 2) for s in x.shape[2:]]
+    return x[..., top:bottom, left:right]
+
+
+def margins_off(x, n):
+    top, left = [middle(side, n) for side in x.shape[2:]]
+    return x[..., top:-top, left:-left]
+
+
+def without_batch(x, n):
+    top, left = [middle(side, n) for side in x.shape[2:]]
+    return x[:, top:top + n, left:left + n]
+
+
 center_crop = Exercise(
     right=centered(middle),
     cases=lambda: [(images(2, 3, 8, 13), 6), (images(1, 1, 15, 8, seed=1), 7),
@@ -50,8 +65,13 @@ center_crop = Exercise(
             centered(lambda side, n: side // 2),
         "this ends one pixel too early: from top to top + size, the end not included":
             lambda x, n: centered(middle)(x, n)[..., :-1, :-1],
+        "this cuts the corner at the bottom right": lambda x, n: x[..., -n:, -n:],
+        "half of an odd size is cut off twice; from top to top + size":
+            lambda x, n: half_around_center(x, n),
+        "a margin cut from both sides leaves one pixel too many where it is odd, "
+        "and nothing where it is 0": lambda x, n: margins_off(x, n),
         "this slices channels and rows; height and width are the last two axes":
-            lambda x, n: x[:, middle(x.shape[2], n):][:, :n, middle(x.shape[3], n):][:, :, :n]},
+            lambda x, n: without_batch(x, n)},
     praise="torchvision's CenterCrop does the same, but for the side that gets the odd pixel.",
     tol=1e-9)
 
@@ -68,13 +88,22 @@ def pieces(x, size, u, place=scaled):
 def crop_inputs():
     u = torch.rand(6, 2, generator=torch.Generator().manual_seed(3))
     u[0, 0] = 0.999 # the last position
-    return [(images(6, 3, 9, 12), 4, u), (images(6, 1, 10, 7, seed=1), 5, u.flip(0))]
+    return [(images(6, 3, 9, 12), 4, u), (images(6, 1, 10, 7, seed=1), 5, u.flip(0)),
+            (images(1, 2, 8, 9, seed=2), 6, u[1:2]), (images(1, 2, 6, 11, seed=3), 5, u[2:3])]
 
 
-def drawn_here(x): return torch.rand(len(x), 2, generator=torch.Generator().manual_seed(0))
+class RandomCrop(Exercise):
+    "Also looks whether the same numbers give the same pieces."
+    def __call__(self, answer):
+        try: first, again = (answer(*self.cases()[0]) for _ in range(2))
+        except Exception: first = None # told by the checker itself
+        if isinstance(first, torch.Tensor) and not torch.equal(first, again):
+            raise AssertionError("Not yet: two calls with the same u differ; draw nothing here, "
+                                 "so that a resumed run sees the same pieces")
+        super().__call__(answer)
 
 
-random_crop = Exercise(
+random_crop = RandomCrop(
     right=pieces,
     cases=crop_inputs,
     wrong={
@@ -92,8 +121,15 @@ random_crop = Exercise(
             lambda x, n, u: crop(x, n, 0, 0),
         "this is the center of every image; u says where to cut":
             lambda x, n, u: centered(middle)(x, n),
-        "the numbers are drawn here; use u, so that a resumed run sees the same pieces":
-            lambda x, n, u: pieces(x, n, drawn_here(x))},
+        "u times the side lets pieces stick out; side - size + 1 positions fit":
+            lambda x, n, u: pieces(x, n, u, lambda side, n, a: int(a * side)),
+        "this rounds, so that pieces stick out; cut the fraction off":
+            lambda x, n, u: pieces(x, n, u, lambda side, n, a: round(a * (side - n + 1))),
+        "H is used for both sides; the second number goes with W":
+            lambda x, n, u: torch.stack([crop(image, n, *(scaled(x.shape[2], n, a) for a in pair))
+                                         for image, pair in zip(x, u.tolist())]),
+        "this piles up at the last position; scale u to the positions that fit":
+            lambda x, n, u: pieces(x, n, u, lambda side, n, a: min(int(a * side), side - n))},
     praise="The numbers come from outside: a resumed run sees the same pieces.", tol=1e-9)
 
 
@@ -118,7 +154,10 @@ def pair_inputs():
     y = images(9, 1, 5, 5, seed=2)
     y[4] = y[1] + 0.2
     y[7] = y[8].mean() # as bright as its neighbor, and nothing else
-    return [(x,), (y,)]
+    z = torch.zeros(3, 1, 2, 2)
+    z[1, 0, 0, 0] = 1
+    z[2] = 0.3 # less than 1 in squares, and more in absolute values
+    return [(x,), (y,), (z,)]
 
 
 def neighbors(x):
@@ -137,6 +176,8 @@ nearest_pair = Exercise(
         "only neighbors in the list are compared": neighbors,
         "without squares differences cancel, and pictures of one brightness seem to be alike":
             lambda x: pair((x[:, None] - x).double().sum((2, 3, 4)).abs()),
+        "these are absolute differences; square them":
+            lambda x: pair((x[:, None] - x).double().abs().sum((2, 3, 4))),
         "this takes the largest product; it grows with contrast, not with similarity alone":
             lambda x: pair(x.flatten(1).double() @ x.flatten(1).double().T, torch.argmax),
         "this is the most negative sum of differences; square them first":
@@ -176,6 +217,12 @@ roughness_ratio = Exercise(
             lambda x, k: roughness(x[..., ::k, ::k]) / roughness(x),
         "rows are not thinned out: keep every k-th row and column":
             lambda x, k: roughness(x[..., ::k]) / roughness(avg_pool2d(x, k)),
+        "this is the difference of the two; divide": lambda x, k:
+            roughness(x[..., ::k, ::k]) - roughness(avg_pool2d(x, k)),
+        "the blocks overlap: avg_pool2d(x, k) moves on by k pixels, with stride 1 by one":
+            lambda x, k: roughness(x[..., ::k, ::k]) / roughness(avg_pool2d(x, k, 1)),
+        "this thins out channels and rows; rows and columns are the last two axes":
+            lambda x, k: roughness(x[:, ::k, ::k]) / roughness(avg_pool2d(x, k)),
         "this is the roughness of the picked picture; divide by that of the averaged one":
             lambda x, k: roughness(x[..., ::k, ::k]),
         "this is the roughness of the averaged picture; the picked one is divided by it":

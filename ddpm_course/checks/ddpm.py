@@ -192,7 +192,9 @@ reverse_step = Exercise(
 # ---- 4: read with a network that draws ----
 class Blots:
     "A model of three classes, each a single image; its null label knows them all."
-    num_classes, predicts, schedule = 3, "eps", linear_schedule(100, 1e-3, 0.2)
+    num_classes = 3
+    predicts = "eps"
+    schedule = linear_schedule(100, 1e-3, 0.2)
 
     def __init__(self):
         images = normal(3, 1, 3, 3, seed=5)

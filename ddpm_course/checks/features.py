@@ -58,6 +58,8 @@ agreement = Exercise(
          lambda x, labels: 100 * alike(x, labels).double().mean(),
      "this is the share of neighbors of another class":
          lambda x, labels: (~alike(x, labels)).double().mean(),
+     "this compares the labels with the numbers of the neighbors; look up the neighbors' labels":
+         lambda x, labels: (nearest_other(x) == labels).double().mean(),
      "this is the share of all pairs; only the nearest other image counts": pairs},
     "A space in which neighbors share their class is a good place to measure.")
 
@@ -76,14 +78,24 @@ class Toy(nn.Module):
 
     def features(self, x): return self.body(x)
 
+    def forward(self, x): return self.body(x).softmax(1)
 
-def evaluated(net, x, after=None, grad=False, first=True):
+
+def evaluated(net, x, after=None, grad=False, first=True, read=Toy.features):
     "The features in evaluation mode; afterwards the network is in mode `after`, or as it was."
     mode = net.training
     if first: net.eval()
-    with torch.set_grad_enabled(grad): features = net.features(x)
+    with torch.set_grad_enabled(grad): features = read(net, x)
     net.eval()
     net.train(mode if after is None else after)
+    return features
+
+
+def flagged(net, x):
+    "The mode of the outer module is put back, and that of its layers is not."
+    mode = net.training
+    features = evaluated(net, x, after=False)
+    net.training = mode
     return features
 
 
@@ -97,18 +109,12 @@ def seen(function):
         if out is None: return None
         kept = all(torch.equal(a, b) for a, b in zip(before, net.buffers()))
         out = torch.as_tensor(out)
-        return out.detach(), float(net.training), float(out.requires_grad), float(kept)
+        modes = sum(m.training for m in net.modules())
+        return out.detach(), float(modes), float(out.requires_grad), float(kept)
     return see
 
 
-class Modes(Exercise):
-    "An exercise that looks at the network afterwards, too."
-    def __call__(self, answer):
-        wrong = {what: seen(f) for what, f in self.wrong.items()}
-        Exercise(seen(self.right), self.cases, wrong, self.praise)(seen(answer))
-
-
-steady = Modes(
+steady = Exercise(
     evaluated, lambda: [(Toy(True), randn(7, 4, seed=1)), (Toy(False), randn(5, 4, seed=2))],
     {"the network is left in evaluation mode; put its mode back as it was":
          lambda net, x: evaluated(net, x, after=False),
@@ -120,10 +126,14 @@ steady = Modes(
          lambda net, x: net.features(x).detach(),
      "this puts the network in evaluation mode after the features were taken; do it before":
          lambda net, x: evaluated(net, x, after=False, first=False),
+     "net.training = mode sets the flag of the outer module alone; net.train(mode) reaches the "
+     "layers": flagged,
+     "this is the network's output; net.features(x) was asked for":
+         lambda net, x: evaluated(net, x, read=Toy.forward),
      "the features still carry gradients": lambda net, x: evaluated(net, x, grad=True),
      "the features still carry gradients, and the network is left in evaluation mode":
          lambda net, x: evaluated(net, x, after=False, grad=True)},
-    "Same images, same features: in any company, and on any day.")
+    "Same images, same features: in any company, and on any day.", view=seen)
 
 
 # ---- the trace of a root ----
@@ -156,6 +166,10 @@ overlap = Exercise(
          lambda cov1, cov2: (cov1 @ cov2).trace().sqrt(),
      "the singular values of the product of the roots are roots already; this takes them twice":
          lambda cov1, cov2: singular(cov1, cov2).sqrt().sum(),
+     "this is the product of the two traces of roots; the roots are multiplied as matrices":
+         lambda cov1, cov2: psd_sqrt(cov1).trace() * psd_sqrt(cov2).trace(),
+     "this multiplies entry by entry; @ multiplies matrices":
+         lambda cov1, cov2: (cov1 * cov2).diagonal().sqrt().sum(),
      "this is twice the overlap; the factor 2 stands in the distance":
          lambda cov1, cov2: 2 * singular(cov1, cov2).sum(),
      "these are the singular values one by one; the trace is their sum": singular,

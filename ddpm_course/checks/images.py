@@ -19,17 +19,7 @@ def stretch(x, axes):
     return (x - low) / (x.amax(axes, True) - low)
 
 
-class ToBytes(Exercise):
-    "Also asks for the dtype."
-    def __call__(self, answer):
-        got = answer(*self.cases()[0])
-        kind = getattr(got, "dtype", None) if isinstance(got, torch.Tensor) else type(got).__name__
-        if got is not None and kind != torch.uint8:
-            raise AssertionError(f"Not yet: expected a torch.uint8 tensor, got {kind}")
-        super().__call__(answer)
-
-
-to_bytes = ToBytes(
+to_bytes = Exercise(
     right=lambda x: byte(((x.clamp(-1, 1) + 1) * 127.5).round()),
     cases=lambda: [(images(2, 3, 8, 8),), (images(1, 1, 6, 5, spread=0.2, seed=1),)],
     wrong={
@@ -45,23 +35,36 @@ to_bytes = ToBytes(
             lambda x: byte((stretch(x, (0, 1, 2, 3)) * 255).round()),
         "this takes the range for [0, 1]; everything below 0 becomes black":
             lambda x: byte((x.clamp(0, 1) * 255).round()),
+        "this stretches to minimum and maximum, and cuts; black is -1, white is 1 for all":
+            lambda x: byte(stretch(x, (0, 1, 2, 3)) * 255),
         "this stops at 0..1: multiply by 255 before you round":
             lambda x: byte(((x.clamp(-1, 1) + 1) / 2).round()),
+        "this stops at 0..1, and cuts that to 0: multiply by 255 first, and round":
+            lambda x: byte((x.clamp(-1, 1) + 1) / 2),
+        "this scales by 255, but -1 is not moved to 0: add 1 first, and halve":
+            lambda x: byte((x.clamp(-1, 1) * 255).round()),
+        "this rounds up, which brightens by half a level on average; round to the nearest":
+            lambda x: byte(((x.clamp(-1, 1) + 1) * 127.5).ceil()),
+        "this adds one half and rounds; do one of the two, or add one half and cut":
+            lambda x: byte(((x.clamp(-1, 1) + 1) * 127.5 + 0.5).round()),
         "this scales by 255, so that 0 is white already; [-1, 1] is 2 wide: scale by 127.5":
             lambda x: byte(((x.clamp(-1, 1) + 1) * 255).round().clamp(0, 255)),
         "this scales by 128: white becomes 256, which wraps or is clamped, and all levels are off":
             lambda x: byte(((x + 1) * 128).round().clamp(0, 255)),
+        "this scales by 128 and cuts: with 127.5 and rounding, every level has its place":
+            lambda x: byte(((x + 1) * 128).clamp(0, 255)),
         "this scales by 127: white becomes 254 or 255, and the levels in between are off":
             lambda x: byte((x.clamp(-1, 1) * 127 + 128).round())},
-    praise="Clamp, then round: every level 0..255 survives the trip there and back.", tol=1e-9)
+    praise="Clamp, then round: every level 0..255 survives the trip there and back.",
+    tol=1e-9, dtype=torch.uint8)
 
 
 # ---- 2: a grid cut apart ----
 def pieces(grid, size, step, begin=0, by_column=False):
-    tops, lefts = [range(begin, side - size + 1, step) for side in grid.shape[:2]]
+    tops, lefts = [range(begin, side, step) for side in grid.shape[:2]]
     places = [(i, j) for i in tops for j in lefts]
     if by_column: places.sort(key=lambda place: place[1])
-    return torch.stack([grid[i:i + size, j:j + size] for i, j in places] or [grid[:size, :size]])
+    return torch.stack([grid[i:i + size, j:j + size] for i, j in places])
 
 
 def grid(rows, columns, size, padding, seed):
@@ -70,15 +73,13 @@ def grid(rows, columns, size, padding, seed):
     return torch.randint(0, 256, (height, width, 3), generator=rng, dtype=torch.uint8)
 
 
-def scrambled(picture, size, padding):
-    n = picture.numel() // (3 * size * size)
-    return picture.flatten()[:n * 3 * size * size].view(n, 3, size, size)
+def scrambled(picture, size, padding): return picture.reshape(-1, 3, size, size)
 
 
 cut_grid = Exercise(
     right=lambda picture, size, padding: pieces(picture, size, size + padding).permute(0, 3, 1, 2),
-    cases=lambda: [(grid(2, 3, 4, 1, seed=0), 4, 1), (grid(3, 2, 3, 0, seed=1), 3, 0),
-                   (grid(1, 4, 5, 2, seed=2), 5, 2)],
+    cases=lambda: [(grid(3, 3, 4, 2, seed=0), 4, 2), (grid(3, 2, 3, 0, seed=1), 3, 0),
+                   (grid(1, 3, 2, 1, seed=2), 2, 1), (grid(1, 1, 5, 1, seed=3), 5, 1)],
     wrong={
         "the channels are still last; images are (B, 3, size, size)":
             lambda picture, size, padding: pieces(picture, size, size + padding),
@@ -95,6 +96,16 @@ cut_grid = Exercise(
                 pieces(picture, size, size + padding, begin=padding).permute(0, 3, 1, 2),
         "a view alone mixes the images: neighbors in memory belong to one row of the grid":
             scrambled,
+        "a view alone mixes the images, and then channels are moved; cut each image out":
+            lambda picture, size, padding:
+                scrambled(picture, size, padding).view(-1, size, size, 3).permute(0, 3, 1, 2),
+        "the windows are right, and a reshape mixes them: move the channels behind them first":
+            lambda picture, size, padding: picture.permute(2, 0, 1)
+                .unfold(1, size, size + padding).unfold(2, size, size + padding)
+                .reshape(-1, 3, size, size),
+        "the padding is still at the right and the bottom of the images; cut `size` pixels":
+            lambda picture, size, padding:
+                pieces(picture, size + padding, size + padding).permute(0, 3, 1, 2),
         "this returns the first image alone":
             lambda picture, size, padding: picture[None, :size, :size].permute(0, 3, 1, 2)},
     praise="A batch again; from a JPEG it would not have come back exactly.", tol=1e-9)
@@ -125,6 +136,12 @@ dither = Exercise(
             lambda x, levels, u: back(on_scale(x, levels).round(), levels),
         "the noise is added before scaling, where a level is 2/levels wide and not 1":
             lambda x, levels, u: back(on_scale(x + u, levels).floor(), levels),
+        "[-1, 1] is 2 wide: (x + 1) / 2 goes from 0 to 1":
+            lambda x, levels, u: back((2 * on_scale(x, levels) + u).floor(), levels),
+        "the noise is added, and nothing is cut: round down to whole levels":
+            lambda x, levels, u: back(on_scale(x, levels) + u, levels),
+        "the result lies in [0, 1]; return to [-1, 1]":
+            lambda x, levels, u: (on_scale(x, levels) + u).floor().clamp(0, levels) / levels,
         "the result is in levels; return to [-1, 1]":
             lambda x, levels, u: (on_scale(x, levels) + u).floor().clamp(0, levels),
         "values beyond the range are left there; clamp to 0..levels":
@@ -151,6 +168,9 @@ wrapped = Exercise(
         "wrap-around happens below 0 as well": lambda x: levels(x) > 255,
         "wrap-around happens above 255 as well": lambda x: levels(x) < 0,
         "255 and 0 themselves fit a byte": lambda x: (levels(x) <= 0) | (levels(x) >= 255),
+        "beyond 256 it wraps as well, and below 0": lambda x: levels(x) == 256,
+        "rounding forgives a little, and values below -1 wrap as well": lambda x: x > 1,
+        "1 and -1 themselves fit, and rounding forgives a little more": lambda x: x.abs() >= 1,
         "255 itself fits a byte": lambda x: (levels(x) < 0) | (levels(x) >= 255),
         "no number is below 0 and above 255; the two conditions are joined by or": lambda x: x != x,
         "this is the mask of the values that are right":

@@ -31,6 +31,12 @@ over_floor = Exercise(
          lambda distance, n, floor_at: abs(distance - floor_at[n]),
      "every n has its own floor; this takes that of the largest":
          lambda distance, n, floor_at: distance - floor_at[max(floor_at)],
+     "this subtracts a part of the floor; the whole floor is what real images have":
+         lambda distance, n, floor_at: distance - floor_at[n] / n,
+     "this subtracts 1/n; the bias is only proportional to it, so the floor is measured":
+         lambda distance, n, floor_at: distance - 1 / n,
+     "this subtracts squares; the distance is a squared one already":
+         lambda distance, n, floor_at: distance**2 - floor_at[n]**2,
      "this divides by n; the bias is not exactly 1/n, which is why the floor is measured":
          lambda distance, n, floor_at: distance / n,
      "this multiplies by n; the bias is not exactly 1/n, which is why the floor is measured":
@@ -72,6 +78,7 @@ unbiased = Exercise(
      "the mixed term counts twice": lambda a, b: mmd(a, b, cross=1.0),
      "the mixed term is subtracted": lambda a, b: mmd(a, b, cross=-2.0),
      "the mixed term is missing": lambda a, b: mmd(a, b, cross=0.0),
+     "the pairs within b are missing": lambda a, b: mmd(a, b) - mmd(b, b, cross=0.0) / 2,
      "the kernel divides the product by the number of features":
          lambda a, b: mmd(a, b, lambda x, y: (x @ y.T + 1)**3),
      "the kernel is cubic; this one has no power":
@@ -119,7 +126,7 @@ gray_levels = Exercise(
          lambda x: (x.clamp(0, 1) * 16).round().long(),
      "the shift by 1 is missing: -1 is black, level 0":
          lambda x: (x.clamp(-1, 1) * 8).round().long()},
-    "Clamp, then round: the only way from a float image to gray levels.")
+    "Clamp, then round: the only way from a float image to gray levels.", dtype=torch.int64)
 
 
 # ---- copies ----
@@ -155,6 +162,11 @@ suspects = Exercise(
          lambda fakes, held_out, train: gap(fakes, train) < gap(fakes, held_out),
      "the minimum is over the wrong axis: one value for each training image; each fake has its "
      "nearest": lambda fakes, held_out, train: gap(fakes, train, 0) < gap(held_out, train, 0).min(),
+     "this asks for the nearest of all fakes together; each fake has its own answer":
+         lambda fakes, held_out, train: gap(fakes, train).min() < gap(held_out, train).min(),
+     "this averages over all training images; only the nearest one counts":
+         lambda fakes, held_out, train:
+             torch.cdist(fakes, train).mean(1) < torch.cdist(held_out, train).mean(1).min(),
      "these are the numbers of the suspects; give true or false for each fake":
          lambda fakes, held_out, train:
              (gap(fakes, train) < gap(held_out, train).min()).nonzero()[:, 0],
@@ -162,4 +174,4 @@ suspects = Exercise(
          lambda fakes, held_out, train: (gap(fakes, train) < gap(held_out, train).min()).sum(),
      "these are the distances; give true where one is smaller than every held-out image's":
          lambda fakes, held_out, train: gap(fakes, train)},
-    "A copy is nearer than any original comes by chance.")
+    "A copy is nearer than any original comes by chance.", dtype=torch.bool)

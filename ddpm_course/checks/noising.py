@@ -41,6 +41,8 @@ snr_db = Exercise(
          lambda schedule, t: 10 * schedule.alpha_bar(t).log10(),
      "this is one timestep too early: in code t counts from 0, so ask for alpha_bar at t itself":
          lambda schedule, t: 10 * snr(schedule, t - 1).log10(),
+     "this is one timestep too early, and at t = 0 it takes the table's last entry":
+         lambda schedule, t: 10 * (schedule.alpha_bars / (1 - schedule.alpha_bars))[t - 1].log10(),
      "this is one timestep too late: in code t counts from 0, so ask for alpha_bar at t itself":
          lambda schedule, t: 10 * snr(schedule, t + 1).log10()},
     "On this scale 0 dB is where signal and noise are equally strong.")
@@ -72,8 +74,13 @@ q_between = Exercise(
      "the product starts one step too early: beta_s was already applied to reach x_s":
          lambda schedule, x_s, s, t, eps: jump(ratio(schedule, max(s - 1, -1), t), x_s, eps),
      "this is one step with beta_t; between s and t there are t - s of them":
-         lambda schedule, x_s, s, t, eps:
-             jump(1 - schedule.betas[t].item(), x_s, eps) if t - s > 1 else x_s,
+         lambda schedule, x_s, s, t, eps: jump(1 - schedule.betas[t].item(), x_s, eps),
+     "alpha_bar at t - s belongs to the first t - s steps; those from s to t have other betas":
+         lambda schedule, x_s, s, t, eps: jump(schedule.alpha_bar(t - s), x_s, eps),
+     "this multiplies the betas s..t, one too many: beta_s was already applied to reach x_s":
+         lambda schedule, x_s, s, t, eps: jump((1 - schedule.betas[s:t + 1]).prod(), x_s, eps),
+     "this multiplies the betas s+1..t-1: the step that leads to t is missing":
+         lambda schedule, x_s, s, t, eps: jump((1 - schedule.betas[s + 1:t]).prod(), x_s, eps),
      "this multiplies the betas s..t-1; the steps that lead from s to t have the betas s+1..t":
          lambda schedule, x_s, s, t, eps: jump((1 - schedule.betas[s:t]).prod(), x_s, eps),
      "alpha_bars[-1] is Python's last entry, the noisiest, and not clean data; "
@@ -175,6 +182,20 @@ label_chances = Exercise(
      "this divides by twice the noise rate; the variance is its square":
          lambda schedule, x_t, t, x, y:
              read(-squares(schedule, x_t, t, x) / (2 * noise_at(schedule, t)), y),
+     "the factor 1 / (2 variance) is missing: the same distance means less where noise is strong":
+         lambda schedule, x_t, t, x, y: read(-squares(schedule, x_t, t, x), y),
+     "here the 2 is squared, too: a Gaussian's exponent is -distance^2 / (2 variance)":
+         lambda schedule, x_t, t, x, y:
+             read(-squares(schedule, x_t, t, x) / (4 * variance(schedule, t)), y),
+     "exponents are added up here; chances add up, so softmax comes first":
+         lambda schedule, x_t, t, x, y:
+             by_label(-squares(schedule, x_t, t, x) / (2 * variance(schedule, t)), y).softmax(1),
+     "these are logarithms of chances; chances themselves add up":
+         lambda schedule, x_t, t, x, y: by_label(
+             (-squares(schedule, x_t, t, x) / (2 * variance(schedule, t))).log_softmax(1), y),
+     "this is the likeliest label; all ten chances are asked for":
+         lambda schedule, x_t, t, x, y:
+             read(-squares(schedule, x_t, t, x) / (2 * variance(schedule, t)), y).argmax(1),
      "the variance is missing: the same distance means less where there is more noise":
          lambda schedule, x_t, t, x, y: read(-squares(schedule, x_t, t, x) / 2, y),
      "the minus sign is missing: this prefers the digits that are farthest away":
@@ -226,6 +247,11 @@ late_clip = Exercise(
          lambda T=1000: tables(squared_cosine(T, dtype=torch.float32)),
      "alpha_bar is not divided by f(0), so that clean data would be less than 1":
          lambda T=1000: (tables(squared_cosine(T))[0], squared_cosine(T)[1:]),
+     "alpha_bar lags one step behind: its first entry is clean data":
+         lambda T=1000: (tables(squared_cosine(T))[0], (f := squared_cosine(T))[:-1] / f[0]),
+     "beta_t is 1 minus the ratio of neighbors, f(t) / f(t - 1)":
+         lambda T=1000: ((1 - tables(squared_cosine(T))[1]).clamp(max=0.999),
+                         tables(squared_cosine(T))[1]),
      "the square is missing: f is cos^2": lambda T=1000: tables(squared_cosine(T)**0.5),
      "the offset 0.008 is missing": lambda T=1000: tables(squared_cosine(T, offset=0))},
     "Now look at the figure: which of the two would your sampler believe?",

@@ -265,4 +265,4 @@ influence = Exercise(
          lambda *args: gradients(*args).square().mean((0, 1)),
      "this is the input times its gradient; the gradient alone is asked":
          lambda *args: (args[1] * gradients(*args)).abs().mean((0, 1))},
-    "What it shows is what can be learned, not what was.")
+    "Now draw it for a U-Net, with and without its parts.")

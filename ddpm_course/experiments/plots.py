@@ -23,21 +23,3 @@ def floor_line(ax, rows, vertical=False):
     "A dashed gray line at the matched floor of the rows."
     line = ax.axvline if vertical else ax.axhline
     line(rows[0]["matched_floor"].value, color="gray", ls="--", lw=1, label="matched floor")
-
-
-def forest(panels, # {title: {label: `Difference`}}
-           xlabel, # such as "distance of the first minus that of the second"
-           width=10):
-    "Differences with their intervals, one a line, beside the line of no difference: a figure."
-    lines = max(map(len, panels.values()))
-    figure = new_figure(width, 1.1 + 0.27 * lines)
-    axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    for ax, (title, found) in zip(axes, panels.items()):
-        for y, d in zip(range(len(found), 0, -1), found.values()):
-            color = "tab:blue" if d.significant else "tab:gray"
-            ax.plot(d.interval, [y, y], color=color, lw=2)
-            ax.plot(d.value, y, "o", color=color, ms=5, mfc=color if d.significant else "white")
-        ax.axvline(0, color="black", lw=1)
-        ax.set(title=title, xlabel=xlabel, ylim=(0.3, len(found) + 0.7))
-        ax.set_yticks(range(len(found), 0, -1), found)
-    return figure

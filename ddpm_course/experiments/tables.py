@@ -5,6 +5,7 @@ import itertools
 import tempfile
 from dataclasses import dataclass
 from functools import lru_cache
+from html import escape
 from pathlib import Path
 from typing import Callable
 
@@ -156,3 +157,24 @@ def smoke_model():
 
 
 NETWORKS = {"digits": digits_model, "smoke": smoke_model} # what a row may sample from
+
+
+class TableView:
+    "Rows of cards as a table: HTML on a page, text elsewhere."
+    def __init__(self, rows, columns):
+        self.rows, self.columns = rows, filled(rows, columns)
+
+    def __repr__(self): return format_table(self.rows, self.columns)
+
+    def _repr_html_(self):
+        head = "".join(f"<th>{escape(column)}</th>" for column in self.columns)
+        lines = ["".join(self.cell(row, column) for column in self.columns) for row in self.rows]
+        body = "".join(f"<tr>{line}</tr>" for line in lines)
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+    def cell(self, row, column):
+        "A cell as HTML; a card's interval small, below its value."
+        value = cell_of(row, column)
+        if not isinstance(value, Score): return f"<td>{escape(str(value))}</td>"
+        number, _, interval = format_score(value).partition(" ")
+        return f"<td>{number}<br><small>{interval}</small></td>"
