@@ -58,7 +58,8 @@ def check_pair(model, bad):
         if getattr(m, "num_classes", None) is not None:
             raise ValueError(f"autoguidance: {name} has {m.num_classes} classes and no labels; "
                              f"bind them first: condition({name}, y)")
-    predicts, other = predicts_of(model), predicts_of(bad)
+    predicts = predicts_of(model)
+    other = predicts_of(bad)
     if predicts != other:
         raise ValueError(f"autoguidance: the model predicts {predicts!r} and the bad one {other!r};"
                          " expected two models that predict the same")

@@ -11,6 +11,7 @@ __all__ = ['LabeledMixture', 'extrapolate', 'inside', 'Guided', 'cfg', 'rescaled
 from contextlib import nullcontext
 
 import torch
+from fastcore.basics import patch
 
 from .exact import GaussianMixture
 from .guards import (
@@ -77,22 +78,25 @@ class Guided(Wrapper):
         guided = extrapolate(base, pred, self.scale)
         return rescaled(guided, pred, self.rescale) if self.rescale else guided
 
-    def __call__(self, x_t, t, y=None):
-        if y is not None: raise ValueError("labels are bound by cfg; call it without y")
-        B = len(x_t)
-        acts = inside(self.interval, t)
-        y, other = (labels_for(v, x_t) for v in (self.y, self.negative))
-        if self.evaluations == 1:
-            return self.model(x_t, t, torch.where(acts & (self.scale == 0), other, y))
-        rows = slice(None) if self.interval is None else acts # who needs a second pass
-        x2 = torch.cat([x_t, x_t[rows]]) # (2B, C, H, W), or fewer
-        t2 = torch.cat([t, t[rows]])
-        y2 = torch.cat([y, other[rows]])
-        out, var = split_output(self.model(x2, t2, y2), x2)
-        pred = out[:B].clone()
-        pred[rows] = self.guide(out[B:], out[:B][rows])
-        if var is None: return pred
-        return torch.cat([pred, var[:B]], 1) # the variance of the conditional pass
+# %% ../nbs/60_guidance.ipynb #5950035a
+@patch
+def __call__(self: Guided, x_t, t, y=None):
+    "The guided prediction for images (B, C, H, W) at timesteps t (B,)."
+    if y is not None: raise ValueError("labels are bound by cfg; call it without y")
+    B = len(x_t)
+    acts = inside(self.interval, t)
+    y, other = (labels_for(v, x_t) for v in (self.y, self.negative))
+    if self.evaluations == 1:
+        return self.model(x_t, t, torch.where(acts & (self.scale == 0), other, y))
+    rows = slice(None) if self.interval is None else acts # who needs a second pass
+    x2 = torch.cat([x_t, x_t[rows]]) # (2B, C, H, W), or fewer
+    t2 = torch.cat([t, t[rows]])
+    y2 = torch.cat([y, other[rows]])
+    out, var = split_output(self.model(x2, t2, y2), x2)
+    pred = out[:B].clone()
+    pred[rows] = self.guide(out[B:], out[:B][rows])
+    if var is None: return pred
+    return torch.cat([pred, var[:B]], 1) # the variance of the conditional pass
 
 # %% ../nbs/60_guidance.ipynb #caf219d9
 def cfg(model, # a model with num_classes, trained with label dropout
@@ -149,9 +153,8 @@ class Autoguided(Wrapper):
         pred, var = split_output(self.model(x_t, t), x_t)
         acts = inside(self.interval, t)
         if self.scale != 1 and (self.interval is None or acts.any()):
-            # a sampler puts only `model` into evaluation mode
-            training = torch.is_grad_enabled()
-            with nullcontext() if training else inference_mode(self.bad):
+            own = nullcontext() if torch.is_grad_enabled() else inference_mode(self.bad)
+            with own: # a sampler puts only `model` into evaluation mode
                 base, _ = split_output(self.bad(x_t, t), x_t)
             guided = extrapolate(base, pred, self.scale)
             pred = torch.where(acts.view(-1, 1, 1, 1), guided, pred)

@@ -84,8 +84,8 @@ BUGS = {  # what is wrong: (module, right, wrong)
     ),
     "one timestep for the whole batch": (
         "guidance",
-        "inside(self.interval, t)\n        y, other",
-        "inside(self.interval, t[:1]).expand(B)\n        y, other",
+        "inside(self.interval, t)\n    y, other",
+        "inside(self.interval, t[:1]).expand(B)\n    y, other",
     ),
     "one spread for the whole batch": (
         "guidance",
