@@ -91,3 +91,12 @@ def check_runs(scores, # list of `Score`s
     if None not in seeds and len(set(seeds)) < len(seeds):
         raise ValueError(f"got seeds {tuple(seeds)}; expected different ones: a run that counts "
                          "twice makes the interval look narrower")
+
+
+def format_score(score, # `Score`
+                 digits: int=3) -> str: # after the decimal point
+    "A score's value and interval as text: \"1.552 [1.410, 1.701]\"."
+    value = f"{score.value:.{digits}f}"
+    if score.interval is None: return value
+    low, high = (f"{end:.{digits}f}" for end in score.interval)
+    return f"{value} [{low}, {high}]"

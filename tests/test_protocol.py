@@ -610,7 +610,7 @@ def test_a_contrast_is_paired_and_many_at_once_are_wider():
 
 
 def test_a_forest_shows_every_difference_and_which_are_apart():
-    apart, not_apart = Difference(1.0, (0.5, 1.5), True), Difference(0.2, (-0.4, 0.8), False)
+    apart, not_apart = Difference(1.0, (0.5, 1.5)), Difference(0.2, (-0.4, 0.8))
     found = {
         "sure": Contrast(apart, apart),
         "alone": Contrast(apart, not_apart),

@@ -65,3 +65,36 @@ told_apart = Exercise(
      "any difference counts as apart here": lambda a, b: apart(a, b, 0.0),
      "the difference has a sign: take its size": lambda a, b: bool(a.mean() - b.mean() > (half(a)**2 + half(b)**2)**0.5)},
     "Five runs each tell apart only what differs by about two spreads.")
+
+
+def matched(n, seed, shared): # scores of images that share a part of their luck
+    common = shared * randn(n, seed=seed)
+    return common + randn(n, seed=seed + 1), common + 0.5 * randn(n, seed=seed + 2) + 0.3
+
+
+def error(x): return x.std() / len(x)**0.5
+
+
+paired_error = Exercise(
+    lambda a, b: error(a - b),
+    lambda: [matched(50, 1, 2.0), matched(300, 7, 0.5), matched(20, 11, -3.0)],
+    {"this adds the errors in quadrature, as if the images were independent; take the spread of "
+     "the differences": lambda a, b: (error(a)**2 + error(b)**2)**0.5,
+     "this adds the two errors; take the spread of the differences": lambda a, b: error(a) + error(b),
+     "this subtracts the two errors; take the spread of the differences": lambda a, b: error(a) - error(b),
+     "this is the spread of single differences; the mean of n spreads less, by the root of n":
+         lambda a, b: (a - b).std(),
+     "this is the variance of the mean difference; the standard error is its root":
+         lambda a, b: (a - b).var() / len(a),
+     "this divides by n; the variance falls like 1/n, and the spread like its root":
+         lambda a, b: (a - b).std() / len(a),
+     "this is the difference of the means; asked for is how far luck could move it":
+         lambda a, b: a.mean() - b.mean(),
+     "this takes the spread of the sums a + b; the luck they share has to drop out":
+         lambda a, b: error(a + b),
+     "this is half of a 95 % interval; the standard error is without the factor 1.96":
+         lambda a, b: 1.96 * error(a - b),
+     "this spread divides by n; from a sample divide by n - 1, as std() does":
+         lambda a, b: (a - b).std(correction=0) / len(a)**0.5,
+     "this treats all 2n numbers as one sample": lambda a, b: error(torch.cat([a, b]))},
+    "What both images share drops out of their difference.")
