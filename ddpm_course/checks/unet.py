@@ -17,35 +17,36 @@ def count(c_in, c_out, c_emb, bias=1, norms=None, middle=None, skip=None, kernel
     return norms + convolutions + embedding + skip * (c_in * c_out + bias * c_out)
 
 
+def off(**wrong): return lambda *args: count(*args, **wrong)
+
+
 parameters = Exercise(
     count,
     lambda: [(8, 8, 32), (8, 16, 32), (96, 64, 128)],
-    {"convolutions and linear layers have a bias: one number an output channel":
-         lambda a, b, e: count(a, b, e, bias=0),
-     "the group norms are missing: a scale and a shift for every channel":
-         lambda a, b, e: count(a, b, e, norms=0),
-     "the second norm works on c_out channels": lambda a, b, e: count(a, b, e, norms=4 * a),
+    {"convolutions and linear layers have a bias: one number an output channel": off(bias=0),
+     "the group norms are missing: a scale and a shift for every channel": off(norms=0),
+     "c_in is counted where c_out belongs: in the second norm, or in a bias":
+         lambda a, b, e: count(a, b, e, norms=4 * a),
+     "biases and norms are missing": off(bias=0, norms=0),
+     "norms and the skip are missing": off(norms=0, skip=False),
+     "a bias is one number an output channel, whatever the size of the kernel":
+         lambda a, b, e: count(a, b, e) + 16 * b,
+     "a norm has a scale and a shift for every channel, not for every group": off(norms=4 * 32),
+     "the linear layer of the embedding has a bias, too": lambda a, b, e: count(a, b, e) - b,
      "the first norm works on c_in channels": lambda a, b, e: count(a, b, e, norms=4 * b),
      "a group norm has two numbers a channel, a scale and a shift":
          lambda a, b, e: count(a, b, e, norms=a + b),
      "the second convolution is from c_out to c_out": lambda a, b, e: count(a, b, e, middle=a),
-     "where c_in differs from c_out, the skip is a 1x1 convolution":
-         lambda a, b, e: count(a, b, e, skip=False),
-     "where c_in equals c_out, the skip is the identity and has no parameters":
-         lambda a, b, e: count(a, b, e, skip=True),
-     "the skip's convolution has a bias, too":
-         lambda a, b, e: count(a, b, e) - (a != b) * b,
+     "where c_in differs from c_out, the skip is a 1x1 convolution": off(skip=False),
+     "where c_in equals c_out, the skip is the identity and has no parameters": off(skip=True),
+     "the skip's convolution has a bias, too": lambda a, b, e: count(a, b, e) - (a != b) * b,
      "the skip's convolution is 1x1, not 3x3":
          lambda a, b, e: count(a, b, e) + (a != b) * 8 * a * b,
-     "the linear layer of the embedding is missing":
-         lambda a, b, e: count(a, b, e) - e * b - b,
+     "the linear layer of the embedding is missing": lambda a, b, e: count(a, b, e) - e * b - b,
      "the embedding is added to c_out channels": lambda a, b, e: count(a, b, e) + (e + 1) * (a - b),
-     "a 3x3 kernel has nine numbers for each pair of channels":
-         lambda a, b, e: count(a, b, e, kernel=3),
-     "a kernel has nine numbers for each pair of channels, in and out":
-         lambda a, b, e: count(a, b, e, kernel=1),
-     "there are two 3x3 convolutions":
-         lambda a, b, e: count(a, b, e) - 9 * b * b - b},
+     "a 3x3 kernel has nine numbers for each pair of channels": off(kernel=3),
+     "a kernel has nine numbers for each pair of channels, in and out": off(kernel=1),
+     "there are two 3x3 convolutions": lambda a, b, e: count(a, b, e) - 9 * b * b - b},
     "Most sit in the two 3x3 convolutions, and grow with the square of the width.")
 
 
@@ -64,18 +65,17 @@ def gather(q, k, v, heads, power=0.5, axis=-1):
     return merge(scores(q, k, heads, power).softmax(axis) @ split(v, heads))
 
 
-def interleaved(f):
-    "Heads that take every n-th feature in place of neighbors."
-    def wrong(q, k, v, heads):
-        mixed = lambda x: x.unflatten(-1, (-1, heads)).transpose(-1, -2).flatten(-2)
-        return f(mixed(q), mixed(k), mixed(v), heads)
-    return wrong
-
-
-def unmixed(q, k, v, heads):
-    "Interleaved on the way in and on the way out."
-    out = interleaved(gather)(q, k, v, heads)
+def interleaved(q, k, v, heads):
+    "Heads that take every n-th feature in place of neighbors, and put it back there."
+    mixed = lambda x: x.unflatten(-1, (-1, heads)).transpose(-1, -2).flatten(-2)
+    out = gather(mixed(q), mixed(k), mixed(v), heads)
     return out.unflatten(-1, (heads, -1)).transpose(-1, -2).flatten(-2)
+
+
+def pieces(q, k, v, heads):
+    "Pixels in groups in place of features."
+    parts = zip(*(x.chunk(heads, 1) for x in (q, k, v)))
+    return torch.cat([gather(*part, 1) for part in parts], 1)
 
 
 def folded(q, k, v, heads):
@@ -97,36 +97,44 @@ def pixels():
     return [(z[0], z[1], z[2], 1), (3 * z[2], z[0], z[1], 2), (z[1], 2 * z[2], z[0], 4)]
 
 
+def heads(**wrong): return lambda *args: gather(*args, **wrong)
+
+
+def apart(q, k, v, heads): return scores(q, k, heads).softmax(-1) @ split(v, heads)
+
+
 FOLDED = "pixels and features are mixed: cut the last axis into (heads, d) first, then move heads"
 attention = Exercise(
     gather,
     pixels,
-    {"the scores are not divided by sqrt(d): the wider the layer, the sharper the softmax":
-         lambda q, k, v, h: gather(q, k, v, h, 0),
-     "the scores are divided by d; the square root of d is their standard deviation":
-         lambda q, k, v, h: gather(q, k, v, h, 1),
+    {"the scores are not divided by sqrt(d), so wide layers look at one pixel": heads(power=0),
+     "the scores are divided by d, not by its square root": heads(power=1),
      "the scores are divided by the root of C; a head has d = C/heads features":
          lambda q, k, v, h: gather(q / h**0.5, k, v, h),
-     "the softmax runs over queries; for every query the weights of the keys sum to 1":
-         lambda q, k, v, h: gather(q, k, v, h, axis=-2),
-     "the softmax runs over the heads; it belongs on the last axis, the keys":
-         lambda q, k, v, h: gather(q, k, v, h, axis=1),
+     "the softmax runs over queries; it belongs on the last axis, the keys": heads(axis=-2),
+     "the softmax runs over the heads; it belongs on the last axis, the keys": heads(axis=1),
+     "the softmax runs over the images; it belongs on the last axis, the keys": heads(axis=0),
+     "these are the weights; multiply them with the values":
+         lambda q, k, v, h: scores(q, k, h).softmax(-1),
+     "these are the weights of one head; split, and multiply with the values":
+         lambda q, k, v, h: scores(q, k, 1).softmax(-1)[:, 0],
+     "the weights are transposed: row i belongs to query i":
+         lambda q, k, v, h: merge(scores(q, k, h).softmax(-1).mT @ split(v, h)),
+     "this cuts the pixels into groups; cut the features, the last axis": pieces,
+     "the heads are stacked on an axis of their own; use torch.cat":
+         lambda *args: apart(*args).permute(0, 2, 3, 1),
      "queries and keys have changed places": lambda q, k, v, h: gather(k, q, v, h),
      "there is no softmax: weights are to be positive and to sum to 1":
          lambda q, k, v, h: merge(scores(q, k, h) @ split(v, h)),
-     "heads is not used: the features attend as one group":
-         lambda q, k, v, h: gather(q, k, v, 1),
-     "a head takes every n-th feature here; it is to take neighbors": unmixed,
-     "features are taken out of order, and not brought back": interleaved(gather),
+     "heads is not used: the features attend as one group": lambda q, k, v, h: gather(q, k, v, 1),
+     "a head takes every n-th feature here; it is to take neighbors": interleaved,
      "heads attend to one another here; move the axis of heads before that of pixels": across,
      FOLDED: lambda *args: folded(*args)[0],
      FOLDED + " back": lambda *args: folded(*args)[1],
      "bring heads back beside d before you join them: (B, N, heads, d)":
-         lambda q, k, v, h: (scores(q, k, h).softmax(-1) @ split(v, h)).reshape(v.shape),
-     "the heads are averaged; lay them side by side":
-         lambda q, k, v, h: (scores(q, k, h).softmax(-1) @ split(v, h)).mean(1),
-     "the heads are still apart: bring the result to (B, N, C)":
-         lambda q, k, v, h: scores(q, k, h).softmax(-1) @ split(v, h)},
+         lambda *args: apart(*args).reshape(args[2].shape),
+     "the heads are averaged; lay them side by side": lambda *args: apart(*args).mean(1),
+     "the heads are still apart: bring the result to (B, N, C)": apart},
     "PyTorch's function does this without ever storing the N x N matrices.")
 
 
@@ -151,29 +159,45 @@ def bare(channels, layers):
     return [c for i, width in enumerate(up) for c in [up[max(0, i - 1)], *[width] * layers]]
 
 
+def piled(**wrong): return lambda *args: walk(*args, **wrong)
+
+
+def ups(channels, layers): return zip(walk(channels, layers), bare(channels, layers))
+
+
+def late(channels, layers):
+    "The width from below changes after a level only."
+    up = list(channels)[::-1]
+    below = [up[max(0, i - 1)] for i in range(len(up)) for _ in range(layers + 1)]
+    return [a - b + c for (a, b), c in zip(ups(channels, layers), below)]
+
+
+def early(channels, layers):
+    "The width from below changes before a level."
+    below = [c for c in list(channels)[::-1] for _ in range(layers + 1)]
+    return [a - b + c for (a, b), c in zip(ups(channels, layers), below)]
+
+
 widths_up = Exercise(
     walk,
     lambda: [((32, 64), 1), ((8, 16, 32), 2), ((128, 256, 256, 256), 2)],
-    {"the oldest skip is taken first; a pile gives back the newest":
-         lambda channels, layers: walk(channels, layers, newest=0),
-     "the skip of conv_in, the very first, is missing":
-         lambda channels, layers: walk(channels, layers, first=False),
-     "the halvings leave a skip each, too":
-         lambda channels, layers: walk(channels, layers, halvings=False),
-     "there is no halving after the last level, and no skip of one":
-         lambda channels, layers: walk(channels, layers, after_last=1),
-     "on the way up each level has one block more than on the way down":
-         lambda channels, layers: walk(channels, layers, extra=0),
+    {"the oldest skip is taken first; a pile gives back the newest": piled(newest=0),
+     "the skip of conv_in, the very first, is missing": piled(first=False),
+     "the halvings leave a skip each, too": piled(halvings=False),
+     "a halving keeps the width of its own level, and none follows the last level":
+         piled(after_last=1),
+     "on the way up each level has one block more than on the way down": piled(extra=0),
      "the list is upside down: the way up begins at the coarsest level":
-         lambda channels, layers: walk(channels, layers)[::-1],
+         lambda c, n: walk(c, n)[::-1],
      "what comes from below is not always as wide as the skip: add the two":
-         lambda channels, layers: [2 * c for c in list(channels)[::-1] for _ in range(layers + 1)],
+         lambda c, n: [2 * x for x in list(c)[::-1] for _ in range(n + 1)],
      "these are the skips alone; add what comes from below":
-         lambda channels, layers: [a - b for a, b in zip(walk(channels, layers),
-                                                         bare(channels, layers))],
+         lambda c, n: [a - b for a, b in ups(c, n)],
+     "after a level's first block, its own width comes from below": late,
+     "a level's first block gets the width of the level below, not its own": early,
      "the skips are missing: each block takes what comes from below beside the newest skip": bare,
      "these are the widths out; the task asks for the channels into each block":
-         lambda channels, layers: [c for c in list(channels)[::-1] for _ in range(layers + 1)]},
+         lambda c, n: [x for x in list(c)[::-1] for _ in range(n + 1)]},
     "As many blocks on the way up as skips: the pile ends empty.")
 
 
@@ -192,23 +216,24 @@ likeness = Exercise(
     lambda t, s, scale: cosine(t, s, scale, scale),
     lambda: [(torch.tensor([0., 10, 500, 999]), torch.tensor([1., 500, 500, 0]), scale)
              for scale in (1, 0.001)],
-    {"only t was multiplied by scale; s needs it too": lambda t, s, scale: cosine(t, s, scale, 1),
-     "only s was multiplied by scale; t needs it too": lambda t, s, scale: cosine(t, s, 1, scale),
+    {"only t was multiplied by scale; s needs it too": lambda t, s, k: cosine(t, s, k, 1),
+     "only s was multiplied by scale; t needs it too": lambda t, s, k: cosine(t, s, 1, k),
      "scale was not used before the embedding (a factor after it changes no cosine)":
-         lambda t, s, scale: cosine(t, s, 1, 1),
-     "times are divided by scale; multiply":
-         lambda t, s, scale: cosine(t, s, 1 / scale, 1 / scale),
+         lambda t, s, k: cosine(t, s, 1, 1),
+     "times are divided by scale; multiply": lambda t, s, k: cosine(t / k, s / k, 1, 1),
+     "scale belongs to the times, before they are embedded": lambda t, s, k: cosine(t, s, 1, 1) * k,
+     "this compares each with every other; pair them up":
+         lambda t, s, k: (lambda a, b: a @ b.T)(*both(t, s, k, k)),
+     "this is a mean over the pairs; answer for each": lambda t, s, k: cosine(t, s, k, k).mean(),
+     "a cosine divides by both lengths; one of them is missing": lambda t, s, k:
+         dot(t, s, k) / both(t, s, k, k)[0].norm(dim=1),
      "this is the inner product; a cosine divides by both lengths": dot,
-     "this is the mean of the products; a cosine divides by both lengths":
-         lambda t, s, scale: dot(t, s, scale) / 32,
-     "this is the distance of a cosine: 1 minus it":
-         lambda t, s, scale: 1 - cosine(t, s, scale, scale),
-     "this is a distance; the cosine of two equal times is 1":
-         lambda t, s, scale: F.pairwise_distance(*both(t, s, scale, scale)),
-     "the cosine runs over the times here; compare along the last axis, one number a pair":
-         lambda t, s, scale: F.cosine_similarity(*both(t, s, scale, scale), dim=0),
-     "this compares the times themselves; compare their embeddings":
-         lambda t, s, scale: (t * scale - s * scale).cos()},
+     "this is the distance of a cosine: 1 minus it": lambda t, s, k: 1 - cosine(t, s, k, k),
+     "this is a distance; of two equal times the cosine is 1":
+         lambda t, s, k: F.pairwise_distance(*both(t, s, k, k)),
+     "the cosine runs over the times; take it along dim=1":
+         lambda t, s, k: F.cosine_similarity(*both(t, s, k, k), dim=0),
+     "this compares times; compare their embeddings": lambda t, s, k: (t * k - s * k).cos()},
     "In units of 1/1000 any two times look almost alike.", tol=1e-4) # float32
 
 
@@ -227,42 +252,48 @@ def gradients(f, x, row, column, part=lambda out, row, column: out[:, :, row, co
 
 def places():
     x = torch.randn(2, 2, 7, 9, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    return [(toy, x, 2, 4), (toy, x, 5, 1)]
+    return [(toy, x.clone(), 2, 4), (toy, x.clone(), 5, 1)] # x.grad is each one's own
 
 
-def averaged(**wrong): return lambda *args: gradients(*args, **wrong).abs().mean((0, 1))
+def mean_size(g): return g.abs().mean((0, 1))
+
+
+def pixel(part): return lambda *args: mean_size(gradients(*args, part=part))
+
+
+def reduced(by): return lambda *args: by(gradients(*args))
 
 
 influence = Exercise(
-    averaged(),
+    reduced(mean_size),
     places,
-    {"row and column have changed places": averaged(part=lambda out, r, c: out[:, :, c, r]),
-     "this is the gradient of the whole output; take the pixel at (row, column)":
-         averaged(part=lambda out, r, c: out),
-     "only the first channel of the output was asked; sum over channels":
-         averaged(part=lambda out, r, c: out[:, 0, r, c]),
-     "only the first image was asked; each image has its own gradient":
-         averaged(part=lambda out, r, c: out[0, :, r, c]),
-     "the output pixel is averaged over images and channels; sum it":
-         averaged(part=lambda out, r, c: out[:, :, r, c].mean()),
-     "the output pixel is averaged over images; sum it":
-         averaged(part=lambda out, r, c: out[:, :, r, c].mean(0)),
-     "the output pixel is averaged over channels; sum it":
-         averaged(part=lambda out, r, c: out[:, :, r, c].mean(1)),
-     "signs cancel: take the absolute value before the mean":
-         lambda *args: gradients(*args).mean((0, 1)).abs(),
-     "the gradient has signs; take its absolute value before the mean":
-         lambda *args: gradients(*args).mean((0, 1)),
-     "the influence is summed over images and channels; take the mean":
-         lambda *args: gradients(*args).abs().sum((0, 1)),
-     "the influence is still of every image and channel: take the mean over both":
-         lambda *args: gradients(*args).abs(),
-     "the influence is still of every channel: take the mean over images and channels":
-         lambda *args: gradients(*args).abs().mean(0),
-     "the influence is still of every image: take the mean over images and channels":
-         lambda *args: gradients(*args).abs().mean(1),
-     "this is the mean of the square; take the absolute value":
-         lambda *args: gradients(*args).square().mean((0, 1)),
-     "this is the input times its gradient; the gradient alone is asked":
-         lambda *args: (args[1] * gradients(*args)).abs().mean((0, 1))},
+    {"row and column have changed places": pixel(lambda out, r, c: out[:, :, c, r]),
+     "this is the gradient of the whole output, not of one pixel": pixel(lambda out, r, c: out),
+     "only the first output channel was asked; sum over them":
+         pixel(lambda out, r, c: out[:, 0, r, c]),
+     "only the first image was asked; ask all of them": pixel(lambda out, r, c: out[0, :, r, c]),
+     "only one image and channel were asked; sum over them":
+         pixel(lambda out, r, c: out[0, 0, r, c]),
+     "the output pixel is squared; sum it as it is":
+         pixel(lambda out, r, c: out[:, :, r, c].square()),
+     "the gradient has signs, too; its size is asked":
+         pixel(lambda out, r, c: out[:, :, r, c].abs()),
+     "this is the output; its gradient is asked": lambda f, x, *place: f(x).abs().mean((0, 1)),
+     "this is divided by its largest value; don't":
+         reduced(lambda g: mean_size(g) / mean_size(g).max()),
+     "this is the first image's; take the mean over images": reduced(lambda g: g[0].abs().mean(0)),
+     "the mean runs over pixels; take it over images and channels":
+         reduced(lambda g: g.abs().mean((2, 3))),
+     "the output pixel is averaged; sum it": pixel(lambda out, r, c: out[:, :, r, c].mean()),
+     "the output is averaged over images; sum it": pixel(lambda out, r, c: out[:, :, r, c].mean(0)),
+     "the output is averaged over channels; sum it":
+         pixel(lambda out, r, c: out[:, :, r, c].mean(1)),
+     "signs cancel: take the absolute value first": reduced(lambda g: g.mean((0, 1)).abs()),
+     "the gradient has signs; take its absolute value": reduced(lambda g: g.mean((0, 1))),
+     "this is summed over images and channels; take the mean":
+         reduced(lambda g: g.abs().sum((0, 1))),
+     "the mean over images and channels is missing": reduced(lambda g: g.abs()),
+     "this is still of every channel; take the mean": reduced(lambda g: g.abs().mean(0)),
+     "this is still of every image; take the mean": reduced(lambda g: g.abs().mean(1)),
+     "this is the mean square; take the mean size": reduced(lambda g: g.square().mean((0, 1)))},
     "Now draw it for a U-Net, with and without its parts.")
