@@ -455,7 +455,7 @@ def about(device, threads):
 
 def bench(rounds=9, quick=False, device=None, batch=None, compile=None, threads=2):
     "Measure, printing each row as it comes; returns what the JSON holds."
-    from ddpm_course.runs import auto_precision
+    from ddpm_course.devices import auto_precision
 
     torch.set_num_threads(threads)
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
