@@ -87,7 +87,7 @@ def welch(a, b): # half-width with the degrees of freedom of both together
 
 def told_cases():
     shares = [gap_at(lambda a, b, s=s: s * both_halves(a, b))
-              for s in (1.05, 0.95, 0.85, 0.78, 0.70)]
+              for s in (1.05, 0.95, 0.935, 0.85, 0.70)]
     uneven = [gap_at(lambda a, b, s=s: s * both_halves(a, b), (1.0, 4.0)) for s in (1.05, 0.97)]
     edge = gap_at(lambda a, b: 1.05 * (half(a) + half(b)))
     return [seeds(0.0), seeds(9.0), seeds(-9.0), (seeds(0.0)[0], seeds(0.0)[0] + 0.1), edge,
