@@ -80,7 +80,8 @@ def student(freedom): # factor of a 95 % interval
 
 
 def welch(a, b): # half-width with the degrees of freedom of both together
-    u, v = a.var() / len(a), b.var() / len(b)
+    u = a.var() / len(a)
+    v = b.var() / len(b)
     freedom = (u + v)**2 / (u**2 / (len(a) - 1) + v**2 / (len(b) - 1))
     return student(float(freedom)) * (u + v)**0.5
 
