@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
+from fastcore.basics import patch
 
 from .protocols import (
     FIELDS, NOT_RECORDED, as_tuples, check_alike, check_numbers, check_runs,
@@ -55,28 +56,18 @@ def check_fid(s): # `Score`
 @dataclass(frozen=True, init=False, repr=False)
 class Score:
     "A number, its 95 % interval, and all that a comparable number must share."
-    name: str
+    name: str # what was measured: "FID", "Fréchet distance", "accuracy"
     value: float
-    interval: tuple | None
-    n_fake: int | None
-    n_real: int | None
-    reference: str
-    features: str
-    protocol: dict
-    notes: dict
+    interval: tuple | None # (low, high), 95 %; None where none was computed
+    n_fake: int | None # images judged
+    n_real: int | None # real images that they are compared with
+    reference: str # which real images: data set and split
+    features: str # the network that the metric looks through
+    protocol: dict # all that sampler, guidance, model and instrument were given
+    notes: dict # what cannot move the value: seconds, date
 
-    def __init__(self,
-                 name: str, # what was measured: "FID", "Fréchet distance", "accuracy"
-                 value: float,
-                 interval: tuple | None=None, # (low, high), 95 %; None: not computed
-                 n_fake: int | None=None, # images judged
-                 n_real: int | None=None, # real images that they are compared with
-                 reference: str="", # which real images: data set and split
-                 features: str="", # the network that the metric looks through
-                 *,
-                 protocol: dict | None=None, # more of the options below
-                 notes: dict | None=None, # what cannot move the value: seconds, date
-                 **options): # what sampler, guidance, model, instrument were given
+    def __init__(self, name, value, interval=None, n_fake=None, n_real=None,
+                 reference="", features="", *, protocol=None, notes=None, **options):
         options = freeze_protocol((protocol or {}) | options)
         vars(self).update(
             name=name, value=value, interval=as_tuples(interval), n_fake=n_fake,
@@ -90,22 +81,26 @@ class Score:
             raise AttributeError(key) # not yet set, while copying
         return self.protocol.get(key)
 
-    @property
-    def settings(self):
-        "{name: value} of all that must be equal in a comparable score."
-        return {key: getattr(self, key) for key in FIELDS} | self.protocol
+# %% ../nbs/31_scores.ipynb #f2374303
+@patch(as_prop=True)
+def settings(self:Score):
+    "{name: value} of all that must be equal in a comparable score."
+    return {key: getattr(self, key) for key in FIELDS} | self.protocol
 
-    @property
-    def n(self):
-        "The smaller number of images; None if neither was given."
-        counts = [n for n in (self.n_fake, self.n_real) if n is not None]
-        return min(counts, default=None)
+# %% ../nbs/31_scores.ipynb #a39a3c3b
+@patch(as_prop=True)
+def n(self:Score):
+    "The smaller number of images; None if neither was given."
+    counts = [n for n in (self.n_fake, self.n_real) if n is not None]
+    return min(counts, default=None)
 
-    def __repr__(self): # one line: name, value, interval, protocol
-        told = [f"{key} {v}" for key, v in self.settings.items()
-                if key != "name" and v not in ("", None, NOT_RECORDED)]
-        if missing := not_recorded(self): told.append(f"{NOT_RECORDED}: {missing}")
-        return f"{self.name} {format_score(self)}; {', '.join(told)}"
+# %% ../nbs/31_scores.ipynb #80103fe4
+@patch
+def __repr__(self:Score): # one line: name, value, interval, protocol
+    told = [f"{key} {v}" for key, v in self.settings.items()
+            if key != "name" and v not in ("", None, NOT_RECORDED)]
+    if missing := not_recorded(self): told.append(f"{NOT_RECORDED}: {missing}")
+    return f"{self.name} {format_score(self)}; {', '.join(told)}"
 
 # %% ../nbs/31_scores.ipynb #c90a7740
 class Difference(NamedTuple):

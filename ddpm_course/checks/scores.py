@@ -1,28 +1,39 @@
-"Checkers of the interlude on scores."
+"Checkers of chapter 31: intervals, pairs, and what they tell apart."
 
 import torch
 
 from ddpm_course.checks import Exercise
 
 
-def randn(*shape, seed=0): return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+def randn(*shape, seed=0):
+    return torch.randn(*shape, generator=generator(seed), dtype=torch.float64)
 
 
 def generator(seed): return torch.Generator().manual_seed(seed)
 
 
-def resampled(x, resamples, rng): return x[torch.randint(len(x), (resamples, len(x)), generator=rng)]
+def resampled(x, resamples, rng):
+    return x[torch.randint(len(x), (resamples, len(x)), generator=rng)]
 
 
-standard_error = Exercise( # an estimate from random numbers in an order of the learner's own, hence the wide tolerance
+standard_error = Exercise( # of random numbers in an order of one's own, hence tol
     lambda x, resamples, rng: resampled(x, resamples, rng).mean(1).std(),
-    lambda: [(randn(30, seed=1), 20_000, generator(0)), (randn(200, seed=2).exp(), 20_000, generator(1))],
-    {"this is the spread of x itself; the mean of n numbers spreads less": lambda x, resamples, rng: x.std(),
-     "this draws without replacement: every resample is the whole set in another order, and its mean never moves":
-         lambda x, resamples, rng: torch.zeros((), dtype=torch.float64),
-     "this is the variance of the means; the standard error is its root": lambda x, resamples, rng: resampled(x, resamples, rng).mean(1).var(),
-     "this divides by n once more; the means already are means": lambda x, resamples, rng: resampled(x, resamples, rng).mean(1).std() / len(x)**0.5,
-     "this averages over the resamples instead of within each": lambda x, resamples, rng: resampled(x, resamples, rng).mean(0).std()},
+    lambda: [(randn(30, seed=1), 20_000, generator(0)),
+             (randn(200, seed=2).exp(), 20_000, generator(1))],
+    {"this is the spread of x itself; the mean of n numbers spreads less":
+         lambda x, resamples, rng: x.std(),
+     "this draws without replacement: every resample is the whole set in another order, and its "
+     "mean never moves": lambda x, resamples, rng: torch.zeros((), dtype=torch.float64),
+     "this is the variance of the means; the standard error is its root":
+         lambda x, resamples, rng: resampled(x, resamples, rng).mean(1).var(),
+     "this divides by n once more; the means already are means":
+         lambda x, resamples, rng: resampled(x, resamples, rng).mean(1).std() / len(x)**0.5,
+     "this divides by the root of the resamples; more of them do not make the mean surer":
+         lambda x, resamples, rng: resampled(x, resamples, rng).mean(1).std() / resamples**0.5,
+     "this is the mean of the means; asked for is their spread":
+         lambda x, resamples, rng: resampled(x, resamples, rng).mean(),
+     "this averages over the resamples instead of within each":
+         lambda x, resamples, rng: resampled(x, resamples, rng).mean(0).std()},
     "For a mean it agrees with std / sqrt(n); for anything else it is all there is.", tol=0.04)
 
 
@@ -30,10 +41,17 @@ plain_interval = Exercise(
     lambda values: (values.quantile(0.025), values.quantile(0.975)),
     lambda: [(randn(1000, seed=1),), (randn(201, seed=2).exp(),)],
     {"these are the smallest and the largest value": lambda values: (values.min(), values.max()),
-     "this leaves 5 % out on each side; 2.5 % each make 95 %": lambda values: (values.quantile(0.05), values.quantile(0.95)),
-     "this is mean plus and minus two standard deviations; ask for the points themselves": lambda values: (values.mean() - 1.96 * values.std(), values.mean() + 1.96 * values.std()),
-     "this is the spread of the mean; the resampled values are not averaged again":
-         lambda values: (values.mean() - 1.96 * values.std() / len(values)**0.5, values.mean() + 1.96 * values.std() / len(values)**0.5),
+     "this leaves 5 % out on each side; 2.5 % each make 95 %":
+         lambda values: (values.quantile(0.05), values.quantile(0.95)),
+     "this leaves out a quarter on each side; 2.5 % are 0.025":
+         lambda values: (values.quantile(0.25), values.quantile(0.75)),
+     "this is mean plus and minus two standard deviations; ask for the points themselves":
+         lambda values: (values.mean() - 1.96 * values.std(), values.mean() + 1.96 * values.std()),
+     "this is the spread of the mean; the resampled values are not averaged again": lambda values: (
+         values.mean() - 1.96 * values.std() / len(values)**0.5,
+         values.mean() + 1.96 * values.std() / len(values)**0.5),
+     "these are deviations from the mean; the plain interval is not recentered": lambda values: (
+         values.quantile(0.025) - values.mean(), values.quantile(0.975) - values.mean()),
      "low comes first": lambda values: (values.quantile(0.975), values.quantile(0.025))},
     "Now look where the value itself lies.")
 
@@ -41,29 +59,67 @@ plain_interval = Exercise(
 def half(x, t=2.776, n=None): return t * x.std() / (n or len(x))**0.5
 
 
+def both_halves(a, b, **how): return (half(a, **how)**2 + half(b, **how)**2)**0.5
+
+
 def apart(a, b, width): return bool((a.mean() - b.mean()).abs() > width)
 
 
-def seeds(gap, spread=(1.0, 1.0), runs=5): return randn(runs, seed=3) * spread[0], randn(runs, seed=4) * spread[1] + gap
+def seeds(gap, spread=(1.0, 1.0), runs=5):
+    return randn(runs, seed=3) * spread[0], randn(runs, seed=4) * spread[1] + gap
 
 
-def gap_at(width): # runs whose means differ by just this much
-    a, b = seeds(0.0)
+def gap_at(width, spread=(1.0, 1.0)): # runs whose means differ by just this much
+    a, b = seeds(0.0, spread)
     return a - a.mean(), b - b.mean() + width(a, b)
 
 
+def student(freedom): # factor of a 95 % interval
+    from scipy.stats import t
+    return t.ppf(0.975, freedom)
+
+
+def welch(a, b): # half-width with the degrees of freedom of both together
+    u = a.var() / len(a)
+    v = b.var() / len(b)
+    freedom = (u + v)**2 / (u**2 / (len(a) - 1) + v**2 / (len(b) - 1))
+    return student(float(freedom)) * (u + v)**0.5
+
+
+def told_cases():
+    shares = [gap_at(lambda a, b, s=s: s * both_halves(a, b))
+              for s in (1.05, 0.95, 0.935, 0.85, 0.70)]
+    uneven = [gap_at(lambda a, b, s=s: s * both_halves(a, b), (1.0, 4.0)) for s in (1.05, 0.97)]
+    edge = gap_at(lambda a, b: 1.05 * (half(a) + half(b)))
+    return [seeds(0.0), seeds(9.0), seeds(-9.0), (seeds(0.0)[0], seeds(0.0)[0] + 0.1), edge,
+            *shares, *uneven]
+
+
+def overlap(a, b): # of the two intervals
+    return bool((a.mean() - b.mean()).abs() <= half(a) + half(b))
+
+
 told_apart = Exercise(
-    lambda a, b: apart(a, b, (half(a)**2 + half(b)**2)**0.5),
-    lambda: [seeds(0.0), seeds(9.0), seeds(-9.0), (seeds(0.0)[0], seeds(0.0)[0] + 0.1), gap_at(lambda a, b: 1.05 * (half(a) + half(b))),
-             *(gap_at(lambda a, b: share * (half(a)**2 + half(b)**2)**0.5) for share in (1.05, 0.95, 0.85))],
-    {"this adds the half-widths; independent errors add in quadrature": lambda a, b: apart(a, b, half(a) + half(b)),
-     "1.96 is for many numbers; Student's factor for 5 runs is 2.776": lambda a, b: apart(a, b, (half(a, 1.96)**2 + half(b, 1.96)**2)**0.5),
-     "this is the spread of single runs; the mean of n runs spreads less, by the root of n": lambda a, b: apart(a, b, (half(a, n=1)**2 + half(b, n=1)**2)**0.5),
-     "this pairs the runs; the two means are independent, each with its own half-width": lambda a, b: apart(a, b, half(a - b)),
-     "this spread divides by n; the estimate from few runs divides by n - 1, as std() does": lambda a, b: apart(a, b, 0.8**0.5 * (half(a)**2 + half(b)**2)**0.5),
-     "this is True where the means are not told apart": lambda a, b: not apart(a, b, (half(a)**2 + half(b)**2)**0.5),
+    lambda a, b: apart(a, b, both_halves(a, b)), told_cases,
+    {"this asks whether the intervals overlap, which adds the half-widths; independent errors add "
+     "in quadrature": lambda a, b: not overlap(a, b),
+     "1.96 is for many numbers; Student's factor for 5 runs is 2.776":
+         lambda a, b: apart(a, b, both_halves(a, b, t=1.96)),
+     "this is the spread of single runs; the mean of n runs spreads less, by the root of n":
+         lambda a, b: apart(a, b, both_halves(a, b, n=1)),
+     "this pairs the runs; the two means are independent, each with its own half-width":
+         lambda a, b: apart(a, b, half(a - b)),
+     "this spread divides by n; the estimate from few runs divides by n - 1, as std() does":
+         lambda a, b: apart(a, b, 0.8**0.5 * both_halves(a, b)),
+     "this is Welch's test, which is narrower; asked for are Student's half-widths in quadrature":
+         lambda a, b: apart(a, b, welch(a, b)),
+     "this asks whether a mean lies in the other's interval; a difference has the errors of both":
+         lambda a, b: apart(a, b, half(a)) and apart(a, b, half(b)),
+     "this is True where the means are not told apart":
+         lambda a, b: not apart(a, b, both_halves(a, b)),
      "any difference counts as apart here": lambda a, b: apart(a, b, 0.0),
-     "the difference has a sign: take its size": lambda a, b: bool(a.mean() - b.mean() > (half(a)**2 + half(b)**2)**0.5)},
+     "the difference has a sign: take its size":
+         lambda a, b: bool(a.mean() - b.mean() > both_halves(a, b))},
     "Five runs each tell apart only what differs by about two spreads.")
 
 
@@ -80,8 +136,10 @@ paired_error = Exercise(
     lambda: [matched(50, 1, 2.0), matched(300, 7, 0.5), matched(20, 11, -3.0)],
     {"this adds the errors in quadrature, as if the images were independent; take the spread of "
      "the differences": lambda a, b: (error(a)**2 + error(b)**2)**0.5,
-     "this adds the two errors; take the spread of the differences": lambda a, b: error(a) + error(b),
-     "this subtracts the two errors; take the spread of the differences": lambda a, b: error(a) - error(b),
+     "this adds the two errors; take the spread of the differences":
+         lambda a, b: error(a) + error(b),
+     "this subtracts the two errors; take the spread of the differences":
+         lambda a, b: error(a) - error(b),
      "this is the spread of single differences; the mean of n spreads less, by the root of n":
          lambda a, b: (a - b).std(),
      "this is the variance of the mean difference; the standard error is its root":

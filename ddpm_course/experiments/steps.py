@@ -5,7 +5,7 @@ from .plots import error_bars, floor_line, new_figure, plain_ticks
 from .samplers import Sampler
 from .tables import NETWORKS, Table, product
 
-SPACINGS = ["leading", "trailing", "quadratic"]
+SHOWN_SPACINGS = ["leading", "trailing", "quadratic"]
 
 
 def steps_row(network, sampler, steps, n, **options):
@@ -17,7 +17,7 @@ def steps_row(network, sampler, steps, n, **options):
 def steps_rows(network, n, full, counts):
     "DDPM with `full` steps, and DDIM with each of `counts` under every spacing, plain and noisy."
     ddpm = dict(network=network, sampler="DDPM", steps=full, n=n)
-    ddim = product(network=network, sampler="DDIM", eta=[0.0, 1.0], spacing=SPACINGS, steps=counts,
+    ddim = product(network=network, sampler="DDIM", eta=[0.0, 1.0], spacing=SHOWN_SPACINGS, steps=counts,
                    n=n)
     return [ddpm, *ddim]
 
@@ -27,7 +27,7 @@ def plot_steps(rows): # of `STEPS`
     figure = new_figure(10, 3.6)
     full = next(row["distance"] for row in rows if row["distance"].sampler == "DDPM")
     for ax, eta in zip(figure.subplots(1, 2, sharey=True), (0.0, 1.0)):
-        for spacing in SPACINGS:
+        for spacing in SHOWN_SPACINGS:
             cards = [row["distance"] for row in rows
                      if (row["distance"].spacing, row["distance"].eta) == (spacing, eta)]
             ax.errorbar([s.nfe for s in cards], [s.value for s in cards], error_bars(cards),
