@@ -23,6 +23,32 @@ def fingerprint(vae) -> str:
     return digest.hexdigest()[:16]
 
 
+def map_batches(f, # rows -> rows
+                x, # (N, ...)
+                batch: int): # rows at a time
+    "f over slices of x, put together again; in smaller ones where a GPU is too small."
+    try: return torch.cat([f(part) for part in x.split(batch)])
+    except torch.OutOfMemoryError:
+        if batch == 1: raise
+    torch.cuda.empty_cache() # out here: within "except" the traceback still holds on to it
+    return map_batches(f, x, batch // 2)
+
+
+def check_channels(name, value, vae):
+    "One number for each latent channel, float64 (C,), or a ValueError."
+    value = torch.as_tensor(value, dtype=torch.float64, device="cpu").flatten()
+    if len(value) != vae.latent_channels or not value.isfinite().all():
+        raise ValueError(f"{name}: got {value.tolist()}; expected one finite number for each of the "
+                         f"{vae.latent_channels} latent channels")
+    return value
+
+
+def check_size(x, shape, name, what):
+    "ValueError unless images or latents (B, *shape) are as large as a space expects."
+    if x.shape[1:] != shape:
+        raise ValueError(f"{name}: got {tuple(x.shape[1:])}; this space {what} {shape}")
+
+
 BACKBONES = {"vgg": "VGG16_Weights", "alex": "AlexNet_Weights", "squeeze": "SqueezeNet1_1_Weights"}
 
 

@@ -19,7 +19,8 @@ from ddpm_course.cache import (
     shard_file,
     space_identity,
 )
-from ddpm_course.latents import LatentSpace, check_space, map_batches
+from ddpm_course.autoencoders import map_batches
+from ddpm_course.latents import LatentSpace, check_space
 from ddpm_course.noising import cosine_schedule
 from ddpm_course.training import fit
 from ddpm_course.unet import UNet

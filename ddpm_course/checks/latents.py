@@ -1,4 +1,4 @@
-"Checkers for the exercises of 08 Latents."
+"Checkers for the exercises of chapter 51."
 
 import torch
 
@@ -57,6 +57,7 @@ def batches():
     return [
         ([random(5), 3 * random(40, seed=1) + 2, random(11, seed=2) - 4],),
         ([random(7, seed=3) + 100, random(2, seed=4)],),
+        ([random(30, seed=5) + 1e7, random(20, seed=6) + 1e7],),
     ]
 
 
@@ -92,12 +93,17 @@ streamed = Exercise(
             moments(parts)[0],
             torch.cat(parts).square().mean().sqrt(),
         ),
+        "E[z^2] - E[z]^2 is the difference of two large numbers here, and loses its digits: add up "
+        "squared deviations, batch by batch": lambda parts: (
+            moments(parts)[0],
+            (torch.cat(parts).square().mean() - torch.cat(parts).mean() ** 2).clamp(min=0).sqrt(),
+        ),
         "this divides by one less than there are numbers": lambda parts: (
             moments(parts)[0],
             torch.cat(parts).std(),
         ),
     },
-    praise="Count, sum and sum of squares are enough, in float64.",
+    praise="Counts, means and squared deviations can be merged, and nothing cancels.",
     tol=1e-9,
 )
 

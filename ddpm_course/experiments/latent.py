@@ -1,7 +1,8 @@
 "Pixels or latents?"
 
 from ..autoencoders import fingerprint
-from ..latents import digits_latents, digits_space, train_latents
+from ..latent_digits import digits_latents, digits_space
+from ..latents import train_latents
 from .generation import measure, trained_of
 from .schedules import VARIANTS, plot_schedules, schedules_row
 from .tables import Table, distance_of, product

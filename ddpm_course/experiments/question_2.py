@@ -1,6 +1,6 @@
 "Question 2: how long to train?"
 
-from ..latents import digits_latents, digits_space
+from ..latent_digits import digits_latents, digits_space
 from ..training import DIGITS_FIT
 from .generation import measure
 from .latent import in_latents

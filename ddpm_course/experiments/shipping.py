@@ -10,7 +10,7 @@ from ..cards import environment
 from ..classifiers import accuracy, train_classifier
 from ..ddim import ddim_sample
 from ..images import load_digits
-from ..latents import digits_space, train_latent_digits
+from ..latent_digits import digits_space, train_latent_digits
 from ..models import condition, inference_mode
 from ..saving import load_model
 from ..shipped import WEIGHTS, record_of
