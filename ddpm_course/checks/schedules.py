@@ -1,4 +1,4 @@
-"Checkers for the exercises of 07 Schedules."
+"Checkers for the exercises of 40 Schedules."
 
 import math
 
@@ -46,6 +46,18 @@ shift = Exercise(
         "logarithm": lambda alpha_bars, k: (
             moved(alpha_bars, -2 * math.log2(k))
         ),
+        "this divides the log-SNR by k^2; it is the SNR that is divided, so a logarithm is "
+        "subtracted": lambda alpha_bars, k: (
+            (alpha_bars.logit() / k**2).sigmoid()
+        ),
+        "this subtracts 2 log k from the logarithm of alpha_bar; the SNR is alpha_bar over "
+        "1 - alpha_bar, and alpha_bar is its SNR / (1 + SNR)": lambda alpha_bars, k: (
+            (alpha_bars.log() - 2 * math.log(k)).sigmoid()
+        ),
+        "this multiplies by the width; the logarithm of k is what is to be "
+        "subtracted": lambda alpha_bars, k: (
+            moved(alpha_bars, -2 * k)
+        ),
     },
     praise="For k = 1 nothing changes, and two shifts in a row are one by the product of their "
            "widths.",
@@ -84,6 +96,13 @@ zero_terminal = Exercise(
             s**2
         ).sqrt(),
         "these are alpha_bars; the signal rates were asked for": lambda s: stretched(s) ** 2,
+        "the last rate is 0, but the stretch is upside down: multiply by the old range, s_1, over "
+        "the new one, s_1 - s_T": lambda s: (
+            (s - s[-1]) * (s[0] - s[-1]) / s[0]
+        ),
+        "this stretches, but does not shift: the last rate is not 0": lambda s: (
+            s * s[0] / (s[0] - s[-1])
+        ),
     },
     praise="A straight line takes the old rates to the new ones; the first stays, the last is 0.",
 )
@@ -91,12 +110,20 @@ zero_terminal = Exercise(
 
 def curves():
     "(level (N,) falling, loss (N,) at these levels, n)"
-    plain, uneven = even(8, -8, 4001), 8 - 16 * even(0, 1, 4001) ** 2
+    plain = even(8, -8, 4001)
+    uneven = 8 - 16 * even(0, 1, 4001) ** 2
     return [
         (plain, torch.sigmoid(plain), 6),
         (uneven, torch.exp(-((uneven - 1) ** 2) / 8) + 0.05, 9),
         (uneven, torch.sigmoid(uneven - 2) + 0.01, 5),
     ]
+
+
+def swapped(level, loss, n):
+    "np.interp asked for areas at levels, both made ascending."
+    middle = (loss[1:] + loss[:-1]) / 2 * (level[:-1] - level[1:])
+    area = torch.cat([torch.zeros(1, dtype=torch.float64), middle.cumsum(0)])
+    return torch.from_numpy(np.interp(np.linspace(0, area[-1].item(), n), level, area))
 
 
 def placed(level, density, n, by_width=True):
@@ -135,6 +162,10 @@ equal_shares = Exercise(
         "end": lambda level, loss, n: (
             placed(level, loss, n + 1)[:-1]
         ),
+        "the arguments of np.interp are swapped: it is asked for levels at given areas, so the "
+        "areas come second and the levels last": lambda level, loss, n: (
+            swapped(level, loss, n)
+        ),
     },
     praise="Between any two neighbors now lies the same area under the curve.",
     tol=2e-3,
@@ -166,6 +197,13 @@ plus_one = Exercise(
         ),
         "this is max where min belongs: another real bug, and a worse one": lambda snr, gamma: (
             snr.clamp(min=gamma) / (snr + 1)
+        ),
+        "this is the right weight for x0, min(SNR, gamma); a v-loss divides by SNR + "
+        "1": lambda snr, gamma: (
+            snr.clamp(max=gamma)
+        ),
+        "gamma gets the 1 here, not the SNR": lambda snr, gamma: (
+            snr.clamp(max=gamma + 1) / (snr + 1)
         ),
         "this is the weight for x0 with SNR + 1 in place of SNR; divide by SNR + "
         "1": lambda snr, gamma: (
