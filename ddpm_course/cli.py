@@ -7,7 +7,7 @@ from fastcore.script import anno_parser
 
 from .experiments.demo import QUICK_STEPS, run_demo
 from .experiments.registry import TABLES, run_table
-from .experiments.shipping import recorded, train as retrain
+from .experiments.shipping import recorded, retrain
 from .experiments.tables import format_table
 from .training import DIGITS_FIT
 

@@ -91,7 +91,7 @@ def test_shipping_keeps_rounded_averaged_weights(tmp_path, monkeypatch):
 @each
 def test_one_more_network_is_like_those_on_record(name, tmp_path):
     "About two minutes each: within three spreads of the mean of all on record."
-    found = shipping.train(name, tmp_path / name, seed=6, progress=False)["scores"]
+    found = shipping.retrain(name, tmp_path / name, seed=6, progress=False)["scores"]
     record = record_of(name)
     for key, value in found.items():
         known = torch.tensor(

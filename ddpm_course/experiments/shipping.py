@@ -61,7 +61,7 @@ def load_rounded(folder):
     return trained
 
 
-def train(name: str, out, seed: int=0, progress: bool=True):
+def retrain(name: str, out, seed: int=0, progress: bool=True):
     "Train a shipped network anew into the run folder `out`, or go on there; what it scores."
     if name not in TRAIN: raise ValueError(f"no network {name!r}; there are {', '.join(TRAIN)}")
     out = Path(out)
