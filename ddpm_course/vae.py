@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from fastcore.basics import patch
 from torch import nn
 
 from .images import check_images, load_digits
@@ -58,6 +59,16 @@ def head(c_in, c_out, groups):
     convolve = nn.Conv2d(c_in, c_out, 3, padding=1)
     return nn.Sequential(nn.GroupNorm(groups, c_in, 1e-6), nn.SiLU(), convolve)
 
+# %% ../nbs/50_vae.ipynb #f84202ba
+def _path(widths, resize, layers, groups):
+    "Blocks at each width, and a change of size between one width and the next."
+    def blocks(c_in, c_out):
+        return [PlainBlock(c_in if i == 0 else c_out, c_out, groups)
+                for i in range(layers)]
+    found = blocks(widths[0], widths[0])
+    for a, b in zip(widths, widths[1:]): found += [resize(a), *blocks(a, b)]
+    return Stage(*found)
+
 # %% ../nbs/50_vae.ipynb #374931d3
 def check_sides(x, vae):
     "Images (B, C, H, W) that an autoencoder can take; else TypeError or ValueError."
@@ -79,16 +90,6 @@ def check_latents(z, vae):
         raise ValueError(f"latents: got {C} channels; this autoencoder has "
                          f"{vae.latent_channels}")
     return z
-
-# %% ../nbs/50_vae.ipynb #f84202ba
-def _path(widths, resize, layers, groups):
-    "Blocks at each width, and a change of size between one width and the next."
-    def blocks(c_in, c_out):
-        return [PlainBlock(c_in if i == 0 else c_out, c_out, groups)
-                for i in range(layers)]
-    found = blocks(widths[0], widths[0])
-    for a, b in zip(widths, widths[1:]): found += [resize(a), *blocks(a, b)]
-    return Stage(*found)
 
 # %% ../nbs/50_vae.ipynb #527ee274
 @register
@@ -116,20 +117,24 @@ class VAE(nn.Module):
         self.moments = head(channels[-1], 2 * latent_channels, groups)
         self.conv_out = head(channels[0], in_channels, groups)
 
-    def encode(self, x): # (B, C, H, W) in [-1, 1]
-        "(mean, logvar) of the latents, float32, (B, latent_channels, h, w) each."
-        h = self.down(self.conv_in(check_sides(x, self)), None)
-        mean, logvar = self.moments(h).float().chunk(2, 1)
-        return mean, logvar.clamp(-20, 10)
-
-    def decode(self, z): # (B, latent_channels, h, w)
-        "Images (B, C, h*factor, w*factor), nominally in [-1, 1]."
-        return self.conv_out(self.up(self.conv_z(check_latents(z, self)), None)).float()
-
     def forward(self, x, rng): # `BatchRandom`
         "(x_hat, mean, logvar): images through a drawn latent and back."
         mean, logvar = self.encode(x)
         return self.decode(reparameterize(mean, logvar, rng)), mean, logvar
+
+# %% ../nbs/50_vae.ipynb #d6e7f8a9
+@patch
+def encode(self: VAE, x): # (B, C, H, W) in [-1, 1]
+    "(mean, logvar) of the latents, float32, (B, latent_channels, h, w) each."
+    h = self.down(self.conv_in(check_sides(x, self)), None)
+    mean, logvar = self.moments(h).float().chunk(2, 1)
+    return mean, logvar.clamp(-20, 10)
+
+# %% ../nbs/50_vae.ipynb #e7f8a9b0
+@patch
+def decode(self: VAE, z): # (B, latent_channels, h, w)
+    "Images (B, C, h*factor, w*factor), nominally in [-1, 1]."
+    return self.conv_out(self.up(self.conv_z(check_latents(z, self)), None)).float()
 
 # %% ../nbs/50_vae.ipynb #14850cde
 @dataclass(frozen=True)
