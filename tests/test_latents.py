@@ -20,7 +20,8 @@ from ddpm_course.cache import (
     space_identity,
 )
 from ddpm_course.autoencoders import map_batches
-from ddpm_course.latents import LatentSpace, check_space
+from ddpm_course.cache import check_space
+from ddpm_course.latents import LatentSpace
 from ddpm_course.noising import cosine_schedule
 from ddpm_course.training import fit
 from ddpm_course.unet import UNet
