@@ -33,6 +33,19 @@ def entry_differences(was, now):
     return "; ".join(f"{k}: {was.get(k)} there, {now.get(k)} here" for k in differ)
 
 
+def check_space(config, # `Trained.config` of a latent model
+                space): # `LatentSpace`
+    "ValueError unless a model makes latents of this very space, as far as it says."
+    if config["shape"] != list(space.shape):
+        raise ValueError(f"the model makes {config['shape']} and the autoencoder takes "
+                         f"{list(space.shape)}: they do not belong together; load the space that "
+                         "the model was trained in")
+    differ = entry_differences(config.get("latent") or {}, space_identity(space))
+    if config.get("latent") is not None and differ:
+        raise ValueError(f"the model was trained on other latents ({differ}); load the space that "
+                         "it was trained in")
+
+
 def manifest_of(data, space, flip, shard):
     "What the latents in a cache depend on; the labels and up to 64 pictures as a digest."
     some = torch.linspace(0, len(data) - 1, min(64, len(data))).long()
