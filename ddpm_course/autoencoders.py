@@ -38,8 +38,8 @@ def check_channels(name, value, vae):
     "One number for each latent channel, float64 (C,), or a ValueError."
     value = torch.as_tensor(value, dtype=torch.float64, device="cpu").flatten()
     if len(value) != vae.latent_channels or not value.isfinite().all():
-        raise ValueError(f"{name}: got {value.tolist()}; expected one finite number for each of the "
-                         f"{vae.latent_channels} latent channels")
+        raise ValueError(f"{name}: got {value.tolist()}; expected one finite number for each of "
+                         f"the {vae.latent_channels} latent channels")
     return value
 
 
@@ -65,8 +65,8 @@ class Perceptual:
         try: self.net = LPIPS(backbone).net.requires_grad_(False)
         except Exception as e:
             raise OSError(f"the weights of LPIPS ({backbone}) could not be had "
-                          f"({type(e).__name__}: {e}); fetch {url} yourself and put it at {place}, or train without a "
-                          "perceptual loss") from e
+                          f"({type(e).__name__}: {e}); fetch {url} yourself and put it at {place}, "
+                          "or train without a perceptual loss") from e
 
     def __call__(self, x, x_hat): # (B, 1 or 3, H, W) in [-1, 1]
         "Distances (B,), with gradients to x_hat."

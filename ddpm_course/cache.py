@@ -18,7 +18,9 @@ def space_identity(space):
             "image_shape": list(space.image_shape)}
 
 
-def is_measured(entry): return isinstance(entry, list) and all(isinstance(v, float) for v in entry)
+def is_measured(entry):
+    "Is this a list of measured numbers, and no count or name?"
+    return isinstance(entry, list) and all(isinstance(v, float) for v in entry)
 
 
 def same_entry(a, b):

@@ -1,4 +1,4 @@
-"The digits in latent space: their space, their latents, and the network that comes with the package."
+"The digits in latent space: the space, the latents, the network that comes with the package."
 
 import hashlib, json
 from functools import lru_cache

@@ -39,7 +39,8 @@ def expand_like(c, # a float, or one coefficient per example (B,)
 
 def _gather(schedule, t):
     "alpha_bar at int64 t, -1..T-1, from a table that is moved to t's device once."
-    T, tables = schedule.T, schedule._tables
+    T = schedule.T
+    tables = schedule._tables
     if t.dtype != torch.int64:
         raise TypeError(f"t: got dtype {t.dtype}; expected int64 timesteps")
     if t.device.type == "cpu" and t.numel() and not (-1 <= t.min() and t.max() < T):

@@ -66,7 +66,8 @@ def check_alike(a, b, # two `Score`s
                 vary=()): # names that may differ, or one name
     "ValueError if the protocols differ, or were not recorded, in what `vary` does not name."
     vary = (vary,) if isinstance(vary, str) else tuple(vary)
-    mine, theirs = a.settings, b.settings
+    mine = a.settings
+    theirs = b.settings
     names = mine | theirs
     if unknown := set(vary) - set(names):
         raise ValueError(f"vary={sorted(unknown)}; a protocol has {', '.join(names)}")

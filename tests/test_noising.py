@@ -214,7 +214,7 @@ def test_mixture_samples_have_its_moments():
 
 @pytest.mark.parametrize("t", [120, torch.tensor([0, 120, 999, 120, 7, 500])])
 def test_the_score_of_one_gaussian(t):
-    "N(m, s^2) noised is a Gaussian whose score is known: (signal m - x) / (signal^2 s^2 + noise^2)."
+    "N(m, s^2) noised is a Gaussian of score (signal m - x) / (signal^2 s^2 + noise^2)."
     schedule, x = linear_schedule(), normal(6, 1, 1, 1)
     model = GaussianMixture([0.3], 0.5).model(schedule)
     signal, noise = schedule.rates(t, x)

@@ -56,7 +56,8 @@ def ratio(schedule, s, t): return schedule.alpha_bar(t) / schedule.alpha_bar(s)
 
 
 def root_difference(schedule, x_s, s, t, eps):
-    (signal_s, noise_s), (signal_t, noise_t) = schedule.rates(s), schedule.rates(t)
+    signal_s, noise_s = schedule.rates(s)
+    signal_t, noise_t = schedule.rates(t)
     return signal_t / signal_s * x_s + (noise_t - noise_s) * eps
 
 
@@ -147,7 +148,8 @@ score_from_v = Exercise(
 # ---- 4: what can still be read ----
 def reading_cases():
     rng = torch.Generator().manual_seed(0)
-    known, x_t = torch.randn(15, 1, 2, 2, generator=rng), torch.randn(6, 1, 2, 2, generator=rng)
+    known = torch.randn(15, 1, 2, 2, generator=rng)
+    x_t = torch.randn(6, 1, 2, 2, generator=rng)
     y = torch.tensor([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 0, 3, 3, 7])
     return [(cosine_schedule(), x_t, 500, known, y), (linear_schedule(), x_t, 450, known, y)]
 

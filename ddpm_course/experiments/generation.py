@@ -43,7 +43,8 @@ def generate(sampler, # `Sampler`
              decode=None) -> Drawn: # from what the model makes to images, where these are latents
     "One image for each label."
     bind = sampler.bind if bind is None else bind
-    began, images = time.perf_counter(), []
+    began = time.perf_counter()
+    images = []
     about = f"{sampler.name}, {sampler.steps} steps, {len(labels)} images"
     bar = tqdm(total=-(-len(labels) // batch) * sampler.steps, desc=about, unit="step",
                disable=not progress)

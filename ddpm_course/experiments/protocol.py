@@ -88,20 +88,25 @@ class Protocol:
         if fakes.shape[1:] != shape:
             raise ValueError(f"fakes: got shape {tuple(fakes.shape)}; expected (n, "
                              f"{', '.join(map(str, shape))})")
-        classes = int(self.reals().asked.max())
-        labels = torch.as_tensor(labels, device="cpu")
-        known = labels.shape == (n,) and labels.dtype == torch.int64
-        if not known or not set(labels.tolist()) <= set(range(classes + 1)):
-            raise ValueError(f"labels: got {labels.dtype} of shape {tuple(labels.shape)}; expected "
-                             f"int64 {self.name} 0..{classes} of shape ({n},)")
         self.held_out(n) # n itself
-        return labels
+        return check_asked(labels, n, int(self.reals().asked.max()), self.name)
+
+
+def check_asked(labels, n, last, name):
+    "Labels asked for as int64 (n,), each 0..last; else ValueError."
+    labels = torch.as_tensor(labels, device="cpu")
+    kind = labels.shape == (n,) and labels.dtype == torch.int64
+    if not kind or not set(labels.tolist()) <= set(range(last + 1)):
+        raise ValueError(f"labels: got {labels.dtype} of shape {tuple(labels.shape)}; expected "
+                         f"int64 {name} 0..{last} of shape ({n},)")
+    return labels
 
 
 @cache
 def features_of_reals(protocol):
     "`Features` of a protocol's training and held-out images."
-    reals, net = protocol.reals(), protocol.network()
+    reals = protocol.reals()
+    net = protocol.network()
     return extract(net, reals.train), extract(net, reals.held_out)
 
 
@@ -199,7 +204,8 @@ def stratified_order(labels, # int64 (N,)
 @cache
 def digits_reals():
     "The 1,000 training digits and the 797 held-out ones, these in a stratified order."
-    train, test = load_digits("train"), load_digits("test")
+    train = load_digits("train")
+    test = load_digits("test")
     return Reals(*train.batch(range(len(train))), *test.batch(stratified_order(test.labels)))
 
 

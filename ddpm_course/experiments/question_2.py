@@ -22,7 +22,8 @@ def question_2_row(steps, seed, n, sampler_steps):
                       about=about, decode=digits_space().decode)[0]
         row["distance"].notes["epochs"] = epochs
         return row
-    guided, plain = scored(QUESTION_3_SCALE), scored(1.0)
+    guided = scored(QUESTION_3_SCALE)
+    plain = scored(1.0)
     return guided | {f"plain {name}": plain[name] for name in ("accuracy", "distance")}
 
 

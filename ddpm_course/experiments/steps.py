@@ -17,8 +17,8 @@ def steps_row(network, sampler, steps, n, **options):
 def steps_rows(network, n, full, counts):
     "DDPM with `full` steps, and DDIM with each of `counts` under every spacing, plain and noisy."
     ddpm = dict(network=network, sampler="DDPM", steps=full, n=n)
-    ddim = product(network=network, sampler="DDIM", eta=[0.0, 1.0], spacing=SHOWN_SPACINGS, steps=counts,
-                   n=n)
+    ddim = product(network=network, sampler="DDIM", eta=[0.0, 1.0], spacing=SHOWN_SPACINGS,
+                   steps=counts, n=n)
     return [ddpm, *ddim]
 
 

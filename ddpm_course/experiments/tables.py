@@ -162,7 +162,8 @@ NETWORKS = {"digits": digits_model, "smoke": smoke_model} # what a row may sampl
 class TableView:
     "Rows of cards as a table: HTML on a page, text elsewhere."
     def __init__(self, rows, columns):
-        self.rows, self.columns = rows, filled(rows, columns)
+        self.rows = rows
+        self.columns = filled(rows, columns)
 
     def __repr__(self): return format_table(self.rows, self.columns)
 
