@@ -5,22 +5,19 @@ import torch
 
 from ddpm_course.exact import GaussianMixture, LocalModel
 from ddpm_course.noising import PREDICTS, cosine_schedule, q_sample
+from fakes import randn
 
 SCHEDULE, T = cosine_schedule(), torch.tensor([3, 200, 500, 800, 990])
 
 
-def normal(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
 def noised(x0, n=len(T), seed=1):
-    return q_sample(SCHEDULE, x0[:n], T, normal(n, *x0.shape[1:], seed=seed))
+    return q_sample(SCHEDULE, x0[:n], T, randn(n, *x0.shape[1:], seed=seed))
 
 
 @pytest.mark.parametrize("predicts", PREDICTS)
 @pytest.mark.parametrize("shape", [(1, 6, 6), (3, 5, 8)])
 def test_a_patch_as_wide_as_the_image_is_the_exact_predictor(predicts, shape):
-    X = normal(7, *shape)
+    X = randn(7, *shape)
     x, exact = noised(X), GaussianMixture(X, 0.3).model(SCHEDULE, predicts)
     for side in (15, 101):  # 2 * 8 - 1: the patch of a corner pixel reaches the opposite corner
         local = LocalModel(X, SCHEDULE, side, 0.3, predicts)
@@ -31,7 +28,7 @@ def test_a_patch_as_wide_as_the_image_is_the_exact_predictor(predicts, shape):
 
 @pytest.mark.parametrize("predicts", PREDICTS)
 def test_a_patch_of_one_pixel_is_an_exact_predictor_a_pixel(predicts):
-    X = normal(7, 3, 4, 5)
+    X = randn(7, 3, 4, 5)
     x, out = noised(X), LocalModel(X, SCHEDULE, 1, 0.3, predicts)(noised(X), T)
     for i in range(4):
         for j in range(5):
@@ -41,7 +38,7 @@ def test_a_patch_of_one_pixel_is_an_exact_predictor_a_pixel(predicts):
 
 
 def test_a_patch_at_the_edge_is_cut_and_weighs_what_is_left():
-    X = normal(7, 1, 6, 6)
+    X = randn(7, 1, 6, 6)
     x, out = noised(X), LocalModel(X, SCHEDULE, 3, 0.3, "x0")(noised(X), T)
     for i, rows in ((0, slice(0, 2)), (3, slice(2, 5)), (5, slice(4, 6))):  # above, inside, below
         patch = GaussianMixture(X[:, :, rows, :2], 0.3).model(SCHEDULE, "x0")(x[:, :, rows, :2], T)
@@ -50,7 +47,7 @@ def test_a_patch_at_the_edge_is_cut_and_weighs_what_is_left():
 
 @pytest.mark.parametrize("patch", [1, 3, 99])
 def test_a_set_of_one_image_is_found_whatever_the_patch(patch):
-    X = normal(1, 1, 4, 4).expand(6, -1, -1, -1)  # six times the same
+    X = randn(1, 1, 4, 4).expand(6, -1, -1, -1)  # six times the same
     exact = GaussianMixture(X[:1], 0.2).model(SCHEDULE, "x0")
     local = LocalModel(X, SCHEDULE, patch, 0.2, "x0")
     assert torch.allclose(local(noised(X), T), exact(noised(X), T), rtol=0, atol=1e-9)
@@ -62,33 +59,33 @@ def test_images_that_move_on_a_common_ground_move_the_prediction():
         out[:, :, i : i + 5, j : j + 5] = x
         return out
 
-    X, flat = normal(7, 1, 5, 5), -torch.ones(1, 1, 11, 11, dtype=torch.float64)
+    X, flat = randn(7, 1, 5, 5), -torch.ones(1, 1, 11, 11, dtype=torch.float64)
 
     def predicted(i, j):  # all images share the ground, so it weighs nothing, cut or not
         model = LocalModel(placed(X, i, j, flat), SCHEDULE, 5, 0.3, "x0")
-        return model(placed(noised(X), i, j, normal(1, 1, 11, 11)), T)[:, :, i : i + 5, j : j + 5]
+        return model(placed(noised(X), i, j, randn(1, 1, 11, 11)), T)[:, :, i : i + 5, j : j + 5]
 
     for i, j in ((6, 6), (3, 1), (2, 3)):
         assert torch.allclose(predicted(0, 0), predicted(i, j), rtol=0, atol=1e-9)
 
 
 def test_the_patch_may_depend_on_the_timestep():
-    X = normal(7, 1, 6, 6)
+    X = randn(7, 1, 6, 6)
     x, narrowing = noised(X), LocalModel(X, SCHEDULE, lambda t: 1 if t < 300 else 5)(noised(X), T)
     for side, rows in ((1, T < 300), (5, T >= 300)):
         assert torch.equal(narrowing[rows], LocalModel(X, SCHEDULE, side)(x[rows], T[rows]))
 
 
 def test_a_set_larger_than_one_portion_changes_nothing():
-    X = normal(7, 1, 6, 6)
+    X = randn(7, 1, 6, 6)
     many = X.repeat(2**12, 1, 1, 1)  # 2**20 numbers and more: one image at a time
     x, one = noised(X), LocalModel(X, SCHEDULE)(noised(X), T)
     assert torch.allclose(LocalModel(many, SCHEDULE)(x, T), one, rtol=0, atol=1e-9)
 
 
 def test_it_keeps_the_contract_of_a_model():
-    model = LocalModel(normal(7, 1, 6, 6).float(), SCHEDULE)
-    x = noised(normal(7, 1, 6, 6)).float()
+    model = LocalModel(randn(7, 1, 6, 6).float(), SCHEDULE)
+    x = noised(randn(7, 1, 6, 6)).float()
     assert model.predicts == "eps" and model.num_classes is None
     assert model(x, T).dtype == torch.float32 and model(x, T).shape == x.shape
 
@@ -103,6 +100,6 @@ def test_it_keeps_the_contract_of_a_model():
     ],
 )
 def test_wrong_arguments_are_named(given, says):
-    X = normal(7, 1, 6, 6)
+    X = randn(7, 1, 6, 6)
     with pytest.raises(ValueError, match=says):
         LocalModel(X, SCHEDULE, **given)(noised(X), T)

@@ -35,6 +35,7 @@ from ddpm_course.scores import Score, average, compare, compare_paired
 from ddpm_course.training import fit, loss_by_t
 from ddpm_course.unet import UNet
 from ddpm_course.vae import VAE, VAELoss
+from fakes import randn
 
 FILE = Path(__file__).with_name("golden.json")
 SHAPE = (3, 2, 4, 4)
@@ -47,13 +48,9 @@ SCHEDULES = {
 }
 
 
-def normal(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
 def mixture():
     return GaussianMixture(
-        normal(3, *SHAPE[1:], seed=1).clamp(-1, 1) / 2, [0.2, 0.3, 0.5], [0.5, 0.2, 0.3]
+        randn(3, *SHAPE[1:], seed=1).clamp(-1, 1) / 2, [0.2, 0.3, 0.5], [0.5, 0.2, 0.3]
     )
 
 
@@ -78,7 +75,7 @@ def schedules():
     for name, schedule in SCHEDULES.items():
         yield f"{name}: alpha_bars", summary(schedule.alpha_bars)
         for t, prev in ((5, 4), (999, 0), (500, 250)):
-            mean, var = q_posterior(schedule, normal(*SHAPE), normal(*SHAPE, seed=2), t, prev)
+            mean, var = q_posterior(schedule, randn(*SHAPE), randn(*SHAPE, seed=2), t, prev)
             yield f"{name}: posterior {t} to {prev}", [*summary(mean), float(var)]
     ts = list(range(0, 1000, 37))
     yield (
@@ -92,7 +89,7 @@ def schedules():
 
 
 def samplers():
-    x_T = normal(*SHAPE, seed=3)
+    x_T = randn(*SHAPE, seed=3)
     for (name, schedule), predicts, wide, clip in itertools.product(
         [(n, SCHEDULES[n]) for n in ("linear", "cosine", "zero SNR")],
         ("eps", "x0", "v"),
@@ -144,7 +141,7 @@ def samplers():
                 )
             ),
         )
-    yield "slerp", summary(slerp(normal(*SHAPE), normal(*SHAPE, seed=1), 0.3))
+    yield "slerp", summary(slerp(randn(*SHAPE), randn(*SHAPE, seed=1), 0.3))
 
 
 def guidance():
@@ -176,7 +173,7 @@ def digits_unet(**config):
     torch.manual_seed(0)
     net = UNet(1, (16, 32), 1, (False, True), groups=8, num_classes=10, **config).double()
     for i, p in enumerate(net.parameters()):
-        p.data += 0.05 * normal(*p.shape, seed=i) # also what starts at zero
+        p.data += 0.05 * randn(*p.shape, seed=i) # also what starts at zero
     return net
 
 
@@ -202,7 +199,7 @@ def losses():
     torch.manual_seed(0)
     vae = VAE()
     for i, p in enumerate(vae.parameters()):
-        p.data += 0.05 * normal(*p.shape, seed=i).float()
+        p.data += 0.05 * randn(*p.shape, seed=i).float()
     yield "VAE loss", summary(VAELoss(0.02)(vae, x, y, rng()))
     space = LatentSpace(vae, [0.1, -0.2], [0.5, 2.0], (1, 8, 8))
     yield "latents", summary(space.encode(x))
@@ -218,7 +215,7 @@ def losses():
 
 def scores():
     f = lambda seed, n: Features(
-        "net", normal(n, 5, seed=seed) + seed / 9, normal(n, 7, seed=seed + 1).softmax(1)
+        "net", randn(n, 5, seed=seed) + seed / 9, randn(n, 7, seed=seed + 1).softmax(1)
     )
     fake, other, real = f(1, 60), f(2, 60), f(5, 80)
     say = lambda s: [s.value, *(s.interval or ())]
@@ -241,7 +238,7 @@ def scores():
     torch.manual_seed(0)
     seen = extract(DigitsClassifier(), load_digits("test").batch(range(20))[0])
     yield "features", [*summary(seen.values), *summary(seen.probabilities)]
-    yield "gray levels", summary(from_uint8(to_uint8(normal(*SHAPE) / 2, 16), 16))
+    yield "gray levels", summary(from_uint8(to_uint8(randn(*SHAPE) / 2, 16), 16))
 
 
 def training():

@@ -27,10 +27,7 @@ from ddpm_course.metrics import (
 )
 from ddpm_course.scores import INCEPTION, compare
 from ddpm_course.stats import FeatureStats, gather_stats
-
-
-def randn(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+from fakes import randn
 
 
 def gaussian(n, D, seed):

@@ -18,16 +18,13 @@ from ddpm_course.noising import (
     v_from,
     x0_from,
 )
+from fakes import randn
 
 SCHEDULES = {
     "linear": linear_schedule(),
     "cosine": cosine_schedule(),
     "short": NoiseSchedule([0.1, 0.3, 0.5]),
 }
-
-
-def normal(*shape):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +107,7 @@ def test_known_schedules():
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_the_posterior_times_the_marginal_is_the_joint(name):
     "log q(prev | t, x0) + log q(t | x0) = log q(t | prev) + log q(prev | x0), for any prev < t."
-    schedule, (x0, x_prev, x_t) = SCHEDULES[name], normal(3, 5, 1, 1, 1)
+    schedule, (x0, x_prev, x_t) = SCHEDULES[name], randn(3, 5, 1, 1, 1)
     T = len(schedule)
     log = lambda x, mean, var: -0.5 * ((x - mean) ** 2 / var + math.log(2 * math.pi * var))
     for prev, t in {(0, 1), (T // 3, T // 2 + 1), (T - 3, T - 1)}:
@@ -126,7 +123,7 @@ def test_the_posterior_times_the_marginal_is_the_joint(name):
 
 
 def test_posterior_takes_one_t_per_image():
-    x0, x_t = normal(2, 4, 1, 2, 2)
+    x0, x_t = randn(2, 4, 1, 2, 2)
     t = torch.tensor([0, 7, 300, 999])
     mean, var = q_posterior(linear_schedule(), x0, x_t, t)
     for i in range(4):
@@ -139,7 +136,7 @@ def test_posterior_takes_one_t_per_image():
 @pytest.mark.parametrize("t", [0, 500, torch.tensor([0, 10, 998])])
 @pytest.mark.parametrize("predicts", ["eps", "x0", "v"])
 def test_every_prediction_leads_back_to_x0_and_eps(t, predicts):
-    schedule, (x0, eps) = cosine_schedule(), normal(2, 3, 1, 2, 2)
+    schedule, (x0, eps) = cosine_schedule(), randn(2, 3, 1, 2, 2)
     x_t = q_sample(schedule, x0, t, eps)
     out = {"eps": eps, "x0": x0, "v": v_from(schedule, t, x0, eps)}[predicts]
     back = x0_from(schedule, x_t, t, out, predicts)
@@ -148,7 +145,7 @@ def test_every_prediction_leads_back_to_x0_and_eps(t, predicts):
 
 
 def test_eps_at_zero_terminal_snr_is_an_error_and_v_is_not():
-    schedule, (x, out) = NoiseSchedule([0.1, 0.5, 1.0]), normal(2, 2, 1, 1, 1)
+    schedule, (x, out) = NoiseSchedule([0.1, 0.5, 1.0]), randn(2, 2, 1, 1, 1)
     for t in (2, torch.tensor([0, 2])):
         with pytest.raises(ValueError, match="predicts v or x0"):
             x0_from(schedule, x, t, out, "eps")
@@ -173,10 +170,10 @@ def test_bad_arguments_say_what_was_expected():
 
 def test_the_exact_predictor_is_the_score_of_the_noisy_density():
     "E[eps | x_t] = -noise * d/dx log q(x_t), the density being differentiated automatically."
-    mixture = GaussianMixture(normal(3, 2, 2, 2), torch.tensor([0.2, 0.5, 1.0]), [0.2, 0.3, 0.5])
+    mixture = GaussianMixture(randn(3, 2, 2, 2), torch.tensor([0.2, 0.5, 1.0]), [0.2, 0.3, 0.5])
     schedule, t = linear_schedule(), 120
     signal, noise = schedule.rates(t)
-    x = normal(6, 2, 2, 2).requires_grad_()
+    x = randn(6, 2, 2, 2).requires_grad_()
     log_q = torch.stack(
         [
             w.log()
@@ -198,7 +195,7 @@ def test_the_three_exact_predictors_agree():
         cosine_schedule(),
         torch.tensor([3, 400, 990]),
     )
-    x = normal(3, 1, 1, 1)
+    x = randn(3, 1, 1, 1)
     x0s = [x0_from(schedule, x, t, mixture.model(schedule, p)(x, t), p) for p in ("eps", "x0", "v")]
     for x0 in x0s[1:]:
         torch.testing.assert_close(x0, x0s[0], rtol=1e-8, atol=1e-8)
@@ -215,7 +212,7 @@ def test_mixture_samples_have_its_moments():
 @pytest.mark.parametrize("t", [120, torch.tensor([0, 120, 999, 120, 7, 500])])
 def test_the_score_of_one_gaussian(t):
     "N(m, s^2) noised is a Gaussian of score (signal m - x) / (signal^2 s^2 + noise^2)."
-    schedule, x = linear_schedule(), normal(6, 1, 1, 1)
+    schedule, x = linear_schedule(), randn(6, 1, 1, 1)
     model = GaussianMixture([0.3], 0.5).model(schedule)
     signal, noise = schedule.rates(t, x)
     score = score_from_eps(schedule, t, model(x, torch.as_tensor(t).expand(6)))

@@ -45,10 +45,7 @@ from ddpm_course.guidance import cfg
 from ddpm_course.protocols import not_recorded
 from ddpm_course.shipped import fingerprint_of
 from ddpm_course.scores import Difference, Score, average, compare, compare_paired
-
-
-def randn(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+from fakes import randn
 
 
 FAKES, ASKED = -torch.ones(70, 1, 8, 8), torch.zeros(70, dtype=torch.int64)

@@ -15,6 +15,7 @@ from ddpm_course.ancestral import ddpm_sample, ddpm_steps
 from ddpm_course.models import condition
 from ddpm_course.exact import GaussianMixture
 from ddpm_course.noising import NoiseSchedule, cosine_schedule, linear_schedule
+from fakes import randn
 
 SCHEDULES = {"linear": linear_schedule(), "cosine": cosine_schedule()}
 OURS = SimpleNamespace(
@@ -36,10 +37,6 @@ class Crooked:
     def __call__(self, x_t, t):
         out = torch.sin(3 * x_t) + 0.7 * x_t + (t / 700).view(-1, 1, 1, 1).to(x_t)
         return torch.cat([out, 9 + out.square()], 1) if self.doubled else out
-
-
-def randn(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def worst(a, b):

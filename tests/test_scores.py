@@ -29,6 +29,7 @@ from ddpm_course.scores import (
     format_score,
     resample,
 )
+from fakes import randn
 
 OPTIONS = dict(
     model="toy",
@@ -58,10 +59,6 @@ CARD = Score(
     notes={"seconds": 9.8},
     **OPTIONS,
 )
-
-
-def randn(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 # ---- intervals ----

@@ -10,6 +10,11 @@ LOOSER = (1e-6, 1e-5, 1e-4, 1e-3) # how far off a wrong answer may be and still 
 FLOAT32 = 1e-5 # what is right to this much was computed in float32
 
 
+def randn(*shape, seed=0):
+    "The same standard normal numbers at every call, float64: what many cases are made of."
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
 class Exercise:
     """One exercise: what the right function returns, and what the usual wrong ones return.
 

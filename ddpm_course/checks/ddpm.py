@@ -2,12 +2,8 @@
 
 import torch
 
-from ddpm_course.checks import Exercise
+from ddpm_course.checks import Exercise, randn
 from ddpm_course.noising import linear_schedule, q_sample
-
-
-def normal(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 # ---- 1: the lazy network ----
@@ -64,7 +60,7 @@ def keep(x, x0, known, schedule, t, eps):
 
 def drawn(t, seed):
     shape = (2, 1, 4, 6)
-    x, x0, eps = (normal(*shape, seed=seed + i) for i in range(3))
+    x, x0, eps = (randn(*shape, seed=seed + i) for i in range(3))
     return x, x0, half(*shape), linear_schedule(100, 1e-3, 0.2), t, eps
 
 
@@ -141,7 +137,7 @@ def changed(**parts):
 
 
 def stepped(beta, alpha_bar, k):
-    x_t, eps, z = (normal(2, 1, 4, 4, seed=i) for i in range(3))
+    x_t, eps, z = (randn(2, 1, 4, 4, seed=i) for i in range(3))
     return x_t, eps, beta, alpha_bar, z, k
 
 
@@ -197,7 +193,7 @@ class Blots:
     schedule = linear_schedule(100, 1e-3, 0.2)
 
     def __init__(self):
-        images = normal(3, 1, 3, 3, seed=5)
+        images = randn(3, 1, 3, 3, seed=5)
         self.images = torch.cat([images, images.mean(0, keepdim=True)])
 
     def __call__(self, x_t, t, y):
@@ -207,9 +203,9 @@ class Blots:
 
 def questions(seed, model=Blots()):
     y = torch.randint(3, (40,), generator=torch.Generator().manual_seed(seed))
-    x0 = model.images[y] + 0.9 * normal(40, 1, 3, 3, seed=seed)
+    x0 = model.images[y] + 0.9 * randn(40, 1, 3, 3, seed=seed)
     t = torch.randint(100, (40,), generator=torch.Generator().manual_seed(seed + 1))
-    return model, model.schedule, x0, t, normal(40, 1, 3, 3, seed=seed + 2)
+    return model, model.schedule, x0, t, randn(40, 1, 3, 3, seed=seed + 2)
 
 
 def scores(model, schedule, x0, t, eps, classes=3, noises=None, power=2):
@@ -222,7 +218,7 @@ def scores(model, schedule, x0, t, eps, classes=3, noises=None, power=2):
 
 
 def own_noises(model, schedule, x0, t, eps):
-    noises = [normal(*eps.shape, seed=50 + c) for c in range(3)]
+    noises = [randn(*eps.shape, seed=50 + c) for c in range(3)]
     return scores(model, schedule, x0, t, eps, noises=noises)
 
 

@@ -2,16 +2,12 @@
 
 import torch
 
-from ddpm_course.checks import Exercise
-
-
-def normal(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+from ddpm_course.checks import Exercise, randn
 
 
 # ---- 1: how many images ----
 def weights(B, N, zeros, seed):
-    r = (3 * normal(B, N, seed=seed)).softmax(1)
+    r = (3 * randn(B, N, seed=seed)).softmax(1)
     r[:, :zeros] = 0
     return r / r.sum(1, keepdim=True)
 
@@ -59,7 +55,7 @@ def tweedie(x_t, x0, ab): return (ab**0.5 * x0 - x_t) / (1 - ab)
 
 score_from_x0 = Exercise(
     right=tweedie,
-    cases=lambda: [(normal(2, 1, 4, 4), normal(2, 1, 4, 4, seed=1), ab) for ab in (0.3, 0.9)],
+    cases=lambda: [(randn(2, 1, 4, 4), randn(2, 1, 4, 4, seed=1), ab) for ab in (0.3, 0.9)],
     wrong={
         "sign: the score points towards the image, against the noise":
             lambda x_t, x0, ab: -tweedie(x_t, x0, ab),
@@ -97,7 +93,7 @@ def padded(distance, noise):
 
 
 def distances(scale, seed, base=20):
-    return (scale * normal(6, seed=seed).square() + base).float()
+    return (scale * randn(6, seed=seed).square() + base).float()
 
 
 weights_of = Exercise(
@@ -136,8 +132,8 @@ def apart(samples, images): return torch.cdist(samples.flatten(1), images.flatte
 
 novelty = Exercise(
     right=lambda samples, images: apart(samples, images).min(1).values,
-    cases=lambda: [(normal(4, 1, 3, 3), normal(9, 1, 3, 3, seed=1)),
-                   (normal(5, 2, 4, 4, seed=2), normal(3, 2, 4, 4, seed=3))],
+    cases=lambda: [(randn(4, 1, 3, 3), randn(9, 1, 3, 3, seed=1)),
+                   (randn(5, 2, 4, 4, seed=2), randn(3, 2, 4, 4, seed=3))],
     wrong={
         "this is the squared distance; take the root":
             lambda samples, images: apart(samples, images).min(1).values.square(),

@@ -3,13 +3,8 @@
 import torch
 from torch import nn
 
-from ddpm_course.checks import Exercise
+from ddpm_course.checks import Exercise, randn
 from ddpm_course.features import psd_sqrt
-
-
-def randn(*shape, seed=0):
-    rng = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=rng, dtype=torch.float64)
 
 
 # ---- what a space knows ----

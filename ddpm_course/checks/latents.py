@@ -2,21 +2,17 @@
 
 import torch
 
-from ddpm_course.checks import Exercise
-
-
-def random(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+from ddpm_course.checks import Exercise, randn
 
 
 def latents():
     "Latents (N, C, h, w) whose channels differ in place and size."
     return [
         (
-            random(6, 3, 4, 5) * torch.tensor([0.2, 1, 6]).view(-1, 1, 1)
+            randn(6, 3, 4, 5) * torch.tensor([0.2, 1, 6]).view(-1, 1, 1)
             + torch.tensor([1.0, -2, 0.5]).view(-1, 1, 1),
         ),
-        (random(2, 1, 2, 2, seed=1) * 3 - 4,),
+        (randn(2, 1, 2, 2, seed=1) * 3 - 4,),
     ]
 
 
@@ -55,9 +51,9 @@ normalized = Exercise(
 
 def batches():
     return [
-        ([random(5), 3 * random(40, seed=1) + 2, random(11, seed=2) - 4],),
-        ([random(7, seed=3) + 100, random(2, seed=4)],),
-        ([random(30, seed=5) + 1e7, random(20, seed=6) + 1e7],),
+        ([randn(5), 3 * randn(40, seed=1) + 2, randn(11, seed=2) - 4],),
+        ([randn(7, seed=3) + 100, randn(2, seed=4)],),
+        ([randn(30, seed=5) + 1e7, randn(20, seed=6) + 1e7],),
     ]
 
 
