@@ -15,7 +15,8 @@ def resampled(x, resamples, rng):
 def drawn(function):
     "What it returns; if rng was never asked, also whether there was no chance at all."
     def see(x, resamples, rng):
-        before, others = rng.get_state(), torch.get_rng_state()
+        before = rng.get_state()
+        others = torch.get_rng_state()
         out = function(x, resamples, rng)
         if out is None or not torch.equal(before, rng.get_state()): return out
         return out, float(torch.equal(others, torch.get_rng_state()))
