@@ -29,9 +29,9 @@ over_floor = Exercise(
          lambda distance, n, floor_at: max(0.0, distance - floor_at[n]),
      "the sign is lost: a distance below its floor is below 0":
          lambda distance, n, floor_at: abs(distance - floor_at[n]),
-     "every n has its own floor; this takes that of the largest":
+     "every n has its own floor; this takes that of the largest n":
          lambda distance, n, floor_at: distance - floor_at[max(floor_at)],
-     "every n has its own floor; this takes that of the smallest":
+     "every n has its own floor; this takes that of the smallest n":
          lambda distance, n, floor_at: distance - floor_at[min(floor_at)],
      "every n has its own floor; this takes the mean of all":
          lambda distance, n, floor_at: distance - sum(floor_at.values()) / len(floor_at),

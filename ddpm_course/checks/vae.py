@@ -210,7 +210,7 @@ vae_loss = Exercise(
      "values": wrong_loss(lambda error, nats, D, d, w: error * D + w * nats),
      "this is the root of the mean squared error; it stays squared":
          wrong_loss(lambda error, nats, D, d, w: error.sqrt() + w * nats / D),
-     "the error is to be squared": wrong_error(torch.abs),
+     "these are absolute errors; take their squares": wrong_error(torch.abs),
      "the error is to be squared; so those of two pixels may cancel":
          wrong_error(torch.neg),
      "the KL has the wrong sign: it is a price, not a prize":
