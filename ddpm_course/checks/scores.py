@@ -134,7 +134,7 @@ def welch(a, b): # half-width with the degrees of freedom of both together
 
 
 LADDER = (0.3, 0.4, 0.47, 0.495, 0.505, 0.6, 0.703, 0.7066, 0.715, 0.76, 0.825, 0.85, 0.91, 0.935,
-          0.97, 1.03, 1.1, 1.15, 1.3, 1.5, 2.5) # gaps, in half-widths: each cuts off another mistake
+          0.97, 1.03, 1.1, 1.15, 1.3, 1.5, 2.5) # gaps, in half-widths; each tells another two apart
 
 
 def told_cases():
