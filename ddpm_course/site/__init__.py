@@ -1,0 +1,1 @@
+"What builds the site: reference pages, links, printable parts, an index of figures, and checks."
