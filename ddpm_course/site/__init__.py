@@ -1,0 +1,1 @@
+"What builds the site: reference pages, links, pictures of the landing page."
