@@ -89,10 +89,10 @@ def film_on_the_page():
 def test_the_page_opens_with_film_buttons_and_whom_it_is_for():
     film_on_the_page()
     opening = cells(INDEX)[2].source
-    buttons = re.search(r'<div class="buttons">\n\n(.*)\n\n</div>', opening)[1]
+    buttons = re.search(r'<div class="buttons">\n\n(.*?)\n\n</div>', opening, re.S)[1]
     tour = "00_tour.ipynb"
     colab = f"https://colab.research.google.com/github/ddpm-course/ddpm_course/blob/main/nbs/{tour}"
-    assert buttons == f"[Start with the tour]({tour}) [Open in Colab]({colab})"
+    assert buttons == f"[Start with the tour]({tour})\n\n[Open in Colab]({colab})"
     for reader in ("You want to learn.", "You want to use it.", "You teach, or compare methods."):
         assert f"- **{reader}**" in opening
 
