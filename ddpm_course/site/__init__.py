@@ -1,1 +1,1 @@
-"What builds the site: reference pages, links, printable parts, an index of figures, and checks."
+"What builds the site: reference, links, printable parts, index of figures, pictures, measures."
