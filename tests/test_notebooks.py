@@ -56,6 +56,7 @@ DIRECTIVES = {
     "layout-ncol",
     "code-summary",
     "code-fold",
+    "classes",
 }
 DRAWS = {
     "figure",
@@ -364,8 +365,10 @@ def test_chapter_has_its_parts(path):
 
 
 def lesson(path):
-    "The cells before the exercises."
+    "The cells before the exercises that the site shows."
     for cell in cells(path):
+        if "hide" in cell.directives:
+            continue
         if cell.kind == "markdown" and re.search("^## Exercises", cell.source, flags=re.M):
             return
         yield cell
@@ -395,7 +398,8 @@ def test_chapter_is_a_chapter(path):
 
 def test_the_tour_is_short_and_shows_much():
     tour = ROOT / "nbs" / TOUR
-    n, shown = len(cells(tour)), sum(bool(pictures(cell)) for cell in code(tour))
+    n = sum("hide" not in cell.directives for cell in cells(tour))
+    shown = sum(bool(pictures(cell)) for cell in code(tour))
     assert n <= 45 and 3 * shown >= n - 3, (
         f"the tour has {n} cells and {shown} pictures; expected at most 45, and a picture in every "
         f"third"
