@@ -95,7 +95,7 @@ def printed(path):
 def part(digit):
     "All chapters of a part on one page."
     name = parts()[digit]
-    front = (f"---\ntitle: Part {digit}, {name}\ndescription: The whole part on one page, to print; "
+    front = (f"---\ntitle: Part {digit}, {name}\ndescription: The whole part on one page; "
              "solutions stand in the chapters.\nsearch: false\nskip_exec: true\n---")
     cells = [{"cell_type": "raw", "metadata": {}, "source": front}]
     for path in (path for path in chapters() if path.name[0] == digit):
