@@ -103,7 +103,7 @@ def draw_training_step(model, # one that predicts eps
     box(ax, (6, 0.5), f"squared\nerror\n{error:.3f}", BLUE, 1.1, 0.9, 13)
     for a, b in (((1, 2.15), (1.7, 2.15)), ((1, 0.8), (1.7, 1.65)), # x_0, eps to x_t
                  ((2.95, 2.72), (2.72, 2.55)), ((3.45, 2.72), (3.75, 2.5)), # t
-                 ((2.7, 2.15), (3.57, 2.15)), ((4.82, 2.15), (5.55, 2.15)), # the network
+                 ((2.7, 2.15), (3.57, 2.15)), ((4.82, 2.15), (5.5, 2.15)), # the network
                  ((1, 0.5), (5.4, 0.5)), ((6, 1.65), (6, 1))): # eps and eps_hat
         arrow(ax, a, b)
     return ax
