@@ -389,7 +389,9 @@ def test_chapter_is_a_chapter(path):
         if cell.kind == "markdown"
     )
     lines = sum(
-        len([line for line in cell.source.splitlines() if line.strip()]) for cell in code(path)
+        len([line for line in cell.source.splitlines() if line.strip()])
+        for cell in code(path)
+        if "hide" not in cell.directives
     )
     assert words >= 8 * lines, (
         f"{path.name} has {words / lines:.1f} words of prose a line of code; expected 8"
