@@ -2,12 +2,24 @@
 
 import inspect
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
 LOOSER = (1e-6, 1e-5, 1e-4, 1e-3) # how far off a wrong answer may be and still get its name
 FLOAT32 = 1e-5 # what is right to this much was computed in float32
+RELATIONS = { # what an answer without a name may be to the right one, in every case
+    "this is minus what it should be; look for the sign": torch.neg,
+    "this is 1 minus what it should be": lambda e: 1 - e,
+    "this is one over what it should be; something is upside down": torch.reciprocal,
+    "this is the square of what it should be; take the root": torch.square,
+    "this is the root of what it should be; square it": torch.sqrt,
+    "this is the logarithm of what it should be; take its exponential": torch.log,
+    "this is the exponential of what it should be": torch.exp,
+    "these are the right numbers in the opposite order": lambda e: e.flip(0) if e.ndim else e,
+    "rows and columns are exchanged": lambda e: e.mT if e.ndim > 1 else e,
+}
 
 
 def randn(*shape, seed=0):
@@ -41,7 +53,7 @@ class Exercise:
         expected = self.outcomes(self.right)
         right = all(same(g, e, self.tol) for g, e in zip(got, expected))
         what = None if right else self.mistake(got, expected)
-        what = what or self.kind(got) or (None if right else self.difference(got, expected))
+        what = what or self.kind(got) or (None if right else self.unnamed(answer, got, expected))
         if self.keeps_inputs: what = what or self.changed(answer)
         if what: raise AssertionError(f"Not yet: {what}")
         print("Right." + f" {self.praise}" * bool(self.praise))
@@ -70,12 +82,47 @@ class Exercise:
             return f"{wanted}; the answer has to be a torch tensor"
         return None
 
+    def unnamed(self, answer, got, expected):
+        "What can be said of a wrong answer without a name; at least how it differs."
+        what = odd(got) or self.relation(got, expected) or self.unsteady(answer, got)
+        if what: return what
+        what = self.difference(got, expected)
+        changed = self.changed(answer)
+        return f"{what}; besides, {changed}" if changed else what
+
+    def relation(self, got, expected):
+        "What an answer is to the right one in every case: minus that, or its square; or None."
+        if matches(got, expected, LOOSER[-1]): return None
+        tol = max(FLOAT32, self.tol)
+        def is_(f): return all(same(g, mapped(f, e), tol) for g, e in zip(got, expected))
+        try: g, e = flat(got), flat(expected)
+        except TypeError: return None # an error, or no numbers
+        for what, f in RELATIONS.items():
+            if is_(f): return what
+        if g.shape != e.shape: return None
+        if all(same(flat(g), flat(e), tol) for g, e in zip(got, expected)):
+            return f"the numbers are right; {self.difference(got, expected)}"
+        factor = (g / e)[e.abs().argmax()].item()
+        known = 1e-4 < abs(factor) < 1e4 and len(e.abs().unique()) > 2
+        if not known or not is_(lambda e: factor * e): return None
+        return f"every number is {factor:.4g} times what it should be"
+
+    def unsteady(self, answer, got):
+        "That an answer is another one at every call, or None."
+        pairs = zip(self.outcomes(answer), got)
+        if not any(same(g, g, 0) and not same(again, g, 0) for again, g in pairs): return None
+        return "this returns other numbers at every call; all that it needs is in its arguments"
+
     def difference(self, got, expected):
         "How an answer without a name differs from the right one, at the first case that does."
         pairs = list(zip(self.cases(), got, expected))
         if matches(got, expected, max(FLOAT32, self.tol)):
             is_ = value_of(*next((g, e) for _, g, e in pairs if not same(g, e, self.tol)))[0]
-            return f"{is_} is right to about six digits; compute in float64 throughout"
+            return f"{is_} is right to about six digits; compute in float64 throughout, and add nothing small"
+        for tol, digits in ((1e-4, "four"), (1e-3, "three")):
+            if self.tol < tol and matches(got, expected, tol):
+                return (f"this is right to about {digits} digits; "
+                        "something small is added or rounded on the way")
         tol = max(FLOAT32, self.tol)
         wrong = [pair for pair in pairs if not same(*pair[1:], tol)]
         args, g, e = next((pair for pair in wrong if is_error(pair[1])), wrong[0])
@@ -88,7 +135,7 @@ class Exercise:
         for args, fresh in zip(self.cases(), self.cases()):
             outcome(self.view(answer), args)
             for i, (a, b) in enumerate(zip(args, fresh)):
-                if isinstance(a, torch.Tensor) and not torch.equal(a, b):
+                if isinstance(a, (torch.Tensor, list)) and not unchanged(a, b):
                     return f"this changes {names_of(self.right, args)[i]} itself; work on a copy"
         return None
 
@@ -100,6 +147,23 @@ def outcome(function, args):
 
 
 def is_error(value, kind=Exception): return isinstance(value, kind)
+
+
+def odd(got):
+    "What is no answer to any exercise, or None."
+    if any(isinstance(g, complex) or getattr(g, "is_complex", bool)() for g in got):
+        return "this takes the root of a negative number: a difference or a ratio is the wrong way"
+    if any(isinstance(g, tuple) and hasattr(g, "indices") for g in got):
+        return "torch returns the values and their indices here; take .values"
+    if any(isinstance(g, Iterator) for g in got):
+        return "this is an iterator, which can be walked through once; make a list of it"
+    return None
+
+
+def unchanged(a, b):
+    "An argument that is a tensor or a list, and holds what it held."
+    if isinstance(b, list): return len(a) == len(b) and all(map(unchanged, a, b))
+    return torch.equal(a, b) if isinstance(b, torch.Tensor) else a == b
 
 
 def matches(got, values, tol):
@@ -126,10 +190,11 @@ def same(a, b, tol):
 def differs(got, expected, tol):
     "How one answer differs from the right one; in a list, the first part that does."
     if isinstance(expected, (tuple, list)):
-        n, got = len(expected), parts(got)
+        n = len(expected)
+        whole, got = got, parts(got)
         plain = all(isinstance(part, (int, float)) for part in expected)
         if plain or not isinstance(got, (tuple, list)) or len(got) != n:
-            return f"expected {describe(expected)}, got {describe(got)}"
+            return f"expected {describe(expected)}, got {describe(whole)}"
         i = next(i for i, pair in enumerate(zip(got, expected)) if not same(*pair, tol))
         return f"{differs(got[i], expected[i], tol)} (part {i + 1} of {n})"
     try: g, e = numbers(got), numbers(expected)
@@ -152,7 +217,22 @@ def value_of(got, expected):
 
 def numbers(value):
     "A tensor, a number, or a list of numbers as float64, without a detour through float32."
+    if getattr(value, "is_complex", bool)(): raise TypeError("a complex number is none here")
     return torch.as_tensor(value, dtype=torch.float64)
+
+
+def flat(value):
+    "All numbers of an answer in a row; TypeError if there is something else."
+    try: return numbers(value).flatten()
+    except (TypeError, ValueError, RuntimeError):
+        if not isinstance(value, (tuple, list)): raise TypeError from None
+        return torch.cat([flat(part) for part in value])
+
+
+def mapped(f, value):
+    "f of the numbers of an answer, part by part."
+    try: return f(numbers(value))
+    except (TypeError, ValueError, RuntimeError): return tuple(mapped(f, part) for part in value)
 
 
 def is_array(value): return type(value).__module__ == "numpy"
@@ -176,7 +256,8 @@ def describe(value):
         return f"a NumPy array ({value.dtype}) of shape {value.shape}"
     if isinstance(value, (int, float, str)): return str(value)[:80]
     if not isinstance(value, (tuple, list)): return f"a value of type {type(value).__name__}"
-    if value and all(isinstance(part, (int, float)) for part in value): return str(value)[:80]
+    plain = (int, float, type(None))
+    if value and all(isinstance(part, plain) for part in value): return str(value)[:80]
     return f"a {type(value).__name__} of {len(value)}"
 
 
