@@ -6,7 +6,8 @@ from functools import partial
 import torch
 
 from ddpm_course.checks import Exercise, randn
-from ddpm_course.checks.steps import MISTAKES, composed, fresh, noise_free, terms
+from ddpm_course.checks.steps import (
+    MISTAKES, chained, composed, evenly, fresh, from_above, levels, noise_free, of_levels, terms)
 from ddpm_course.noising import cosine_schedule, linear_schedule
 
 
@@ -15,46 +16,27 @@ LAST = ("alpha_bars[-1] is Python's last entry, the noisiest, and not clean data
 
 
 # ---- 1: respaced betas ----
-def levels(schedule, timesteps, last=-1):
-    "alpha_bar at each timestep, and at the one below it; after the last timestep comes `last`."
-    ab = torch.tensor([schedule.alpha_bar(t) for t in [*timesteps, last]], dtype=torch.float64)
-    return ab[:-1], ab[1:]
-
-
-def of_levels(f):
-    "f(alpha_bar, alpha_bar_prev) of the levels."
-    return lambda schedule, timesteps: f(*levels(schedule, timesteps))
-
-
-def steps(schedule, timesteps, missing=0):
-    "The long chain's betas in each step, without the last `missing` of them."
-    pairs = zip(timesteps, [*timesteps[1:], -1])
-    return [schedule.betas[prev + 1:t + 1 - missing] for t, prev in pairs]
-
-
-def from_above(ab, ab_prev):
-    "The entry before taken for prev, and 1 put in front."
-    return 1 - ab / torch.cat([torch.ones(1, dtype=ab.dtype), ab[:-1]])
-
-
-def evenly(schedule, timesteps):
-    "prev = t - T // n."
-    k = len(schedule) // len(timesteps)
-    return torch.tensor([1 - schedule.alpha_bar(t) / schedule.alpha_bar(max(t - k, -1))
-                         for t in timesteps], dtype=torch.float64)
-
-
 respaced_betas = Exercise(
     right=of_levels(lambda ab, ab_prev: 1 - ab / ab_prev),
     cases=lambda: [(linear_schedule(100), [99, 60, 21, 5]), (cosine_schedule(50), [49, 30, 2])],
     wrong={
         "these are the long chain's betas at the visited timesteps, not respaced: "
         "each covers one step of many": lambda schedule, timesteps: schedule.betas[timesteps],
+        "these are the long chain's alphas at the visited timesteps, neither respaced nor betas":
+            lambda schedule, timesteps: 1 - schedule.betas[timesteps],
+        "these are the alpha_bars; the beta of a step is 1 minus the ratio of two of them":
+            of_levels(lambda ab, ab_prev: ab),
+        "the last beta is 0 here; its step lands on clean data, where alpha_bar is 1":
+            of_levels(lambda ab, ab_prev: torch.cat([(1 - ab / ab_prev)[:-1], torch.zeros(1)])),
+        "the last beta is the long chain's here; its step goes all the way to clean data":
+            lambda schedule, timesteps: torch.cat([
+                1 - torch.divide(*levels(schedule, timesteps))[:-1],
+                schedule.betas[timesteps[-1:]]]),
         "these are the sums of the skipped betas; shrinking multiplies, so use the ratio of "
-        "alpha_bars": lambda *args: torch.stack([step.sum() for step in steps(*args)]),
+        "alpha_bars": lambda *args: torch.stack([step.sum() for step in chained(*args)]),
         "this product of alphas lacks the last one: a slice ends before its second number, and "
         "beta_t itself belongs to the step":
-            lambda *args: torch.stack([1 - (1 - step).prod() for step in steps(*args, missing=1)]),
+            lambda *args: torch.stack([1 - (1 - step).prod() for step in chained(*args, 1)]),
         "this is the difference of the alpha_bars; shrinking multiplies, so use their ratio":
             of_levels(lambda ab, ab_prev: ab_prev - ab),
         "the order is reversed: the first beta belongs to the first timestep of the list, "
@@ -131,6 +113,13 @@ right_variance = Exercise(
             composed(lambda q: q.small + q.a**2 / (1 / q.s2 + q.ab**0.5 / (1 - q.ab))),
         "(1 - alpha_bar) / alpha_bar is what x_t alone leaves open about x_0; x_0 is also known "
         "to be N(m, s^2)": composed(lambda q: q.small + q.a**2 / q.snr),
+        "this mixes small and large by s^2, which is right for s = 0 and s = 1 alone":
+            composed(lambda q: (1 - q.s2) * q.small + q.s2 * q.large),
+        "x_t is what is given, so Var[x_0 | x_t] holds alpha_bar_t; here it holds alpha_bar_prev":
+            composed(lambda q: q.small + q.a**2 * q.s2 * (1 - q.ab_prev)
+                     / (q.s2 * q.ab_prev + 1 - q.ab_prev)),
+        "the factor a of x_0 is sqrt(alpha_bar_prev) beta / (1 - alpha_bar); here beta is missing":
+            partial(with_a, lambda q: q.a / q.large),
         "s^2 is missing above the fraction bar of Var[x_0 | x_t]":
             composed(lambda q: q.small + q.a**2 * q.var / q.s2),
         "a is the factor of x_0; this is that of x_t": partial(with_a, lambda q: q.b),
@@ -292,6 +281,11 @@ plain_step = Exercise(
                                    (x_t - ab**0.5 * x0) / (1 - ab)),
         "the fresh eps is what is in x_t, so it has the rates of alpha_bar; here it has those of "
         "alpha_bar_prev": varied(derive=lambda x_t, x0, ab, prev: fresh(x_t, x0, prev, prev)),
+        "the fresh eps is (x_t - sqrt(alpha_bar) x0_hat) / sqrt(1 - alpha_bar); here both "
+        "roots are missing": varied(derive=lambda x_t, x0, ab, prev: (x_t - ab * x0) / (1 - ab)),
+        "the fresh eps is (x_t - sqrt(alpha_bar) x0_hat) / sqrt(1 - alpha_bar); here its sign is "
+        "wrong": varied(derive=lambda *args: -fresh(*args)),
+        "only the upper limit is set here; clamp to [-1, 1]": varied(clip=(-math.inf, 1)),
         "this clips x_prev too; only the estimate of x_0 is known to lie in [-1, 1]":
             lambda *args: plain(*args).clamp(-1, 1),
         **{what: varied(**options) for what, options in MISTAKES.items()},

@@ -35,6 +35,7 @@ sigma = Exercise(
             lambda a, b, eta: eta * ((1 - b) / (1 - a) * (b - a))**0.5,
         "the step's beta is 1 - alpha_bar_t / alpha_bar_prev, and has no root in it":
             lambda a, b, eta: eta * ((1 - b) / (1 - a) * (1 - (a / b)**0.5))**0.5,
+        "this is the variance, and eta is missing": lambda a, b, eta: variance(a, b),
         "eta is missing: this adds as much noise as DDPM does, whatever eta is":
             lambda a, b, eta: variance(a, b)**0.5,
         "this is eta times the root of the step's beta; the factor (1 - alpha_bar_prev) / "
@@ -91,6 +92,8 @@ euler_step = Exercise(
             lambda x_t, eps, a, b: euler(x_t, eps, a, b) / b**0.5,
         "this comes back with sqrt(alpha_bar_t); the image now lives at prev":
             lambda x_t, eps, a, b: euler(x_t, eps, a, b) * (a / b)**0.5,
+        "x_t alone is divided by sqrt(alpha_bar_t); here the step is, too":
+            lambda x_t, eps, a, b: (b / a)**0.5 * (x_t + (level(b) - level(a)) * eps),
         "the step must be scaled back too: sqrt(alpha_bar_prev) multiplies the sum":
             lambda x_t, eps, a, b: b**0.5 * x_t / a**0.5 + (level(b) - level(a)) * eps,
         "x_t must be divided by sqrt(alpha_bar_t) before the step":
@@ -166,6 +169,9 @@ pairs = Exercise(
         "the last step is missing: a list of n timesteps makes n steps, and the n-th one lands on "
         "t = -1": lambda ts: list(zip(ts, ts[1:])),
         "these are the pairs of the way up; a sampler walks down": lambda ts: walk(ts)[::-1],
+        "the first pair begins above the list: t is its first entry, and no step comes before":
+            lambda ts: list(zip([1000, *ts], ts)),
+        "these are the second entries alone; return pairs (t, prev)": lambda ts: [*ts[1:], -1],
         "each pair is the wrong way round: (t, prev), and prev is the smaller one":
             lambda ts: [(prev, t) for t, prev in walk(ts)],
         "the last entry of the list is paired with the first one; after it comes clean data, -1":
@@ -219,6 +225,9 @@ stale_step = Exercise(
         "this clips eps as well; the bug clips x0_hat, and leaves eps as it was":
             lambda x_t, eps, a, b, clip: stale(x_t, eps, a, b, clip)
             + (1 - b)**0.5 * (eps.clamp(-clip, clip) - eps),
+        "this clips eps; the bug clips x0_hat, and leaves eps as it was":
+            lambda x_t, eps, a, b, clip: stale(x_t, eps, a, b, INF)
+            + (1 - b)**0.5 * (eps.clamp(-clip, clip) - eps),
         "x0_hat is what the network believes at t, so it has the rates of alpha_bar_t; here it has "
         "those of alpha_bar_prev": lambda x_t, eps, a, b, clip:
             stale(x_t, eps, b, a, clip, back=lambda b, a: roots(b)),
@@ -262,6 +271,10 @@ keep_known = Exercise(
             lambda x, known, mask, noise, b: mixed(mask, b**0.5 * known + noise, x),
         "this adds noise to the pixels of x_prev as well, which has its noise already":
             lambda x, known, mask, noise, b: noised(mixed(mask, known, x), noise, b),
+        "x_prev is at its level already; here it is shrunk by sqrt(alpha_bar_prev)":
+            lambda x, known, mask, noise, b: mixed(mask, noised(known, noise, b), b**0.5 * x),
+        "the noise is added where the mask is 0 here; it belongs to the known pixels": lambda
+            x, known, mask, noise, b: mixed(mask, b**0.5 * known, x + (1 - b)**0.5 * noise),
         "the noise goes into all pixels here; multiply it by the mask, like the known image":
             lambda x, known, mask, noise, b:
                 mixed(mask, b**0.5 * known, x) + (1 - b)**0.5 * noise,

@@ -99,6 +99,8 @@ score_from_x0 = Exercise(
             lambda x_t, x0, ab: -(x_t + ab**0.5 * x0) / (1 - ab),
         "x0_hat is multiplied by its rate sqrt(alpha_bar); this divides by it":
             lambda x_t, x0, ab: (x0 / ab**0.5 - x_t) / (1 - ab),
+        "sqrt(alpha_bar) belongs to x0_hat alone; here it multiplies x_t as well":
+            lambda x_t, x0, ab: ab**0.5 * (x0 - x_t) / (1 - ab),
         "this takes x0_hat for the noise": lambda x_t, x0, ab: -x0 / (1 - ab)**0.5,
     },
     praise="Every denoiser knows the score; that is Tweedie's formula.", tol=1e-8)
@@ -184,6 +186,10 @@ novelty = Exercise(
             lambda samples, images: apart(samples, images).amax(1),
         "this is one number, the smallest of all; every sample has its own":
             lambda samples, images: apart(samples, images).min(),
+        "this is the distance to the mean of the set; compare with one image at a time":
+            lambda samples, images: (samples - images.mean(0)).flatten(1).norm(dim=1),
+        "this is the distance to the first image of the set; compare with all of them":
+            lambda samples, images: apart(samples, images)[:, 0],
         "this is the largest difference of a pixel; the distance is the root of the sum of squares":
             lambda samples, images: torch.cdist(samples.flatten(1), images.flatten(1), INF).amin(1),
         "each pixel is compared with the nearest pixel of any image here; compare with one image "

@@ -2,6 +2,40 @@
 
 from types import SimpleNamespace
 
+import torch
+
+
+# ---- a list of timesteps ----
+def levels(schedule, timesteps, last=-1):
+    "alpha_bar at each timestep, and at the one below it; after the last timestep comes `last`."
+    ab = torch.tensor([schedule.alpha_bar(t) for t in [*timesteps, last]], dtype=torch.float64)
+    return ab[:-1], ab[1:]
+
+
+def of_levels(f):
+    "f(alpha_bar, alpha_bar_prev) of the levels."
+    return lambda schedule, timesteps: f(*levels(schedule, timesteps))
+
+
+def chained(schedule, timesteps, missing=0):
+    "The long chain's betas in each step, without the last `missing` of them."
+    pairs = zip(timesteps, [*timesteps[1:], -1])
+    return [schedule.betas[prev + 1:t + 1 - missing] for t, prev in pairs]
+
+
+def from_above(ab, ab_prev):
+    "The entry before taken for prev, and 1 put in front."
+    return 1 - ab / torch.cat([torch.ones(1, dtype=ab.dtype), ab[:-1]])
+
+
+def evenly(schedule, timesteps):
+    "prev = t - T // n."
+    k = len(schedule) // len(timesteps)
+    return torch.tensor([1 - schedule.alpha_bar(t) / schedule.alpha_bar(max(t - k, -1))
+                         for t in timesteps], dtype=torch.float64)
+
+
+# ---- one step ----
 
 def terms(schedule, t, prev, s, beta=None):
     "Every term of the formula, by its name; beta of one step from prev to t if not given."
@@ -60,6 +94,8 @@ MISTAKES = { # sentence: arguments of noise_free
         dict(back=lambda ab, prev: (prev, 1 - prev)),
     "the two rates are swapped: sqrt(alpha_bar_prev) belongs to x0_hat, "
     "sqrt(1 - alpha_bar_prev) to eps": dict(back=lambda ab, prev: swapped(prev)),
+    "the noise is added to the image; this subtracts it":
+        dict(back=lambda ab, prev: (prev**0.5, -(1 - prev)**0.5)),
     "no noise is put back": dict(back=lambda ab, prev: (prev**0.5, 0)),
     "this returns the clipped x0_hat; mix it with eps at the level of alpha_bar_prev":
         dict(back=lambda ab, prev: (1, 0)),
