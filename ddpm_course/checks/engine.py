@@ -53,6 +53,13 @@ images_of = Exercise(
         lambda step, batch, n, order: [order(i % n)[i // n] for i in _places(step, batch)],
      "a range ends before its second number: the last image of the batch is missing":
         lambda step, batch, n, order: [order(i // n)[i % n] for i in _places(step, batch)[:-1]],
+     "a range ends before its second number, so no 1 is added: one image is too many here":
+        lambda step, batch, n, order: [order(i // n)[i % n]
+                                       for i in range(step * batch, (step + 1) * batch + 1)],
+     "the images of a batch are given in the order of their places; here they are sorted":
+        lambda step, batch, n, order: sorted(order(i // n)[i % n] for i in _places(step, batch)),
+     "the batch begins where the one before ends, and not with its epoch":
+        lambda step, batch, n, order: order(step * batch // n)[:batch],
      "the batch of a step begins at step * batch; this begins at `step`":
         lambda step, batch, n, order: [order(i // n)[i % n] for i in range(step, step + batch)],
      "epochs are counted from 0; here the first is order(1)":
@@ -170,6 +177,10 @@ adam_moves = Exercise(
         *a, **dict.fromkeys(("hat_m", "hat_v"), lambda x, b, n: x / (1 - b)**n)),
      "the corrected averages go into the next step here; keep m and v as they are":
         lambda *a: _moves(*a, keep=True),
+     "n begins one too high; the first is done + 1": lambda *a: _moves(*a, begin=2),
+     "the gradient comes with 0.1, and its square with 0.001; here both come with 1":
+        lambda m, v, done, gradients: _moves(m / 10, v / 1000, done, gradients,
+                                             move=lambda m, v, g: 10 * m / math.sqrt(1000 * v)),
      "n stays the same here; it grows with every gradient": lambda *a: _moves(*a, count=0),
      "every n is `done` here; the first is done + 1, and it grows with every gradient":
         lambda *a: _moves(*a, begin=0, count=0),

@@ -62,6 +62,13 @@ count_parameters = Exercise(
         "the length is little-endian, int.from_bytes(..., \"little\"); here it is big-endian, and "
         "so large that the numbers are taken for JSON":
             lambda data: sum(shape.numel() for shape, _ in _entries(data, order="big")),
+        "this is the number of the largest tensor; add up all of them":
+            lambda data: max(shape.numel() for shape, _ in _entries(data)),
+        "this counts float32 numbers alone; the other dtypes count as well":
+            lambda data: sum((end - begin) // 4 for shape, (begin, end) in _entries(data)
+                             if end - begin == 4 * shape.numel()),
+        "this counts the dimensions of the tensors, and not their numbers":
+            lambda data: sum(len(shape) for shape, _ in _entries(data)),
         "this takes the first side of each shape; multiply all of them":
             lambda data: sum(shape[0] for shape, _ in _entries(data)),
         "the entry __metadata__ has no shape; leave it out":
@@ -143,6 +150,12 @@ alpha_bars_in = Exercise(
             lambda betas, dtype: (1 - betas.to(dtype).double()).cumprod(0),
         "1 - beta was cast, but the product was taken in float64":
             lambda betas, dtype: (1 - betas.to(dtype)).double().cumprod(0),
+        "this is 1 - alpha_bar, the noise": lambda betas, dtype:
+            (1 - (1 - betas.to(dtype)).cumprod(0)).double(),
+        "this is 1 minus the sum of the betas; alpha_bar is the product of 1 - beta":
+            lambda betas, dtype: (1 - betas.to(dtype).cumsum(0)).double(),
+        "alpha_bar is the product of 1 - beta, without a root":
+            lambda betas, dtype: (1 - betas.to(dtype)).cumprod(0).sqrt().double(),
         "this is float16 whatever dtype is; cast to dtype":
             lambda betas, dtype: (1 - betas.half()).cumprod(0).double(),
         "this is bfloat16 whatever dtype is; cast to dtype":
@@ -224,6 +237,14 @@ quantize = Exercise(
             lambda w, bits: _quantize(w, bits, nearest=torch.ceil),
         "this rounds w times the step; divide by the step before the rounding, multiply after it":
             lambda w, bits: _times(w, w.abs().max() / (2**(bits - 1) - 1)),
+        "the largest size sets the step; this takes the mean size":
+            lambda w, bits: _quantize(w, bits, top=lambda w: w.abs().mean()),
+        "the step is the largest size over q; here it is the largest size":
+            lambda w, bits: _quantize(w, bits, 1),
+        "the whole numbers go from -q to q; here those below 0 are lost":
+            lambda w, bits: _quantize(w, bits).clamp_min(0),
+        "each column has a step of its own here; take one for the whole tensor":
+            lambda w, bits: _quantize(w, bits, top=lambda w: w.abs().amax(0, keepdim=True)),
         "this rounds the weights themselves; divide them by the size of a step first":
             lambda w, bits: w.round(),
         "the step is the largest size over q; this divides the range, from the smallest weight to "

@@ -104,7 +104,8 @@ trapezoid = Exercise(
 def gradients():
     g = torch.linspace(-1, 1, 12, dtype=torch.float64)
     return [([g.view(3, 4).clone(), 2 * g[:5]], 0.5), ([0.1 * g[:6].view(2, 3), 0.05 * g[:3]], 1.0),
-            ([g.view(3, 4).clone(), 2 * g[:5]], 5.0), ([0 * g[:6], 0 * g[:2]], 1.0)]
+            ([g.view(3, 4).clone(), 2 * g[:5]], 5.0), ([0 * g[:6], 0 * g[:2]], 1.0),
+            ([g.clone(), 0 * g[:2]], 5.0), ([2 * g[:5], g[:4].clone()], 1.5)]
 
 
 def norm(grads): return torch.cat([g.flatten() for g in grads]).norm()
@@ -141,6 +142,12 @@ clip_by_norm = Exercise(
      "this is the root of the mean of squares; the norm is the root of their sum":
         lambda grads, max_norm: _scaled(grads, max_norm / (
             norm(grads) / sum(g.numel() for g in grads)**0.5)),
+     "this compares the square of the norm with max_norm": lambda grads, max_norm:
+        [g * max_norm / norm(grads) if norm(grads)**2 > max_norm else g for g in grads],
+     "the factor is max_norm over the norm; here max_norm is missing":
+        lambda grads, max_norm: _scaled(grads, 1 / norm(grads)),
+     "this takes the norm of the last tensor; there is one norm over all of them":
+        lambda grads, max_norm: _scaled(grads, max_norm / grads[-1].norm()),
      "this takes the norm of the first tensor; there is one norm over all of them":
         lambda grads, max_norm: _scaled(grads, max_norm / grads[0].norm()),
      "this takes the largest of the tensors' norms; there is one norm over all of them":
@@ -268,6 +275,8 @@ smooth = Exercise(
         _weighted(lambda j, k, d: d**(k - j) * (1 - d) / (1 - d**(k + 2)), total=lambda weights: 1),
      "the corrected value goes into the next step here; keep the sum as it is, and divide only "
      "what is returned": _fed_back,
+     "the list is walked from its end; begin with the first value":
+        lambda values, halflife: _smooth(values[::-1], 0.5**(1 / halflife)),
      "the first entry is missing: return as many as there are values":
         lambda values, halflife: _smooth(values, 0.5**(1 / halflife))[1:],
      "half after a half-life, so powers of 1/2 and not of 1/e":
