@@ -269,5 +269,42 @@ def test_a_view_compares_more_than_the_answer(capsys):
         view=lambda f: lambda x: [f(x), f(x).sum()],
     )
     assert "part 2 of 2" in complaint(
-        exercise, lambda x, calls=[]: calls.append(0) or x + len(calls) - 1
+        exercise, lambda x, calls=[]: calls.append(0) or x + (len(calls) - 1) % 2
     )
+
+
+def test_a_slip_of_any_exercise_is_told_as_what_it_is_of_the_right_answer():
+    def said(change):
+        return complaint(HALF, lambda x, n: change(HALF.right(x, n)))
+
+    assert "this is minus the right answer" in said(lambda y: -y)
+    assert "the mean of the right answer" in said(lambda y: y.mean())
+    assert "the last two axes are exchanged" in said(lambda y: y.T)
+    assert "torch.stack" in said(list)
+    assert "furthest off" in complaint(HALF, lambda x, n: HALF.right(x, n) * (1 if n == 2 else -1))
+
+
+def test_an_answer_that_draws_numbers_of_its_own_is_told_so():
+    assert "two calls with the same arguments differ" in complaint(
+        HALF, lambda x, n: x + torch.rand(())
+    )
+
+
+def test_an_error_that_is_often_met_comes_with_advice():
+    said = complaint(HALF, lambda x, n: x if x > 0 or n else n)
+    assert said.endswith("join masks by | and &, each condition in brackets")
+
+
+def test_an_error_of_torch_is_no_unfilled_stub():
+    said = complaint(HALF, lambda x, n: 1 - (x > 0)) # torch raises NotImplementedError
+    assert "raises NotImplementedError (Subtraction" in said
+
+
+def test_an_error_alone_names_no_mistake_but_by_its_words():
+    exercise = Exercise(
+        right=lambda x, n: x * n,
+        cases=HALF.cases,
+        wrong={"too many": lambda x, n: x.view(5) if n == 3 else x * n},
+    )
+    assert complaint(exercise, exercise.wrong["too many"]) == "Not yet: too many"
+    assert "shape '[7]'" in complaint(exercise, lambda x, n: x.view(7) if n == 3 else x * n)
