@@ -43,7 +43,7 @@ class Exercise:
         expected = self.outcomes(self.right)
         right = all(same(g, e, self.tol) for g, e in zip(got, expected))
         what = None if right else self.mistake(got, expected) or self.chance(answer, got)
-        what = what or self.kind(got) or (None if right else self.difference(got, expected))
+        what = what or self.kind(got, expected) or (None if right else self.difference(got, expected))
         if self.keeps_inputs: what = what or self.changed(answer)
         if what: raise AssertionError(f"Not yet: {what}")
         print("Right." + f" {self.praise}" * bool(self.praise))
@@ -77,11 +77,12 @@ class Exercise:
         if all(same(again, g, 0) or not same(g, g, 0) for again, g in pairs): return None
         return "two calls with the same arguments differ; draw nothing here, use what is given"
 
-    def kind(self, got):
+    def kind(self, got, expected):
         "What to do where an answer is no tensor of the dtype that was asked for, or None."
         if self.dtype is None: return None
-        for g in got:
+        for g, e in zip(got, expected):
             if is_error(g) or getattr(g, "dtype", None) == self.dtype: continue
+            if isinstance(g, torch.Tensor) and g.shape != e.shape: continue # told as a difference
             wanted = f"expected a {name_of(self.dtype)} tensor, got {describe(g)}"
             if isinstance(g, torch.Tensor): return f"{wanted}; convert it with .to({self.dtype})"
             return f"{wanted}; the answer has to be a torch tensor"
@@ -183,7 +184,7 @@ def value_of(got, expected):
 
 def numbers(value):
     "A tensor, a number, or a list of numbers as float64, without a detour through float32."
-    return torch.as_tensor(value, dtype=torch.float64)
+    return torch.as_tensor(value, dtype=torch.float64).detach()
 
 
 def is_array(value): return type(value).__module__ == "numpy"
