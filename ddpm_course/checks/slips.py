@@ -26,6 +26,7 @@ ERRORS = { # what to do where a message holds these words
     "slice indices must be integers": "cut the fraction off first, with int() or .long()",
     "does not require grad": "ask for gradients by .requires_grad_() before the function is called",
     "implicitly created only for scalar": "sum to one number before you ask for its gradient",
+    "'NoneType' object": "something is None there; .grad is kept where requires_grad_() was called",
     "pop from empty list": "the list has fewer entries than are taken; is one put there for each?",
     "stack expects a non-empty": "nothing was collected; does a range end too early?",
     "stack expects each tensor to be equal": "a slice sticks out at the end, or has another length",
