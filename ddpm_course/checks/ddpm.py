@@ -52,10 +52,10 @@ lazy_loss = Exercise(
             lambda ab, m2: m2 + (1 - noise_rate(ab))**2,
         "sign: mean squares of independent parts add up":
             lambda ab, m2: ab * m2 - (1 - noise_rate(ab))**2,
-        "the parts are added before they are squared; independent of mean 0, their product averages "
-        "to 0": lambda ab, m2: ((ab * m2).sqrt() + 1 - noise_rate(ab))**2,
-        "the parts are subtracted before they are squared; independent of mean 0, their product "
-        "averages to 0": lambda ab, m2: ((ab * m2).sqrt() - 1 + noise_rate(ab))**2,
+        "the parts are added before they are squared; as independent parts of mean 0, they have no "
+        "product on average": lambda ab, m2: ((ab * m2).sqrt() + 1 - noise_rate(ab))**2,
+        "the parts are subtracted before they are squared; as independent parts of mean 0, they "
+        "have no product on average": lambda ab, m2: ((ab * m2).sqrt() - 1 + noise_rate(ab))**2,
         "the rates are exchanged: the image's is sqrt(alpha_bar), the noise's sqrt(1 - alpha_bar)":
             lambda ab, m2: (1 - ab) * m2 + (1 - ab.sqrt())**2,
         "1 - alpha_bar is the noise's share; the image has alpha_bar":
@@ -149,7 +149,8 @@ keep_known = Exercise(
             placed(lambda x0, eps, signal, noise: x0 + eps),
         "x_0 is missing: this is the noise of level t alone":
             placed(lambda x0, eps, signal, noise: noise * eps),
-        "sign: the noise is added": placed(lambda x0, eps, signal, noise: signal * x0 - noise * eps),
+        "sign: the noise is added":
+            placed(lambda x0, eps, signal, noise: signal * x0 - noise * eps),
         "timestep 0 has a little noise; clean data is timestep -1":
             at(lambda schedule, t: t if t > 0 else -1),
         "this uses beta_t, the noise of one step, where alpha_bar_t belongs":

@@ -84,7 +84,7 @@ def ratio(schedule, s, t): return schedule.alpha_bar(t) / schedule.alpha_bar(s)
 def mixed(factors):
     "The jump with factors of one's own, made of alpha_bar at s and at t and their ratio."
     def answer(schedule, x_s, s, t, eps):
-        a_s, a_t = schedule.alpha_bar(s), schedule.alpha_bar(t)
+        a_s, a_t = map(schedule.alpha_bar, (s, t))
         signal, noise = factors(a_s, a_t, a_t / a_s)
         return signal * x_s + noise * eps
     return answer
