@@ -117,7 +117,8 @@ class Exercise:
         pairs = list(zip(self.cases(), got, expected))
         if matches(got, expected, max(FLOAT32, self.tol)):
             is_ = value_of(*next((g, e) for _, g, e in pairs if not same(g, e, self.tol)))[0]
-            return f"{is_} is right to about six digits; compute in float64 throughout, and add nothing small"
+            return (f"{is_} is right to about six digits; "
+                    "compute in float64 throughout, and add nothing small")
         for tol, digits in ((1e-4, "four"), (1e-3, "three")):
             if self.tol < tol and matches(got, expected, tol):
                 return (f"this is right to about {digits} digits; "
