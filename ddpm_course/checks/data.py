@@ -1,7 +1,7 @@
 "Checkers for the exercises of chapter 23."
 
 import torch
-from torch.nn.functional import avg_pool2d, max_pool2d
+from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
 
 from . import Exercise
 from .crops import MISPLACED, OFF_CENTER, centered, crop_inputs, images
@@ -178,6 +178,9 @@ roughness_ratio = Exercise(
             lambda x, k: (each(x[..., ::k, ::k]) / each(avg_pool2d(x, k))).mean(),
         "this takes the largest pixel of each block; average them":
             lambda x, k: roughness(x[..., ::k, ::k]) / roughness(max_pool2d(x, k)),
+        "this interpolates between a few pixels; average whole blocks":
+            lambda x, k: roughness(x[..., ::k, ::k]) / roughness(
+                interpolate(x, scale_factor=1 / k, mode="bilinear")),
         "the picked picture is averaged here; average the full one":
             lambda x, k: roughness(x[..., ::k, ::k]) / roughness(avg_pool2d(x[..., ::k, ::k], k)),
         "picking begins at pixel k // 2; it begins at 0":

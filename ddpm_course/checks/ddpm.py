@@ -62,6 +62,8 @@ lazy_loss = Exercise(
             lambda ab, m2: (1 - ab) * m2 + (1 - noise_rate(ab))**2,
         "eps has the noise rate, sqrt(1 - alpha_bar), not the signal's":
             lambda ab, m2: ab * m2 + (1 - ab.sqrt())**2,
+        "variances do not subtract: x_t holds a share of eps, so (1 - noise rate) eps is left":
+            lambda ab, m2: ab * m2 + (1 - ab) - 1,
         "nothing is squared here: both parts of the error are":
             lambda ab, m2: ab.sqrt() * m2 + 1 - noise_rate(ab),
         "m2 stands as it is; it needs no root":
@@ -136,6 +138,9 @@ keep_known = Exercise(
         "this adds the known part to what stands there; it has to take its place": mixed,
         "the known part is right, and the rest is lost; keep x where known is False":
             lambda x, x0, known, schedule, t, eps: known * q_sample(schedule, x0, t, eps),
+        "at timestep -1 nothing is put back; the known pixels belong there, too, clean":
+            lambda x, x0, known, schedule, t, eps:
+                keep(x, x0, known & (t >= 0), schedule, t, eps),
         "all pixels are replaced; only the known ones are to be":
             lambda x, x0, known, schedule, t, eps: q_sample(schedule, x0, t, eps),
         "nothing is replaced: this returns x": lambda x, x0, known, schedule, t, eps: x,

@@ -63,6 +63,8 @@ to_bytes = Exercise(
             lambda x: byte((x.clamp(-1, 1) + 1) * 128),
         "this takes the range for [0, 1]; everything below 0 and above 1 wraps around":
             lambda x: byte((x * 255).round()),
+        "this takes the range for [0, 1], and cuts the fraction off":
+            lambda x: byte(x.clamp(0, 1) * 255),
         "this clamps to [0, 1]; black is -1":
             lambda x: byte(((x.clamp(0, 1) + 1) * 127.5).round()),
         "[-1, 1] is 2 wide: scaled by 255, everything above 0 wraps around; scale by 127.5":
@@ -206,8 +208,17 @@ dither = Exercise(
             lambda x, levels, u: back((on_scale(x, levels - 1) + u).floor(), levels - 1),
         "this takes `levels` + 1 for the largest level; that is `levels`":
             lambda x, levels, u: back((on_scale(x, levels + 1) + u).floor(), levels + 1),
-        "this clamps to 0..255; the largest level here is `levels`":
-            lambda x, levels, u: 2 * (on_scale(x, levels) + u).floor().clamp(0, 255) / levels - 1,
+        "values below black are left there; clamp to 0..levels at both ends":
+            lambda x, levels, u:
+                2 * (on_scale(x, levels) + u).floor().clamp(max=levels) / levels - 1,
+        "values above white are left there; clamp to 0..levels at both ends, not to 0..255":
+            lambda x, levels, u: 2 * (on_scale(x, levels) + u).floor().clamp(min=0) / levels - 1,
+        "this rounds up; cut the fraction off":
+            lambda x, levels, u: back((on_scale(x, levels) + u).ceil(), levels),
+        "u is stretched to [-1, 1); add it as it is, and cut":
+            lambda x, levels, u: back((on_scale(x, levels) + 2 * u - 1).floor(), levels),
+        "u is stretched to [-1, 1); add it as it is, and cut in place of rounding":
+            lambda x, levels, u: back((on_scale(x, levels) + 2 * u - 1).round(), levels),
         "this has 256 levels, whatever `levels` is":
             lambda x, levels, u: back((on_scale(x, 255) + u).floor(), 255),
         "the result lies in [0, 2]; subtract 1":

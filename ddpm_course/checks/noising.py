@@ -224,6 +224,8 @@ late_clip = Exercise(
          lambda T=1000: tables(squared_cosine(T), clip=1),
      "this clips at 0.9999; the task says 0.999":
          lambda T=1000: tables(squared_cosine(T), clip=0.9999),
+     "alpha_bar is clipped, too; such code clips the betas alone":
+         lambda T=1000: tuple(part.clamp(max=0.999) for part in tables(squared_cosine(T))),
      "betas first, then alpha_bar": lambda T=1000: tables(squared_cosine(T))[::-1],
      "these are the betas alone; return alpha_bar, too":
          lambda T=1000: tables(squared_cosine(T))[0],

@@ -7,8 +7,8 @@ from ddpm_course.noising import cosine_schedule, linear_schedule
 
 def reading_cases():
     rng = torch.Generator().manual_seed(0)
-    known = torch.randn(15, 1, 2, 2, generator=rng)
-    x_t = torch.randn(6, 1, 2, 2, generator=rng)
+    known = torch.randn(15, 1, 2, 3, generator=rng)
+    x_t = torch.randn(6, 1, 2, 3, generator=rng)
     y = torch.tensor([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 0, 3, 3, 7])
     return [(cosine_schedule(), x_t, 500, known, y), (linear_schedule(), x_t, 450, known, y)]
 
@@ -95,7 +95,7 @@ MISREADERS = {
     "the minus sign is missing: this prefers the digits that are farthest away":
         reader(lambda d, a, n: -exponents(d, a, n)),
     "this averages the squares over pixels; the exponents of independent pixels add up":
-        reader(lambda d, a, n: exponents(d, a, n) / 4),
+        reader(lambda d, a, n: exponents(d, a, n) / 6),
     "softmax runs over the images of the batch; the chances of one image's candidates sum to 1":
         reader(chances=lambda logits: logits.softmax(0)),
     "the chances don't sum to 1: divide by their sum": reader(chances=torch.exp),

@@ -123,6 +123,8 @@ widths_up = Exercise(
      "the two blocks in the middle take no skip; the way up begins after them":
          lambda c, n: [c[-1]] * 2 + walk(c, n),
      "add the two numbers of each pair": lambda c, n: [(b, a - b) for a, b in ups(c, n)],
+     "a level has layers + 1 blocks on the way up, and not every skip is as wide as its input":
+         lambda c, n: [2 * x for x in c[::-1] for _ in range(n)],
      "each width comes once here; there are layers + 1 blocks a level":
          lambda c, n: walk(c, n)[::n + 1],
      "on the way up each level has one block more than on the way down": piled(extra=0),
