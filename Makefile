@@ -23,7 +23,9 @@ conformance: $(BIN)/installed-dev ## hold samplers and metrics, ours and others'
 	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m conformance.publish --out nbs/results/conformance.json $(ARGS)
 
 docs: quarto $(BIN)/installed-dev ## build the site in _docs (needs Quarto)
+	OMP_NUM_THREADS=1 $(BIN)/python -m ddpm_course.site
 	PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/nbdev-docs $(ARGS)
+	$(BIN)/python -m ddpm_course.site.measure _docs
 
 quarto:
 	@command -v quarto >/dev/null || { echo "make docs needs Quarto 1.7 or later on the PATH: https://quarto.org/docs/get-started/" >&2; exit 1; }

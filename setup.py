@@ -13,4 +13,4 @@ setup(description=settings["description"], install_requires=settings["requiremen
       extras_require={"course": course, "dev": course + dev},
       entry_points={"console_scripts": settings["console_scripts"].splitlines(),
                     # lets other nbdev projects link to our names
-                    "nbdev": ["ddpm_course = ddpm_course._modidx:d"]}) 
+                    "nbdev": ["ddpm_course = ddpm_course.site.links:d"]}) 

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ddpm_course.site.links import page as page_of
+from ddpm_course.site.reference import MADE, documented
 from tree import (
     CHAPTERS,
     NOTEBOOKS,
@@ -28,7 +30,8 @@ LESSONS = [path for path in CHAPTERS if path.name != TOUR]
 each_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
 
 COLAB_URL = "https://colab.research.google.com/github/ddpm-course/ddpm_course/blob/main/nbs/"
-COLAB_CELL = """#| eval: false
+COLAB_CELL = """#| hide
+#| eval: false
 # On Colab only: install the course
 import sys
 if "google.colab" in sys.modules:
@@ -53,6 +56,7 @@ DIRECTIVES = {
     "layout-ncol",
     "code-summary",
     "code-fold",
+    "classes",
 }
 DRAWS = {
     "figure",
@@ -361,8 +365,10 @@ def test_chapter_has_its_parts(path):
 
 
 def lesson(path):
-    "The cells before the exercises."
+    "The cells before the exercises that the site shows."
     for cell in cells(path):
+        if "hide" in cell.directives:
+            continue
         if cell.kind == "markdown" and re.search("^## Exercises", cell.source, flags=re.M):
             return
         yield cell
@@ -383,7 +389,9 @@ def test_chapter_is_a_chapter(path):
         if cell.kind == "markdown"
     )
     lines = sum(
-        len([line for line in cell.source.splitlines() if line.strip()]) for cell in code(path)
+        len([line for line in cell.source.splitlines() if line.strip()])
+        for cell in code(path)
+        if "hide" not in cell.directives
     )
     assert words >= 8 * lines, (
         f"{path.name} has {words / lines:.1f} words of prose a line of code; expected 8"
@@ -392,7 +400,8 @@ def test_chapter_is_a_chapter(path):
 
 def test_the_tour_is_short_and_shows_much():
     tour = ROOT / "nbs" / TOUR
-    n, shown = len(cells(tour)), sum(bool(pictures(cell)) for cell in code(tour))
+    n = sum("hide" not in cell.directives for cell in cells(tour))
+    shown = sum(bool(pictures(cell)) for cell in code(tour))
     assert n <= 45 and 3 * shown >= n - 3, (
         f"the tour has {n} cells and {shown} pictures; expected at most 45, and a picture in every "
         f"third"
@@ -509,7 +518,7 @@ def slug(heading):
 
 
 def anchors(name):
-    "Where links into a notebook may point: headings, labels and the names that it exports."
+    "Where links into a notebook may point: headings and labels."
     path = ROOT / "nbs" / name
     texts = [c.source for c in cells(path) if c.kind == "markdown"]
     yield from (
@@ -521,12 +530,6 @@ def anchors(name):
     )
     yield from (label for text in texts for label in re.findall(r"\{#([\w-]+)", text))
     yield from (cell.directives["label"] for cell in code(path) if "label" in cell.directives)
-    for cell in (cell for cell in code(path) if cell.exported):
-        yield from (
-            node.name
-            for node in cell.tree.body
-            if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_")
-        )
 
 
 def link_faults(name, text):
@@ -575,14 +578,21 @@ def test_the_site_can_be_built(path, site):
     none(f"{path.name} {fault}" for fault in faults)
 
 
-def test_the_sidebar_lists_every_notebook():
+def listed(contents):
+    "The pages of a sidebar, in order."
+    for page in contents:
+        yield from [page] if isinstance(page, str) else listed(page["contents"])
+
+
+def test_the_sidebar_lists_every_page():
     settings = yaml.safe_load((ROOT / "_quarto.yml").read_text(encoding="utf-8"))
-    listed = [
-        page
-        for section in settings["website"]["sidebar"]["contents"]
-        for page in section["contents"]
-    ]
-    assert listed and sorted(listed) == [path.name for path in NOTEBOOKS]
+    pages = [*listed(settings["website"]["sidebar"]["contents"])]
+    written = [page for page in pages if not MADE.match(page)]
+    assert written and sorted(written) == [path.name for path in NOTEBOOKS]
+    references = {f"{page_of(module)}.ipynb" for module in documented()}
+    parts = {f"part_{digit}.ipynb" for digit in {path.name[0] for path in LESSONS}}
+    assert {*pages} - {*written} == references | parts | {"figures.ipynb"}
+    assert len(pages) == len({*pages})
     link = ROOT / "nbs" / "_quarto.yml"
     assert link.is_symlink() and link.readlink() == Path("../_quarto.yml"), (
         "nbs/_quarto.yml is to be a link to ../_quarto.yml"

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from IPython.core.inputtransformer2 import TransformerManager
 
+from ddpm_course.site.reference import MADE
+
 ROOT = Path(__file__).parents[1]
 SOURCES = [
     "pyproject.toml",
@@ -91,7 +93,7 @@ def module_of(path):
     )
 
 
-NOTEBOOKS = sorted((ROOT / "nbs").glob("*.ipynb"))
+NOTEBOOKS = sorted(p for p in (ROOT / "nbs").glob("*.ipynb") if not MADE.match(p.name))
 CHAPTERS = [p for p in NOTEBOOKS if p.name[0].isdigit()]
 PACKAGE = ROOT / "ddpm_course"
 FILES = {

@@ -1,6 +1,7 @@
 "Checkers of chapter 21."
 
 import math
+import operator
 
 import torch
 
@@ -8,7 +9,7 @@ from ddpm_course.checks import Exercise
 
 halflife_of = Exercise(
     lambda decay, batch: -batch / math.log2(decay),
-    lambda: [(0.9999, 128), (0.5, 64), (0.999, 1024)],
+    lambda: [(0.9999, 128), (0.25, 64), (0.999, 1024)],
     {"the half-life is in images, and a step brings `batch` of them; this counts steps":
         lambda decay, batch: -1 / math.log2(decay),
      "this is where the share has fallen to 1/e, not to 1/2: take the logarithm to base 2":
@@ -22,6 +23,14 @@ halflife_of = Exercise(
      "ln 2 / (1 - decay) is close for a decay near 1, and no more: use the logarithm of it":
         lambda decay, batch: math.log(2) * batch / (1 - decay),
      "this has the logarithm upside down": lambda decay, batch: -batch * math.log2(decay),
+     "this has the logarithm upside down, and its sign":
+        lambda decay, batch: batch * math.log2(decay),
+     "this is the mean age in steps; the half-life in images is asked for":
+        lambda decay, batch: 1 / (1 - decay),
+     "in each step the share `decay` stays; this takes the logarithm of 1 - decay":
+        lambda decay, batch: -batch / math.log2(1 - decay),
+     "this is where the share has fallen to 1/e, in steps: take the logarithm to base 2, and "
+     "multiply by the batch": lambda decay, batch: -1 / math.log(decay),
      "this takes the logarithm to base 10": lambda decay, batch: -batch / math.log10(decay),
      "more images a step make it longer: multiply by the batch, do not divide":
         lambda decay, batch: -1 / math.log2(decay) / batch},
@@ -44,6 +53,36 @@ trapezoid = Exercise(
         lambda *a: _trapezoid(*a, last=1),
      "the first step's rate is 0, and so is the last one's: both are lost":
         lambda *a: _trapezoid(*a, first=0, last=1),
+     "the line up reaches lr one step early: warmup - 1 below, where warmup belongs":
+        lambda step, steps, lr, warmup, cooldown:
+            _trapezoid(step, steps, lr, warmup - 1, cooldown),
+     "the first step's rate is 0, so that step is lost: this is step / (warmup - 1), where "
+     "(step + 1) / warmup belongs": lambda step, steps, lr, warmup, cooldown:
+            _trapezoid(step, steps, lr, warmup - 1, cooldown, first=0),
+     "the line down begins one step late: it would be 0 at step `steps`, not after it":
+        lambda *a: _trapezoid(*a, last=-1),
+     "the line down is cooldown + 1 steps long here": lambda *a: _trapezoid(*a, early=1),
+     "the rate rises above lr between the two lines: take the smallest of the two and 1":
+        lambda step, steps, lr, warmup, cooldown:
+            lr * min((step + 1) / warmup, (steps - step) / cooldown),
+     "this takes the largest of the three; take the smallest":
+        lambda step, steps, lr, warmup, cooldown:
+            lr * max(1.0, (step + 1) / warmup, (steps - step) / cooldown),
+     "the last steps go up along a line; they go down": lambda step, steps, lr, warmup, cooldown:
+        lr * min(1.0, (step + 1) / warmup,
+                 abs(step - steps + cooldown) / cooldown if step >= steps - cooldown else 1.0),
+     "the last steps follow a cosine here; a line is asked for":
+        lambda step, steps, lr, warmup, cooldown: lr * min(1.0, (step + 1) / warmup,
+            0.5 + 0.5 * math.cos(math.pi * max(0, step - steps + cooldown) / cooldown)),
+     "the line down is divided by `steps`; it falls over `cooldown` steps":
+        lambda step, steps, lr, warmup, cooldown: lr * (
+            (steps - step) / steps if step >= steps - cooldown else min(1, (step + 1) / warmup)),
+     "lr is missing on the plateau, where this is 1": lambda step, steps, lr, warmup, cooldown:
+        1.0 if warmup <= step < steps - cooldown
+        else _trapezoid(step, steps, lr, warmup, cooldown),
+     "whole numbers: // cuts the fraction off; divide with /":
+        lambda step, steps, lr, warmup, cooldown:
+            lr * min(1.0, (step + 1) // warmup, (steps - step) // cooldown),
      "the rate never falls": lambda step, steps, lr, warmup, cooldown:
         lr * min(1.0, (step + 1) / warmup),
      "the rate does not climb: the first `warmup` steps go up along a line":
@@ -64,8 +103,9 @@ trapezoid = Exercise(
 
 def gradients():
     g = torch.linspace(-1, 1, 12, dtype=torch.float64)
-    return [([g.view(3, 4).clone(), 2 * g[:5]], 1.0), ([0.1 * g[:6].view(2, 3), 0.05 * g[:3]], 1.0),
-            ([0 * g[:6], 0 * g[:2]], 1.0)]
+    return [([g.view(3, 4).clone(), 2 * g[:5]], 0.5), ([0.1 * g[:6].view(2, 3), 0.05 * g[:3]], 1.0),
+            ([g.view(3, 4).clone(), 2 * g[:5]], 5.0), ([0 * g[:6], 0 * g[:2]], 1.0),
+            ([g.clone(), 0 * g[:2]], 5.0), ([2 * g[:5], g[:4].clone()], 1.5)]
 
 
 def norm(grads): return torch.cat([g.flatten() for g in grads]).norm()
@@ -90,6 +130,28 @@ clip_by_norm = Exercise(
         lambda grads, max_norm: [g * max_norm / norm(grads).clamp_min(1e-6) for g in grads],
      "gradients that are all 0 become NaN here, by 0 / 0":
         lambda grads, max_norm: [g / norm(grads) * min(max_norm, norm(grads)) for g in grads],
+     "a gradient that is short enough stays as it is; this takes the larger factor, where the "
+     "smaller one belongs": lambda grads, max_norm:
+        [g * max(1.0, max_norm / max(1e-12, norm(grads).item())) for g in grads],
+     "the factor is upside down: a norm that is twice max_norm asks for half the gradient":
+        lambda grads, max_norm: _scaled(grads, norm(grads) / max_norm),
+     "this makes the norm 1; it may be max_norm": lambda grads, max_norm:
+        [g / norm(grads) if norm(grads) > max_norm else g for g in grads],
+     "the norm is compared with 1; compare it with max_norm": lambda grads, max_norm:
+        [g * max_norm / norm(grads) if norm(grads) > 1 else g for g in grads],
+     "this is the root of the mean of squares; the norm is the root of their sum":
+        lambda grads, max_norm: _scaled(grads, max_norm / (
+            norm(grads) / sum(g.numel() for g in grads)**0.5)),
+     "this compares the square of the norm with max_norm": lambda grads, max_norm:
+        [g * max_norm / norm(grads) if norm(grads)**2 > max_norm else g for g in grads],
+     "the factor is max_norm over the norm; here max_norm is missing":
+        lambda grads, max_norm: _scaled(grads, 1 / norm(grads)),
+     "this takes the norm of the last tensor; there is one norm over all of them":
+        lambda grads, max_norm: _scaled(grads, max_norm / grads[-1].norm()),
+     "this takes the norm of the first tensor; there is one norm over all of them":
+        lambda grads, max_norm: _scaled(grads, max_norm / grads[0].norm()),
+     "this takes the largest of the tensors' norms; there is one norm over all of them":
+        lambda grads, max_norm: _scaled(grads, max_norm / max(g.norm() for g in grads)),
      "the norm is the square root of the sum of squares":
         lambda grads, max_norm: _scaled(grads, max_norm / norm(grads)**2),
      "this takes the largest value for the norm":
@@ -102,7 +164,7 @@ clip_by_norm = Exercise(
 
 share_of_start = Exercise(
     lambda steps, batch, halflife: 0.5**(steps * batch / halflife),
-    lambda: [(100, 128, 500_000), (80, 64, 1500), (10_000, 128, 500_000)],
+    lambda: [(100, 128, 500_000), (80, 64, 1500), (10_000, 128, 500_000), (2, 3, 8)],
     {"the half-life counts images: steps times batch of them have been seen":
         lambda steps, batch, halflife: 0.5**(steps / halflife),
      "this is what one step keeps; raise it to the number of steps":
@@ -111,6 +173,26 @@ share_of_start = Exercise(
         lambda steps, batch, halflife: 1 - 0.5**(steps * batch / halflife),
      "half after each half-life, so powers of 1/2 and not of 1/e":
         lambda steps, batch, halflife: math.exp(-steps * batch / halflife),
+     "1/2 is raised to the number of half-lives; this multiplies by it":
+        lambda steps, batch, halflife: 0.5 * steps * batch / halflife,
+     "batch and half-life are exchanged: a step is batch / halflife half-lives long":
+        lambda steps, batch, halflife: 0.5**(steps * halflife / batch),
+     "brackets: all of steps * batch / halflife is the exponent":
+        lambda steps, batch, halflife: 0.5**steps * batch / halflife,
+     "there is no warm-up here: the half-life is the one that is given":
+        lambda steps, batch, halflife: 0.5**(steps * batch / min(halflife, 0.05 * steps * batch)),
+     "this raises what one step takes in; the start keeps the other share of each step":
+        lambda steps, batch, halflife: (1 - 0.5**(batch / halflife))**steps,
+     "a step keeps 2^(-batch / halflife); 1 - batch / halflife is another number":
+        lambda steps, batch, halflife: (1 - batch / halflife)**steps,
+     "a part of a half-life counts, too: divide with /, where // cuts the part off":
+        lambda steps, batch, halflife: 0.5**(steps * batch // halflife),
+     "this divides by the batch; a step brings `batch` images, so multiply":
+        lambda steps, batch, halflife: 0.5**(steps / batch / halflife),
+     "the share halves again and again, and is never below 0; it does not fall along a line":
+        lambda steps, batch, halflife: 1 - 0.5 * steps * batch / halflife,
+     "nothing would be left after one half-life here; half is":
+        lambda steps, batch, halflife: max(0.0, 1 - steps * batch / halflife),
      "the share halves again and again; it does not fall along a line":
         lambda steps, batch, halflife: max(0.0, 1 - 0.5 * steps * batch / halflife),
      "here the start gains weight with every step; it loses":
@@ -134,13 +216,38 @@ def _smooth(values, d, first=None, corrected=True):
     return out
 
 
+def _weighted(weight, total=sum):
+    "The mean of the values up to k, the one at j with weight(j, k, d), d of one step."
+    def answer(values, halflife):
+        d = 0.5**(1 / halflife)
+        out = []
+        for k in range(len(values)):
+            weights = [weight(j, k, d) for j in range(k + 1)]
+            out.append(sum(map(operator.mul, weights, values)) / (total(weights) or 1))
+        return out
+    return answer
+
+
+def _means_of_all(values, d):
+    total = sum(d**j for j in range(len(values)))
+    return [v / (1 - d) / total for v in _smooth(values, d, corrected=False)]
+
+
+def _fed_back(values, halflife):
+    "The correction goes into the average itself."
+    d = 0.5**(1 / halflife)
+    out = [0.0]
+    for n, v in enumerate(values, 1): out.append((d * out[-1] + (1 - d) * v) / (1 - d**n))
+    return out[1:]
+
+
 def _means(values, n): return [sum(values[max(0, i + 1 - n):i + 1]) / min(i + 1, n)
                                for i in range(len(values))]
 
 
 smooth = Exercise(
     lambda values, halflife: _smooth(values, 0.5**(1 / halflife)),
-    lambda: [([4.0, 2.0, 3.0, 1.0, 0.5], 2), ([1.0] * 6, 10), ([8.0, 0.0, 0.0, 0.0], 1)],
+    lambda: [([4.0, 2.0, 3.0, 1.0, 0.5], 3), ([1.0] * 6, 10), ([8.0, 0.0, 0.0, 0.0], 1)],
     {"the average begins at 0 and takes long to leave it: divide by the sum of the weights":
         lambda values, halflife: _smooth(values, 0.5**(1 / halflife), corrected=False),
      "the average begins at the first value, which then weighs too much: begin with nothing, "
@@ -148,6 +255,30 @@ smooth = Exercise(
         lambda values, halflife: _smooth(values, 0.5**(1 / halflife), first=True),
      "the weights are exchanged: the older values keep d, the new one gets 1 - d":
         lambda values, halflife: _smooth(values, 1 - 0.5**(1 / halflife)),
+     "a longer half-life forgets more slowly: d is 0.5 to the power of 1 / halflife":
+        lambda values, halflife: _smooth(values, 0.5**halflife),
+     "d has to reach 1/2 after `halflife` values: 0.5**(1 / halflife), not 1 - 1 / halflife":
+        lambda values, halflife: _smooth(values, 1 - 1 / halflife),
+     "the weight halves with every value here; it halves with every `halflife` values":
+        lambda values, halflife: _smooth(values, 0.5),
+     "d has to reach 1/2 after `halflife` values: 0.5**(1 / halflife), not 0.5 / halflife":
+        lambda values, halflife: _smooth(values, 0.5 / halflife),
+     "the first values weigh most here; the newest weighs 1, and older ones less":
+        _weighted(lambda j, k, d: d**j),
+     "this divides by the number of values; divide by the sum of the weights":
+        _weighted(lambda j, k, d: d**(k - j), total=len),
+     "this divides by the weights of the whole list; divide by those up to k":
+        lambda values, halflife: _means_of_all(values, 0.5**(1 / halflife)),
+     "a value is left out of its own average; its weight is the largest":
+        lambda values, halflife: [values[0], *_smooth(values, 0.5**(1 / halflife))[:-1]],
+     "the sum of the weights is 1 - d^n after n values; here n is one too large":
+        _weighted(lambda j, k, d: d**(k - j) * (1 - d) / (1 - d**(k + 2)), total=lambda weights: 1),
+     "the corrected value goes into the next step here; keep the sum as it is, and divide only "
+     "what is returned": _fed_back,
+     "the list is walked from its end; begin with the first value":
+        lambda values, halflife: _smooth(values[::-1], 0.5**(1 / halflife)),
+     "the first entry is missing: return as many as there are values":
+        lambda values, halflife: _smooth(values, 0.5**(1 / halflife))[1:],
      "half after a half-life, so powers of 1/2 and not of 1/e":
         lambda values, halflife: _smooth(values, math.exp(-1 / halflife)),
      "this is a sum of weighted values; divide by the sum of the weights":
@@ -160,4 +291,5 @@ smooth = Exercise(
      "this is the last average alone; return one a value":
         lambda values, halflife: _smooth(values, 0.5**(1 / halflife))[-1],
      "nothing is averaged here": lambda values, halflife: list(values)},
-    "Adam corrects its two averages in the same way, and so do most plots of a loss.")
+    "Adam corrects its two averages in the same way, and so do most plots of a loss.",
+    keeps_inputs=True)

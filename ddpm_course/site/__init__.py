@@ -1,0 +1,1 @@
+"What builds the site: reference, links, printable parts, index of figures, pictures, measures."

@@ -1,0 +1,140 @@
+"One entry of the reference: signature, parameters, what is raised, source; from the docstrings."
+
+import ast
+import inspect
+import re
+from importlib import import_module
+
+from fastcore.docments import docments
+
+from .links import DEFINITIONS, PACKAGE, anchor, index, is_public, modules, target_of
+
+EMPTY = inspect.Parameter.empty
+REPOSITORY = f"{index['settings']['git_url'].rstrip('/')}/blob/{index['settings']['branch']}"
+
+
+def plain(text):
+    "A docstring as Markdown: what stands outside backticks means itself, and shapes stay whole."
+    parts = re.split(r"(`[^`]+`)", text)
+    return "".join(part if part.startswith("`") else re.sub(r"([\\*_$<>\[\]|#~^@])", r"\\\1", part)
+                   for part in parts)
+
+
+def cell_text(text):
+    "The same in one cell of a table."
+    return plain(" ".join(text.split()))
+
+
+def type_name(annotation):
+    "A type as one writes it; nothing for none, and nothing for the type of None."
+    if annotation in (EMPTY, None, type(None)): return ""
+    if isinstance(annotation, str): return annotation
+    if isinstance(annotation, type) and not hasattr(annotation, "__args__"):
+        return annotation.__name__
+    return re.sub(r"\b(?:[a-z_]\w*\.)+(?=\w)", "", str(annotation))
+
+
+def default_text(default):
+    "A default as one writes it."
+    if isinstance(default, (type, type(lambda: 0))): return default.__name__
+    return re.sub(r" at 0x\w+", "", repr(default))
+
+
+def parameter(p):
+    "One parameter of a signature."
+    stars = {p.VAR_POSITIONAL: "*", p.VAR_KEYWORD: "**"}.get(p.kind, "")
+    kind = type_name(p.annotation)
+    default = "" if p.default is EMPTY else default_text(p.default)
+    if not default: return f"{stars}{p.name}" + f": {kind}" * bool(kind)
+    return f"{p.name}: {kind} = {default}" if kind else f"{p.name}={default}"
+
+
+def signature(name, thing):
+    "The call, on one line where it fits the page and else one line a parameter."
+    try: called = inspect.signature(thing)
+    except (TypeError, ValueError): return name
+    given = [p for p in called.parameters.values() if p.name != "self"]
+    words = [parameter(p) for p in given]
+    first = next((i for i, p in enumerate(given) if p.kind == p.KEYWORD_ONLY), None)
+    if first is not None and not any(p.kind == p.VAR_POSITIONAL for p in given):
+        words.insert(first, "*")
+    back = type_name(called.return_annotation)
+    end = f" -> {back}" if back and not inspect.isclass(thing) else ""
+    line = f"{name}({', '.join(words)}){end}"
+    if len(line) <= 84: return line
+    return f"{name}(\n" + "".join(f"    {word},\n" for word in words) + f"){end}"
+
+
+def parameters(thing):
+    "A table of the parameters that have a word said of them."
+    try: found = docments(thing, full=True)
+    except Exception: return "" # what has no source, such as a NamedTuple's own methods
+    said = {name: about["docment"] for name, about in found.items() if name != "self"}
+    last = [*said][-2] if "return" in said and len(said) > 1 else None
+    if last and not said[last]: # a comment behind `) -> int:` is the last parameter's
+        said |= {last: said["return"], "return": None}
+    lines = [f"| {'returns' if name == 'return' else f'`{name}`'} | {cell_text(text)} |"
+             for name, text in said.items() if text]
+    if not lines: return ""
+    return "\n".join(["| parameter | |", "|:---|:---|", *lines]) + "\n"
+
+
+def message(node):
+    "The text of an exception with its variable parts in braces, or None."
+    if not (isinstance(node.exc, ast.Call) and node.exc.args): return None
+    text = node.exc.args[0]
+    if isinstance(text, ast.Constant): return str(text.value)
+    if not isinstance(text, ast.JoinedStr): return None
+    parts = (str(part.value) if isinstance(part, ast.Constant) else "…" for part in text.values)
+    return "".join(parts)
+
+
+def raised(node):
+    "A line for each exception that a definition itself raises, with its message."
+    calls = [n for n in ast.walk(node) if isinstance(n, ast.Raise) and isinstance(n.exc, ast.Call)]
+    lines = [f"`{ast.unparse(n.exc.func)}`: {plain(' '.join(message(n).split()))}"
+             for n in calls if message(n)]
+    return "".join(f"- Raises {line}\n" for line in dict.fromkeys(lines))
+
+
+def source_link(module, node):
+    "The lines of a definition in the repository."
+    file = f"ddpm_course/{module.replace('.', '/')}.py"
+    lines = f"L{node.lineno}-L{node.end_lineno}"
+    return f"[source]({REPOSITORY}/{file}#{lines}){{.source-link}}"
+
+
+def folded(module, node):
+    "The source of a definition, folded."
+    path = PACKAGE / f"{module.replace('.', '/')}.py"
+    lines = path.read_text("utf-8").splitlines()
+    first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+    code = "\n".join(lines[first - 1:node.end_lineno])
+    return f"<details>\n<summary>Source</summary>\n\n```python\n{code}\n```\n\n</details>\n"
+
+
+def entry(module, node, owner=None):
+    "The Markdown of one function, class or method."
+    home = owner or (target_of(node) if isinstance(node, ast.FunctionDef) else None)
+    name = f"{home}.{node.name}" if home else node.name
+    thing = import_module(f"ddpm_course.{module}")
+    for part in name.split("."): thing = inspect.getattr_static(thing, part)
+    thing = getattr(thing, "__func__", thing) # of a static or class method
+    is_property = not callable(thing)
+    call = name if is_property else signature(name, thing)
+    text = plain(inspect.cleandoc(ast.get_docstring(node) or ""))
+    return re.sub(r"\n{3,}", "\n\n", "\n".join([
+        f"{'###' if owner else '##'} {name} {{#{anchor(name)}}}\n", source_link(module, node),
+        f"\n```python\n{call}\n```\n", text, "", "" if is_property else parameters(thing),
+        "" if isinstance(node, ast.ClassDef) else raised(node),
+        "" if owner else folded(module, node)]))
+
+
+def entries(module):
+    "The entries of a module's public names; the methods of a class follow it."
+    for node in (n for n in modules()[module].body if isinstance(n, DEFINITIONS)):
+        if not is_public(node.name): continue
+        yield entry(module, node)
+        if not isinstance(node, ast.ClassDef): continue
+        for method in (m for m in node.body if isinstance(m, ast.FunctionDef)):
+            if is_public(method.name): yield entry(module, method, node.name)

@@ -1,0 +1,159 @@
+"What the site shows beside the notebooks: reference, links, glossary, boxes; how pages measure."
+
+import re
+
+import pytest
+
+from ddpm_course.site import entries, extras, links, pages, reference
+from tree import ROOT, cells, none, prose
+
+
+@pytest.fixture(scope="module")
+def made():
+    "{module: the entries of its reference page}."
+    return {module: [*entries.entries(module)] for module in reference.documented()}
+
+
+@pytest.mark.parametrize("module", reference.documented())
+def test_every_public_name_has_an_entry_where_links_lead(made, module):
+    heads = re.findall(r"^##+ (\S+) \{#(\S+)\}$", "\n".join(made[module]), flags=re.M)
+    assert [name for name, _ in heads] == [*links.public_names(links.modules()[module])]
+    linked = links.d["syms"][f"ddpm_course.{module}"]
+    for name, at in heads:
+        if full := linked.get(f"ddpm_course.{module}.{name}"):
+            assert full == (f"{links.page(module)}.html#{at}", f"ddpm_course/{module}.py".replace(
+                "experiments.", "experiments/"))
+
+
+def test_an_entry_says_what_the_docstring_says(made):
+    entry = next(e for e in made["ddim"] if e.startswith("## spaced_timesteps "))
+    assert "spaced_timesteps(T: int, steps: int, spacing: str = 'trailing') -> list" in entry
+    assert "| `T` | length of the schedule |" in entry
+    assert "| `spacing` | one of SPACINGS |" in entry # its comment stands behind the `-> list`
+    assert "- Raises `ValueError`: spacing=…; expected one of …" in entry
+    assert "<summary>Source</summary>" in entry and "NoneType" not in "".join(made["ddim"])
+
+
+def test_a_docstring_means_itself():
+    assert entries.plain("x * y_t in [0, 1], see `a_b`") == r"x \* y\_t in \[0, 1\], see `a_b`"
+
+
+def test_common_words_are_no_links():
+    names = {full.rpartition(".")[2] for group in links.d["syms"].values() for full in group}
+    assert names.isdisjoint({"start", "table", "sampling", "noise", "train"})
+    assert names >= {"ddim_sample", "fit", "condition", "NoiseSchedule"}
+
+
+class Page:
+    "A notebook as a processor gets it."
+
+    def __init__(self, *cells):
+        self.cells, self.path_ = [pages.mk_cell(*cell) for cell in cells], "nbs/13_ddpm.ipynb"
+        for cell in self.cells:
+            cell.idx_ = 0
+
+
+SOLVED = '#| code-summary: "Solution"\n#| code-fold: true\n'
+
+
+def test_exercises_and_solutions_are_closed_boxes_with_all_that_belongs_to_them():
+    page = Page(
+        ("## Exercises\n\nTry.", "markdown"),
+        ("### 1. One\n\nDo this.", "markdown"),
+        ("#| eval: false\n...", "code"),
+        (SOLVED + "x = 1", "code"),
+        ("It is one.", "markdown"),
+        ("### 2. Two\n\nDo that.", "markdown"),
+        (SOLVED + "x = 2", "code"),
+        ("## Further reading", "markdown"),
+    )
+    pages.fold_exercises(page).begin()
+    task = '::::: {.callout-note collapse="true"}\n## Exercise '
+    solution = '::: {.callout-tip collapse="true"}\n## Solution'
+    assert [cell.source for cell in page.cells] == [
+        "## Exercises\n\nTry.",
+        task + "1. One",
+        "Do this.",
+        "#| eval: false\n...",
+        solution,
+        "x = 1",
+        "It is one.",
+        ":::",
+        ":::::",
+        task + "2. Two",
+        "Do that.",
+        solution,
+        "x = 2",
+        ":::",
+        ":::::",
+        "## Further reading",
+    ]
+
+
+@pytest.mark.parametrize(
+    "source, summary",
+    [
+        ("import torch\n\nfrom a import (\n    b)", "Imports"),
+        ("#| label: fig-a\n" + "x = 1\n" * 5, "Code of the figure"),
+        ("#| label: fig-a\n" + "x = 1\n" * 4, None),
+        ("x = 1\n" * 9, "Code"),
+        ("x = 1\n" * 8, None),
+        (SOLVED + "x = 1\n" * 20, "Solution"),
+    ],
+)
+def test_plumbing_is_folded_and_what_is_short_is_not(source, summary):
+    cell = pages.mk_cell(source, "code")
+    pages.fold_plumbing(cell)
+    found = re.findall(r'^#\| code-summary: "(.*)"$', cell.source, flags=re.M)
+    assert found == [summary] * bool(summary)
+
+
+def test_links_of_names_lead_to_this_copy_of_the_site():
+    cell = pages.mk_cell(f"[`fit`]({pages.SITE}/reference_training.html#fit)", "markdown")
+    pages.keep_links_inside(cell)
+    assert cell.source == "[`fit`](reference_training.html#fit)"
+
+
+def test_a_chapter_leads_to_its_reference_and_back():
+    page = Page(("badge", "markdown"), ("## First", "markdown"))
+    pages.link_reference(page).begin()
+    assert page.cells[1].source == "**Reference**: [`ddpm_course.ddpm`](reference_ddpm.ipynb)"
+    assert reference.chapter_of()["ddpm"].name == "13_ddpm.ipynb"
+
+
+def test_the_index_of_figures_has_every_figure_and_its_picture():
+    for path in reference.chapters():
+        text = "".join(extras.figures_of(path))
+        labels = [c.directives["label"] for c in cells(path) if "label" in c.directives]
+        figures = [label for label in labels if label.startswith("fig-")]
+        assert re.findall(r"\]\(\S+\.ipynb#(\S+)\)", text) == figures
+        assert text.count("data:image/webp") >= 0.8 * len(figures) # the others are players
+
+
+@pytest.mark.parametrize("path", reference.chapters(), ids=lambda p: p.stem)
+def test_a_part_holds_its_chapters_with_labels_of_their_own(path):
+    text = "\n".join(c["source"] for c in extras.printed(path))
+    number = path.name[:2]
+    labels = re.findall(r"^#\| label: (fig-\S+)", text, flags=re.M)
+    assert all(label.startswith(f"fig-{number}-") for label in labels)
+    none(ref for ref in re.findall(r"(?<![\w\[/.])@(fig-[\w-]+)", text) if ref not in labels)
+    assert not re.search(r"^#\| (default_exp|exports?\b|eval)", text, flags=re.M)
+    assert "Solution" not in text and "google.colab" not in text
+
+
+TERMS = [c.source for c in cells(ROOT / "nbs" / "glossary.ipynb")[2:]]
+
+
+@pytest.mark.parametrize("term", TERMS, ids=lambda text: text.splitlines()[0][3:40])
+def test_a_term_is_explained_where_the_glossary_says(term):
+    word = re.sub(r"\s*\(.*", "", term.splitlines()[0][3:]).lower()
+    (file,) = re.findall(r"Explained in \[.*?\]\((\S+)\)", term)
+    text = re.sub(r"[*_$]", "", prose(ROOT / "nbs" / file)).lower()
+    assert text.count(word), f"{file} has no {word!r}"
+
+
+def test_the_glossary_has_what_people_search_for():
+    heads = [term.splitlines()[0] for term in TERMS]
+    assert heads == sorted(heads, key=str.lower)
+    for word in ("FID", "EMA", "Score", "Variance preserving", "CFG", "DDIM", "NFE"):
+        assert any(head.startswith(f"## {word}") for head in heads), word
