@@ -115,6 +115,10 @@ final_spread = Exercise(
             lambda std_c, std_u, s: (std_u**2 + s * (std_c**2 - std_u**2))**0.5,
         "the two exponents are exchanged: s belongs to the class, and 1 - s to everything":
             lambda std_c, std_u, s: std_c**(1 - s) * std_u**s,
+        "this starts from the class's spread, and goes the whole way on from there; spreads are not "
+        "extrapolated like means": lambda std_c, std_u, s: std_c + s * (std_c - std_u),
+        "the spread of the class is missing: at s = 1 it is what should be left":
+            lambda std_c, std_u, s: std_u**(1 - s),
         "the spread of everything is missing: at s = 0 it is what should be left":
             lambda std_c, std_u, s: std_c**s,
         "the spread of everything is missing in front: this is the ratio alone, to the power s":
@@ -209,6 +213,10 @@ three_of_four = Exercise(
             lambda eps_c, eps_u, s: some(eps_u, eps_c, s, 3, eps_u),
         "this leaves out two channels; the bug left out the last one alone":
             lambda eps_c, eps_u, s: some(eps_c, eps_u, s, 2, eps_c),
+        "nothing is guided here: this is the conditional prediction":
+            lambda eps_c, eps_u, s: eps_c,
+        "the first three are the unconditional prediction; add s times the difference":
+            lambda eps_c, eps_u, s: some(eps_u, eps_u, s, 3, eps_c),
         "this guides the fourth channel alone; the bug is the other way round":
             lambda eps_c, eps_u, s: some(eps_c, eps_c, s, 3, some(eps_c, eps_u, s, 4, eps_c)),
         "this has s - 1 for s: at s = 1 it should be the conditional prediction":

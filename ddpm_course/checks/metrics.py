@@ -160,6 +160,8 @@ gray_levels = Exercise(
              (torch.linspace(-0.6, 0.5, 64).view(1, 1, 8, 8),)],
     {"this cuts the fraction off, so that every level comes out half a level too dark; round":
          lambda x: levels(x, whole=torch.floor),
+     "this cuts the fraction off, and values outside [-1, 1] leave the levels 0..16":
+         lambda x: ((x + 1) * 8).floor().long(),
      "this rounds up, so that every level comes out half a level too bright; round to the nearest":
          lambda x: levels(x, whole=torch.ceil),
      "this stretches each image to its own minimum and maximum; -1 is black and 1 is white in "

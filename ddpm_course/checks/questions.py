@@ -73,6 +73,10 @@ evaluations = Exercise(
          calls(ts, s, interval, lambda t, low, high: low < t <= high),
      "the upper end belongs to the interval, too": lambda ts, s, interval:
          calls(ts, s, interval, lambda t, low, high: low <= t < high),
+     "the interval has an upper end, too": lambda ts, s, interval:
+         calls(ts, s, interval, lambda t, low, high: low <= t),
+     "the interval has a lower end, too": lambda ts, s, interval:
+         calls(ts, s, interval, lambda t, low, high: t <= high),
      "guidance acts inside the interval, not outside": lambda ts, s, interval:
          calls(ts, s, interval, lambda t, low, high: not low <= t <= high),
      "these are the steps, not the network evaluations": lambda ts, s, interval: len(ts),
@@ -251,6 +255,8 @@ best_of_many = Exercise(
          lambda values: (-tuned(-values, whole, whole), -tuned(-values, first, second)),
      "the first number is the best single run; take the setting with the best mean, and that mean":
          lambda values: (values.min(), tuned(values, first, second)),
+     "the first number is of half the seeds; the usual one is of all":
+         lambda values: (tuned(values, first, first), tuned(values, first, second)),
      "the first number is the mean of all settings; report the best one's":
          lambda values: (values.mean(), tuned(values, first, second)),
      "the two are swapped: first the number that flatters, then the honest one":

@@ -68,6 +68,10 @@ shift = Exercise(
             moved(1 - alpha_bars, -2 * math.log(k))),
         "alpha_bar is SNR / (1 + SNR); this divides by 1 - SNR": lambda alpha_bars, k: (
             alpha_bars / ((1 - alpha_bars) * k**2 - alpha_bars)),
+        "this divides alpha_bar by k; it is the SNR that is divided, and by k^2":
+            lambda alpha_bars, k: alpha_bars / k,
+        "this subtracts 2 log k from the SNR; subtract it from the logarithm":
+            lambda alpha_bars, k: 1 - 1 / (1 + alpha_bars / (1 - alpha_bars) - 2 * math.log(k)),
         "this multiplies the log-SNR; 2 log k is to be subtracted from it": lambda alpha_bars, k: (
             (alpha_bars.logit() * 2 * math.log(k)).sigmoid()),
         "these are signal rates; alpha_bar is their square": lambda alpha_bars, k: (
@@ -131,6 +135,8 @@ zero_terminal = Exercise(
             lambda s: torch.cat([s[:1], s[1:] - s[-1]]),
         "this divides by the first rate; multiply by s_1 / (s_1 - s_T), the old range over the new":
             lambda s: (s - s[-1]) / s[0],
+        "this stretches by the last rate; multiply by s_1 / (s_1 - s_T)":
+            lambda s: (s - s[-1]) * s[-1] / (s[0] - s[-1]),
         "this takes the first rate for 1; it stays what it was":
             lambda s: (s - s[-1]) / (1 - s[-1]),
         "these are rates already; this takes their root first":
@@ -257,6 +263,8 @@ plus_one = Exercise(
             lambda snr, gamma: (snr + 1).clamp(max=gamma) / (snr + 2),
         "this takes the maximum; the bug is in the 1, and the minimum stays":
             lambda snr, gamma: (snr + 1).clamp(min=gamma) / (snr + 1),
+        "this divides gamma always; where SNR + 1 is smaller, that is divided":
+            lambda snr, gamma: gamma / (snr + 1),
         "this divides by gamma; a v-loss divides by SNR + 1":
             lambda snr, gamma: (snr + 1).clamp(max=gamma) / gamma,
         "this multiplies by SNR + 1; a v-loss divides by it":

@@ -68,6 +68,8 @@ standard_error = Exercise( # of random numbers in an order of one's own, hence t
          lambda x, resamples, rng: resampled(x, resamples, rng).std(1).std(),
      "this averages the resamples' standard deviations; asked for is the spread of their means":
          lambda x, resamples, rng: resampled(x, resamples, rng).std(1).mean(),
+     "this is the spread of the sums; take the mean of each resample":
+         lambda x, resamples, rng: between(x, resamples, rng) * len(x),
      "this is half of a 95 % interval; the standard error is without the factor 1.96":
          lambda x, resamples, rng: 1.96 * between(x, resamples, rng),
      "this averages over the resamples instead of within each":
@@ -82,6 +84,8 @@ plain_interval = Exercise(
     {"these are the smallest and the largest value": lambda values: (values.min(), values.max()),
      "this leaves 5 % out on each side; 2.5 % each make 95 %":
          lambda values: (values.quantile(0.05), values.quantile(0.95)),
+     "this is the interval of 99 %; that of 95 % leaves out 2.5 % on each side":
+         lambda values: (values.quantile(0.005), values.quantile(0.995)),
      "this leaves out a quarter on each side; 2.5 % are 0.025":
          lambda values: (values.quantile(0.25), values.quantile(0.75)),
      "these are 0.25 % and 99.75 %; 2.5 % are 0.025":
