@@ -32,6 +32,12 @@ def test_an_entry_says_what_the_docstring_says(made):
     assert "| `T` | length of the schedule |" in entry
     assert "| `spacing` | one of SPACINGS |" in entry # its comment stands behind the `-> list`
     assert "- Raises `ValueError`: spacing=…; expected one of …" in entry
+    sample = next(e for e in made["ddim"] if e.startswith("## ddim_sample "))
+    assert "| `steps` | number of steps, 1..T |" in sample and "| `progress` | show a bar |" in sample
+    rate = next(e for e in made["training"] if e.startswith("## lr_at "))
+    assert re.search(r"\| `step`, `steps` \| .*of the whole run \|", rate) # one line, two names
+    recipe = next(e for e in made["training"] if e.startswith("## Recipe "))
+    assert "| `warmup` | steps up to it |" in recipe
     assert "<summary>Source</summary>" in entry and "NoneType" not in "".join(made["ddim"])
 
 
