@@ -33,7 +33,8 @@ def test_an_entry_says_what_the_docstring_says(made):
     assert "| `spacing` | one of SPACINGS |" in entry # its comment stands behind the `-> list`
     assert "- Raises `ValueError`: spacing=…; expected one of …" in entry
     sample = next(e for e in made["ddim"] if e.startswith("## ddim_sample "))
-    assert "| `steps` | number of steps, 1..T |" in sample and "| `progress` | show a bar |" in sample
+    for row in ("| `steps` | number of steps, 1..T |", "| `progress` | show a bar |"):
+        assert row in sample
     rate = next(e for e in made["training"] if e.startswith("## lr_at "))
     assert re.search(r"\| `step`, `steps` \| .*of the whole run \|", rate) # one line, two names
     recipe = next(e for e in made["training"] if e.startswith("## Recipe "))
