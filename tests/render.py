@@ -9,7 +9,8 @@ PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>page</titl
 <style>body {{ margin: 8px; font: 17px/1.5 sans-serif }} main {{ max-width: 750px; margin: auto }}
 .quarto-dark {{ background: #222; color: #fff }}</style>
 <body class="quarto-light"><script>
-if (localStorage.getItem("quarto-color-scheme") === "alternate") document.body.className = "quarto-dark"
+const scheme = localStorage.getItem("quarto-color-scheme")
+if (scheme === "alternate") document.body.className = "quarto-dark"
 </script><main>{}</main>"""
 MARKDOWN = mistune.create_markdown(escape=False, plugins=["table"])
 

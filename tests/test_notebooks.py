@@ -1,6 +1,6 @@
 "Every notebook is in step with its module, clean, complete, small and fit for the site."
 
-import ast, json, re, subprocess, sys
+import ast, json, re, subprocess
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,6 @@ from tree import (
     NOTEBOOKS,
     ROOT,
     TOUR,
-    Cell,
     cells,
     code,
     copy_to,
@@ -458,26 +457,6 @@ def test_chapter_has_exercises(path):
 
 
 # ---- the site ----
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    "{name of a notebook: its cells as nbdev hands them to Quarto}; runs what the docs build runs."
-    copy = tmp_path_factory.mktemp("site")
-    copy_to(copy)
-    run(
-        sys.executable,
-        "-c",
-        "from nbdev.serve import proc_nbs; proc_nbs(force=True, n_workers=0)",
-        cwd=copy,
-    )
-    return {
-        p.name: [
-            Cell(i, cell)
-            for i, cell in enumerate(json.loads(p.read_text(encoding="utf-8"))["cells"])
-        ]
-        for p in (copy / "_proc").glob("*.ipynb")
-    }
 
 
 def option_faults(cell):
