@@ -115,8 +115,8 @@ final_spread = Exercise(
             lambda std_c, std_u, s: (std_u**2 + s * (std_c**2 - std_u**2))**0.5,
         "the two exponents are exchanged: s belongs to the class, and 1 - s to everything":
             lambda std_c, std_u, s: std_c**(1 - s) * std_u**s,
-        "this starts from the class's spread, and goes the whole way on from there; spreads are not "
-        "extrapolated like means": lambda std_c, std_u, s: std_c + s * (std_c - std_u),
+        "this starts from the class's spread, and goes the whole way on from there; spreads are "
+        "not extrapolated like means": lambda std_c, std_u, s: std_c + s * (std_c - std_u),
         "the spread of the class is missing: at s = 1 it is what should be left":
             lambda std_c, std_u, s: std_u**(1 - s),
         "the spread of everything is missing: at s = 0 it is what should be left":
