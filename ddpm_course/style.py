@@ -26,7 +26,7 @@ def _cell(value, form, best):
     formats = {float: form.format, int: "{:,}".format}
     ends = value[1:] if isinstance(value, tuple) else ()
     texts = [escape(formats.get(type(v), str)(v)) for v in (value[0] if ends else value, *ends)]
-    text = f"<strong>{texts[0]} ★</strong>" if best else texts[0]
+    text = f"<strong>{texts[0]}&nbsp;★</strong>" if best else texts[0]
     if ends: text += f"<br><small>{texts[1]} to {texts[2]}</small>"
     return f"<td {_side(value)}>{text}</td>"
 
