@@ -2,7 +2,7 @@
 
 from html import escape
 
-GRAY = "#767676" # 4.5 to 1 on white; the site's dark theme makes figures a fifth brighter
+GRAY = "#767676" # 4.5 to 1 on white; and on the dark pages, which make figures a little brighter
 
 
 def course_style():
