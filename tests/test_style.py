@@ -1,6 +1,6 @@
 "Tables of pages."
 
-from ddpm_course.style import html_table
+from ddpm_course.style import html_table, show_table
 
 
 def test_a_table_marks_the_best_and_shows_intervals_small():
@@ -14,6 +14,13 @@ def test_a_table_marks_the_best_and_shows_intervals_small():
 
 
 def test_numbers_stand_to_the_right_and_texts_to_the_left():
-    text = html_table([{"name": "a", "value": 0.5}], form="{:.3f}").data
+    text = html_table([{"name": "a", "value": 0.5}], form=".3f").data
     assert '<td style="text-align: left">a</td>' in text
     assert '<td style="text-align: right">0.500</td>' in text
+
+
+def test_named_rows_have_a_format_a_column():
+    found = show_table({"a": (0.5, 0.25), 3: (0.75, 0.125)}, {"mean": ".1f", "share": ".1%"},
+                       "See", best={"share": min})
+    assert ">0.5</td>" in found.data and "<strong>12.5%&nbsp;★</strong>" in found.data
+    assert ">25.0%</td>" in found.data and '<td style="text-align: left">3</td>' in found.data
