@@ -39,6 +39,8 @@ def _is_number(text):
 
 def _line(tag, cells, sides):
     "A row of a table."
-    row = "".join(f'<{tag} style="text-align:{side}">{cell}</{tag}>'
+    whole = ";white-space:nowrap" if tag == "td" else "" # a number and its star stay together
+    style = {"left": "text-align:left", "right": f"text-align:right{whole}"}
+    row = "".join(f'<{tag} style="{style[side]}">{cell}</{tag}>'
                   for cell, side in zip(cells, sides))
     return f"<tr>{row}</tr>"

@@ -32,5 +32,5 @@ def test_what_is_not_there_has_no_bar():
 def test_a_table_marks_the_best_and_escapes_what_it_is_given():
     html = course_table(["<s>", "a"], [["x & y", 1], ["z", "-2 %"]], "See", best=[(1, 1)]).data
     assert "<caption>See</caption>" in html and "&lt;s&gt;" in html and "x &amp; y" in html
-    assert '<td style="text-align:right"><b>-2 %&nbsp;★</b></td>' in html
+    assert '<td style="text-align:right;white-space:nowrap"><b>-2 %&nbsp;★</b></td>' in html
     assert html.count("text-align:left") == 3 and html.count("★") == 1
