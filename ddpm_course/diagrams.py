@@ -1,4 +1,4 @@
-"Drawings of networks, read off the networks themselves."
+"Drawings of networks, read off the networks themselves; boxes and arrows for other drawings."
 
 from contextlib import ExitStack
 
@@ -50,17 +50,23 @@ def _places(sizes):
     return places, skips
 
 
-def _box(ax, place, kind, size):
-    "A box with what a block does and the size of what it puts out."
+def times(size):
+    "A size as it is written in drawings: 1 × 8 × 8."
+    return " × ".join(map(str, size))
+
+
+def box(ax, place, text, color=BLUE, width=1.9, height=0.5, fontsize=11):
+    "White text in a colored box with its center at `place`."
     from matplotlib.patches import FancyBboxPatch
     x, y = place
-    style = dict(boxstyle="round,pad=0.02,rounding_size=0.06", color=COLORS.get(kind, BLUE))
-    ax.add_patch(FancyBboxPatch((x - 0.95, y - 0.25), 1.9, 0.5, **style))
-    text = f"{kind}\n{' × '.join(map(str, size))}"
-    ax.text(x, y, text, color="white", ha="center", va="center", fontsize=11, linespacing=1.25)
+    style = dict(boxstyle="round,pad=0.02,rounding_size=0.06", color=color)
+    ax.add_patch(FancyBboxPatch((x - width / 2, y - height / 2), width, height, **style))
+    style = dict(color="white", ha="center", va="center", fontsize=fontsize, linespacing=1.25)
+    ax.text(x, y, text, **style)
 
 
-def _arrow(ax, start, end, **style):
+def arrow(ax, start, end, **style):
+    "An arrow from start to end, gray unless told otherwise."
     line = dict(arrowstyle="-|>", color=GREY, lw=1.6, shrinkA=0, shrinkB=0, mutation_scale=13)
     ax.annotate("", end, start, arrowprops=line | style)
 
@@ -73,12 +79,12 @@ def _route(ax, places, names):
         half = 0.27 if yb > ya else -0.27 # of a box's height, in the direction of the arrow
         start = (xa + 0.97, ya) if a == "mid" else (xa, ya + half)
         end = (xb - 0.97, yb) if b == "mid" else (xb, yb - half)
-        _arrow(ax, start, end)
+        arrow(ax, start, end)
 
 
 def _skip(ax, start, end, label):
     "A dashed arrow from one block to the one that takes its output, and the channels there."
-    _arrow(ax, (start[0] + 0.97, start[1]), (end[0] - 0.97, end[1]), linestyle="--")
+    arrow(ax, (start[0] + 0.97, start[1]), (end[0] - 0.97, end[1]), linestyle="--")
     ax.text(0, end[1] + 0.05, label, color=GREY, ha="center", va="bottom", fontsize=11)
 
 
@@ -92,15 +98,16 @@ def draw_unet(model, # a network with conv_in, down, mid, up and conv_out, such 
     inches = (6.6, 0.8 * len(model.up) + 2.2)
     ax = plt.subplots(figsize=inches, dpi=110, facecolor="none", layout="tight")[1]
     _route(ax, places, names)
-    for name, (kind, size) in sizes.items(): _box(ax, places[name], kind, size)
+    for name, (kind, size) in sizes.items():
+        box(ax, places[name], f"{kind}\n{times(size)}", COLORS.get(kind, BLUE))
     for a, b in skips:
         below = names[names.index(b) - 1]
         label = f"{sizes[below][1][0]} + {sizes[a][1][0]}"
         _skip(ax, places[a], places[b], label)
-    _arrow(ax, (-2.3, 0.66), (-2.3, 0.27))
-    _arrow(ax, (2.3, 1.12), (2.3, 1.5))
+    arrow(ax, (-2.3, 0.66), (-2.3, 0.27))
+    arrow(ax, (2.3, 1.12), (2.3, 1.5))
     text = dict(color=GREY, ha="center", va="bottom", fontsize=12)
-    ax.text(-2.3, 0.7, f"$x_t$: {' × '.join(map(str, shape))}", **text)
+    ax.text(-2.3, 0.7, f"$x_t$: {times(shape)}", **text)
     ax.text(2.3, 1.54, "prediction", **text)
     ax.set(xlim=(-3.3, 3.3), ylim=(places["mid"][1] - 0.3, 1.85), aspect="equal")
     return ax.set_axis_off() or ax

@@ -147,7 +147,7 @@ def test_wheel_says_what_settings_say(built):
     assert {*metadata.get_all("Provides-Extra")} == {"course", "dev"}
     assert (
         SETTINGS["console_scripts"].replace("=", " = ") in scripts
-        and "ddpm_course._modidx:d" in scripts
+        and "ddpm_course.site.links:d" in scripts
     )
 
 

@@ -1,4 +1,4 @@
-"What the site shows beside the notebooks: reference, links, glossary, boxes; and how pages measure."
+"What the site shows beside the notebooks: reference, links, glossary, boxes; how pages measure."
 
 import re
 

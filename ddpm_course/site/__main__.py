@@ -3,4 +3,6 @@
 from ddpm_course.site.extras import extras
 from ddpm_course.site.reference import references
 
-print(f"made {len(references()) + len(extras())} pages for the site in nbs/")
+if __name__ == "__main__":
+    pages = references() + extras()
+    print(f"made {len(pages)} pages for the site in nbs/")

@@ -4,10 +4,8 @@ import base64
 import io
 import re
 from functools import cache
-from pathlib import Path
 
-import yaml
-
+from ddpm_course.site.pages import HEADING, SOLUTION, TASK
 from ddpm_course.site.reference import NOTEBOOKS, cell, chapters, read, title, write
 
 ATTRIBUTE = re.compile(r'^#\| ([\w-]+): "?(.*?)"?$', flags=re.M)
@@ -53,17 +51,19 @@ def figures_of(path):
     "A line for each figure of a chapter: a small picture, its caption, a link."
     for c in read(path):
         about = options(c["source"])
-        if not about.get("label", "").startswith("fig-"): continue
+        label = about.get("label", "")
+        if not label.startswith("fig-"): continue
         data = picture(c)
-        small = f"![{bracketed(about['fig-alt'])}]({thumbnail(data)})" if data else "Table"
-        link = f"({path.name}#{about['label']})"
-        yield f"::: {{.figure-entry}}\n[{small}]{link}\n\n{about['fig-cap']}\n:::\n"
+        alt = bracketed(about["fig-alt"])
+        small = f"![{alt}]({thumbnail(data)})" if data else "Table"
+        link = f"[{small}]({path.name}#{label})"
+        yield f"::: {{.figure-entry}}\n{link}\n\n{about['fig-cap']}\n:::\n"
 
 
 def figure_index():
     "The page of all figures."
-    cells = [cell("# Figures\n\n> Every figure of the course, small, with a link to where it stands."
-                  "\n\n- skip_exec: true")]
+    subtitle = "Every figure of the course, small, with a link to where it stands."
+    cells = [cell(f"# Figures\n\n> {subtitle}\n\n- skip_exec: true")]
     for path in chapters():
         if found := [*figures_of(path)]:
             text = f"## {title(path)}\n\n:::: {{.figure-index}}\n{''.join(found)}::::"
@@ -74,29 +74,28 @@ def figure_index():
 @cache
 def parts():
     "{digit: name} of the parts, as the sidebar has them: `1 Foundations`."
-    config = yaml.safe_load((NOTEBOOKS / "_quarto.yml").read_text("utf-8"))
-    sections = config["website"]["sidebar"]["contents"]
-    names = (section["section"].partition(" ") for section in sections)
-    return {digit: name for digit, _, name in names if digit.isdigit()}
+    config = (NOTEBOOKS / "_quarto.yml").read_text("utf-8")
+    return dict(re.findall(r"- section: (\d) (.+)", config))
 
 
 def printed(path):
-    "The cells of a chapter as a part shows them: no setup, no exercises' code, labels of its own."
+    "The cells of a chapter as a part shows them: no setup, no solutions, labels of its own."
     number = path.name[:2]
+    solving = False
     for c in read(path)[1:]:
         source = c["source"]
-        if SETUP.search(source) or "colab-badge" in source: continue
-        if c["cell_type"] == "code" and ("check." in source or 'summary: "Solution"' in source):
-            continue
+        if TASK.match(source) or HEADING.match(source): solving = False
+        solving = solving or SOLUTION in source
+        if solving or SETUP.search(source) or "colab-badge" in source: continue
         source = LABEL.sub(f"fig-{number}-", DIRECTIVES.sub("", source))
-        if c["cell_type"] == "markdown": source = re.sub(r"^## ", "### ", source, flags=re.M)
+        if c["cell_type"] == "markdown": source = re.sub("^## ", "### ", source, flags=re.M)
         yield c | {"source": source}
 
 
 def part(digit):
     "All chapters of a part on one page."
     name = parts()[digit]
-    front = (f"---\ntitle: Part {digit}, {name}\ndescription: The whole part on one page, to print; "
+    front = (f"---\ntitle: Part {digit}, {name}\ndescription: The whole part on one page; "
              "solutions stand in the chapters.\nsearch: false\nskip_exec: true\n---")
     cells = [{"cell_type": "raw", "metadata": {}, "source": front}]
     for path in (path for path in chapters() if path.name[0] == digit):

@@ -29,7 +29,9 @@ def anchor(name):
     return name.lower()
 
 
-def is_public(name): return not name.startswith("_")
+def is_public(name):
+    "Is this a name for others?"
+    return not name.startswith("_")
 
 
 def target_of(node):

@@ -4,7 +4,6 @@
 
 import json
 import queue
-import re
 import shutil
 import subprocess
 import sys
@@ -26,7 +25,8 @@ EXEMPT = ("reference_", "part_", "index", "notation", "figures", "glossary", "co
 class Handler(SimpleHTTPRequestHandler):
     "Serves the site, the measuring page, and takes in what that finds."
     def __init__(self, *args, pages, found, **kwargs):
-        self.pages, self.found = pages, found # before the base class, which handles the request
+        self.pages = pages # before the base class, which handles the request
+        self.found = found
         super().__init__(*args, **kwargs)
 
     def log_message(self, *args): pass
@@ -70,7 +70,9 @@ def measured(folder, pages):
             server.shutdown()
 
 
-def is_chapter(page): return not page.startswith(EXEMPT)
+def is_chapter(page):
+    "Is this the page of a chapter, that has to keep to the shares?"
+    return not page.startswith(EXEMPT)
 
 
 def faults(found):
@@ -78,7 +80,8 @@ def faults(found):
     if is_chapter(found["page"]):
         if found["screens"] > SCREENS: yield f"{found['screens']:.1f} screens, more than {SCREENS}"
         for what, least in (("prose", PROSE), ("figures", FIGURES)):
-            if found[what] < least: yield f"{what} {found[what]:.0%} of the height, below {least:.0%}"
+            share = f"{found[what]:.1%} of the height"
+            if found[what] < least: yield f"{what} {share}, below {least:.0%}"
     if found["wide"]: yield f"wider than 390 px: {found['wide']}"
     for what, said in (("widgets", "widgets that need a kernel"), ("noAlt", "pictures without alt"),
                        ("nameless", "controls without a name")):

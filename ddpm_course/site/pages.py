@@ -24,6 +24,7 @@ class Notebook:
 
 
 def is_solution(cell):
+    "Is this cell part of a solution?"
     return cell.cell_type == "code" and SOLUTION in cell.source
 
 
@@ -31,7 +32,8 @@ class fold_exercises(Notebook):
     """Put each exercise into a box that is closed at first, and its solution, with the outputs and
     with what is said of it, into a box in that box."""
     def begin(self):
-        self.cells, self.boxes = [], []
+        self.cells = []
+        self.boxes = []
         for cell in self.nb.cells:
             task = TASK.match(cell.source) if cell.cell_type == "markdown" else None
             if task or HEADING.match(cell.source): self.close()

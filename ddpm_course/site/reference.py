@@ -3,7 +3,6 @@
 import ast
 import json
 import re
-from pathlib import Path
 
 from ddpm_course.site.entries import entries, plain
 from ddpm_course.site.links import PACKAGE, anchor, modules, page, public_names
