@@ -206,10 +206,10 @@ STAR = '<span role="img" aria-label="best">★</span> '
 
 
 def side_of(rows, column):
-    "The style of a column: numbers stand to the right, words to the left."
-    cells = [cell_of(row, column) for row in rows]
-    numbers = all(isinstance(c, Score) or re.match(r"[-+−.]?\d|$", str(c)) for c in cells)
-    return f' style="text-align:{"right" if numbers else "left"}"'
+    "The style of a column: where most cells are numbers, they stand to the right."
+    cells = [cell for row in rows if (cell := cell_of(row, column)) != ""]
+    numbers = [c for c in cells if isinstance(c, Score) or re.match(r"[-+−.]?\d", str(c))]
+    return f' style="text-align:{"right" if 2 * len(numbers) > len(cells) else "left"}"'
 
 
 def best_number(rows, column, choose, # min or max
