@@ -34,6 +34,7 @@ from ddpm_course.experiments.runner import compute_row, row_name, run_rows
 from ddpm_course.experiments.samplers import Sampler
 from ddpm_course.experiments.tables import (
     Table,
+    TableView,
     find_row,
     format_table,
     mean_over_seeds,
@@ -534,6 +535,26 @@ def test_a_table_as_text_lines_up_and_shows_intervals():
         "distance",
     ] # no floor to show
     assert lines[2].split() == ["5", "0.5", "20.000", "[19.000,", "21.000]"]
+
+
+def test_a_table_for_pages_marks_the_best_and_holds_numbers_and_words():
+    page = TableView(
+        [toy_row(1), toy_row(20)],
+        {"n_fake": "images", "distance": None},
+        caption="smaller < larger",
+        best={"distance": min},
+        note="made by hand",
+    )._repr_html_()
+    assert page.count("<b>") == 1 and '★</span> <b>1.000</b> <small style="' in page
+    assert "<caption>smaller &lt; larger</caption>" in page and ">images</th>" in page
+    assert page.index("</tbody>") < page.index("made by hand")
+    view = TableView(
+        [{"way": "a", "error": 0.51}, {"way": "b", "error": 0.509, "extra": 2}],
+        best={"error": min},
+        digits={"error": 2},
+    )
+    assert view._repr_html_().count("<b>0.51</b>") == 2 # alike as shown, marked alike
+    assert repr(view).splitlines()[0].split() == ["way", "error", "extra"]
 
 
 def test_the_one_row_that_is_meant_is_found():

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 def new_figure(width, height):
     "A figure of this many inches, that belongs to no window."
-    return Figure(figsize=(width, height), dpi=76, layout="constrained")
+    return Figure(figsize=(width, height), dpi=100, layout="constrained")
 
 
 def error_bars(cards):
