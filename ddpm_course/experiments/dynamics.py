@@ -27,7 +27,7 @@ def dynamics(n, steps, points, sampler_steps=50, seed=0):
 
 def plot_dynamics(rows): # of `DYNAMICS`
     "Distance against epoch for raw and averaged weights: a figure."
-    figure = new_figure(6.5, 3.4)
+    figure = new_figure(7.4, 2.9)
     ax = figure.subplots()
     for weights in ("raw", "ema"):
         cards = [row["distance"] for row in rows if row["distance"].weights == weights]

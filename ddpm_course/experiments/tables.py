@@ -102,7 +102,7 @@ def find_row(rows, **protocol): # sampler="DDIM", guidance=1.0, steps=50
 
 
 def cell_of(row, column):
-    "What a table shows: what the row holds, or a part of the distance's protocol or notes, or \"\"."
+    "What a row holds, or a part of its distance's protocol or notes, or \"\"."
     if row.get(column) is not None: return row[column]
     card = row.get("distance")
     if not isinstance(card, Score): return ""
@@ -199,7 +199,8 @@ class TableView:
 
 
 # as the site's theme has tables; Quarto is not to make them anew and lose what is small and marked
-TABLE = '<table class="table table-sm caption-top" data-quarto-disable-processing="true">'
+TABLE = ('<table class="table table-sm caption-top" data-quarto-disable-processing="true" '
+         'style="font-size:.92em;margin-bottom:.5rem">')
 NOTE = '<tfoot><tr><td colspan="{}" style="text-align:left"><small>{}</small></td></tr></tfoot>'
 STAR = '<span role="img" aria-label="best">★</span> '
 
