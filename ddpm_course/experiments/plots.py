@@ -4,7 +4,7 @@ from matplotlib.figure import Figure
 
 
 def new_figure(width, height):
-    "A figure of this many inches, that belongs to no window; on pages about 6.4 wide."
+    "A figure of this many inches, that belongs to no window, in the dots per inch of the page."
     return Figure(figsize=(width, height), layout="constrained")
 
 
