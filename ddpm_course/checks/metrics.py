@@ -12,7 +12,7 @@ def rows(n, D, seed, scale=1.0):
 
 # ---- above the floor ----
 
-FLOORS = {100: 12.0, 200: 5.0, 797: 1.5}
+FLOORS = {100: 12.07, 200: 5.04, 797: 1.52}
 
 over_floor = Exercise(
     lambda distance, n, floor_at: distance - floor_at[n],
@@ -39,6 +39,12 @@ over_floor = Exercise(
          lambda distance, n, floor_at: floor_at[n],
      "this says whether the distance exceeds the floor; asked for is by how much":
          lambda distance, n, floor_at: distance > floor_at[n],
+     "nothing is subtracted here; the floor that belongs to n is floor_at[n]":
+         lambda distance, n, floor_at: distance,
+     "this is the right difference, rounded; return it as it is":
+         lambda distance, n, floor_at: round(distance - floor_at[n], 1),
+     "this is the difference, times n; the difference alone is the excess":
+         lambda distance, n, floor_at: (distance - floor_at[n]) * n,
      "this subtracts the number of images; the floor that belongs to it is floor_at[n]":
          lambda distance, n, floor_at: distance - n,
      "this is the excess as a share of the distance; the bias adds, so a difference is enough":
@@ -108,6 +114,8 @@ unbiased = Exercise(
          within(lambda n: n * (n - 1) / 2),
      "a triangle holds each pair once, so N (N - 1) / 2 of them; this divides by N (N - 1)":
          within(lambda n: n * (n - 1), lambda k: k.triu(1).sum()),
+     "each image has N - 1 others, and there are N images: N (N - 1) pairs, and not N - 1":
+         within(lambda n: n - 1),
      "N - 1 of N images are different ones: N (N - 1) pairs, and not (N - 1)^2":
          within(lambda n: (n - 1)**2),
      "the diagonal of the pairs within b is still in": lambda a, b:
@@ -134,6 +142,8 @@ unbiased = Exercise(
          lambda a, b: mmd(a, b, lambda x, y: (x @ y.T / x.shape[1] + 1)**2),
      "the kernel adds 1 before it takes the power":
          lambda a, b: mmd(a, b, lambda x, y: (x @ y.T / x.shape[1])**3),
+     "the kernel adds 1 after the division; this divides the 1, too":
+         lambda a, b: mmd(a, b, lambda x, y: ((x @ y.T + 1) / x.shape[1])**3),
      "the sign is upside down: pairs within a set come first": lambda a, b: -mmd(a, b),
      "this is cut off at 0; an unbiased value may fall below":
          lambda a, b: mmd(a, b).clamp(min=0),
@@ -172,10 +182,18 @@ gray_levels = Exercise(
          lambda x: levels(x, 16),
      "these are 17 equal bins; rounding to the nearest gives the two ends half a bin":
          lambda x: levels(x, 8.5, torch.floor).clamp(max=16),
+     "these are 17 equal bins, and white comes out as 17; round, and the two ends get half a bin":
+         lambda x: levels(x, 8.5, torch.floor),
+     "this takes -16..16; shift by 1 first, so that -1 is level 0, and 8 a unit makes 1 level 16":
+         lambda x: (x.clamp(-1, 1) * 16).round().long(),
+     "this divides 0..255 by 16, and 255 / 16 is less than 16: multiply by 16 / 255":
+         lambda x: levels(x, 127.5 / 16),
      "this becomes whole before it is multiplied, and only 0, 8 and 16 are left":
          lambda x: (x.clamp(-1, 1) + 1).long() * 8,
      "this rounds before it multiplies, and only 0, 8 and 16 are left":
          lambda x: levels(x.clamp(-1, 1).round()),
+     "this shifts and rounds before it multiplies, and only 0, 8 and 16 are left":
+         lambda x: (x.clamp(-1, 1) + 1).round().long() * 8,
      "this clamps to 0..15; the top level is 16": lambda x: levels(x).clamp(max=15),
      "this clamps to [0, 1] before it shifts, and all below 0 becomes middle gray":
          lambda x: levels(x.clamp(0, 1)),
@@ -205,25 +223,37 @@ def gap(images, train, dim=1, p=2.0): return torch.cdist(images, train, p).min(d
 def among(held_out): return torch.cdist(held_out, held_out).fill_diagonal_(torch.inf)
 
 
-def planted(seed):
-    "Fakes of which some are copies, exact and nearly so; held-out images; training images."
+def planted(seed, tie=True):
+    """Fakes of which some are copies, exact and nearly so; held-out images; training images.
+
+    One fake is a held-out image, if wanted, and one is a little farther than the nearest of those.
+    """
     # at most 25 rows, where torch.cdist is exact: a copy is at 0, and the tie below is one
     train, held_out, fakes = (rows(n, 6, seed + i) for i, n in enumerate((25, 24, 21)))
     fakes[:3] = train[:3]
     fakes[3:6] = train[3:6] + rows(3, 6, seed + 3, 0.1)
-    fakes[6] = held_out[gap(held_out, train).argmin()]
+    nearest, second = gap(held_out, train).sort().values[:2]
+    if tie: fakes[6] = held_out[gap(held_out, train).argmin()]
+    fakes[7] = train[7] + (0.9 * nearest + 0.1 * second) * torch.eye(6)[0]
     return fakes, held_out, train
 
 
 suspects = Exercise(
     lambda fakes, held_out, train: gap(fakes, train) < gap(held_out, train).min(),
-    lambda: [planted(1), planted(41), planted(71)],
+    lambda: [planted(1), planted(41, tie=False), planted(71)],
     {"this is upside down: copies lie near, so their distance is small":
          lambda fakes, held_out, train: gap(fakes, train) > gap(held_out, train).min(),
      "as near as the nearest held-out image is not nearer: < and not <=":
          lambda fakes, held_out, train: gap(fakes, train) <= gap(held_out, train).min(),
      "this asks how near held-out images lie to the fakes; ask how near they come to training "
      "images": lambda fakes, held_out, train: gap(fakes, train) < gap(held_out, fakes).min(),
+     "every held-out image is at distance 0 from itself, and nothing is nearer; ask how near they "
+     "come to training images": lambda fakes, held_out, train: gap(fakes, train) < 0,
+     "this leaves out some of the held-out images; nearer than every one means than the nearest":
+         lambda fakes, held_out, train: gap(fakes, train) < gap(held_out, train).quantile(0.05),
+     "this takes the farthest training image of each; a copy is near to one":
+         lambda fakes, held_out, train: torch.cdist(fakes, train).amax(1)
+             < torch.cdist(held_out, train).amax(1).min(),
      "this asks how near held-out images lie to each other; ask how near they come to training "
      "images": lambda fakes, held_out, train: gap(fakes, train) < among(held_out).min(),
      "the second of min's two answers is the number of an image; compare the distances":

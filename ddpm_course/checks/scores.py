@@ -53,7 +53,7 @@ standard_error = Exercise( # of random numbers in an order of one's own, hence t
          lambda x, resamples, rng: between(x, resamples, rng, low=1),
      "this is the variance of the means; the standard error is its root":
          lambda x, resamples, rng: resampled(x, resamples, rng).mean(1).var(),
-     "this divides by n once more; the means already are means":
+     "this divides by the root of n once more; the means spread less already":
          lambda x, resamples, rng: resampled(x, resamples, rng).mean(1).std() / len(x)**0.5,
      "this divides by the root of the resamples; more of them do not make the mean surer":
          lambda x, resamples, rng: resampled(x, resamples, rng).mean(1).std() / resamples**0.5,
@@ -70,6 +70,12 @@ standard_error = Exercise( # of random numbers in an order of one's own, hence t
          lambda x, resamples, rng: resampled(x, resamples, rng).std(1).mean(),
      "this is the spread of the sums; take the mean of each resample":
          lambda x, resamples, rng: between(x, resamples, rng) * len(x),
+     "this is the spread of the medians; take the mean of each resample":
+         lambda x, resamples, rng: resampled(x, resamples, rng).median(1).values.std(),
+     "this is the spread of one resample; asked for is that of the means of many":
+         lambda x, resamples, rng: resampled(x, 1, rng).std(),
+     "these are the means, one a resample; asked for is their spread":
+         lambda x, resamples, rng: resampled(x, resamples, rng).mean(1),
      "this is half of a 95 % interval; the standard error is without the factor 1.96":
          lambda x, resamples, rng: 1.96 * between(x, resamples, rng),
      "this averages over the resamples instead of within each":
@@ -103,8 +109,24 @@ plain_interval = Exercise(
          values.mean() + 1.96 * values.std() / len(values)**0.5),
      "these are deviations from the mean; the plain interval is not recentered": lambda values: (
          values.quantile(0.025) - values.mean(), values.quantile(0.975) - values.mean()),
+     "this is recentered: twice the mean less the points; the plain interval is the points":
+         lambda values: reflected(values, values.mean()),
+     "this is recentered: twice the median less the points; the plain interval is the points":
+         lambda values: reflected(values, values.median()),
+     "this puts half of the width on either side of the mean; take the points themselves":
+         lambda values: tuple(values.mean() + s * (
+             values.quantile(0.975) - values.quantile(0.025)) / 2 for s in (-1, 1)),
+     "this takes the values at these places of the list as it is; sort it first, or use quantile":
+         lambda values: tuple(values[int(q * len(values))] for q in (0.025, 0.975)),
+     "this is the width of the interval; return its two ends":
+         lambda values: values.quantile(0.975) - values.quantile(0.025),
      "low comes first": lambda values: (values.quantile(0.975), values.quantile(0.025))},
     "Now look where the value itself lies.")
+
+
+def reflected(values, center):
+    "The recentered interval."
+    return 2 * center - values.quantile(0.975), 2 * center - values.quantile(0.025)
 
 
 def half(x, t=2.776, n=None): return t * x.std() / (n or len(x))**0.5
@@ -165,7 +187,9 @@ told_apart = Exercise(
          lambda a, b: apart(a, b, 0.8**0.5 * both_halves(a, b)),
      "std() has divided by n - 1 already; the mean of n runs has the variance over n, 5":
          lambda a, b: apart(a, b, both_halves(a, b, n=4)),
-     "each mean is over 5 runs, not over all 10":
+     "this takes the variance for the spread: var() is std() squared":
+         lambda a, b: apart(a, b, 2.776 * (a.var()**2 + b.var()**2)**0.5 / 5**0.5),
+     "each mean is over 5 runs, not over all 10, and the two variances add up: none is halved":
          lambda a, b: apart(a, b, both_halves(a, b, n=10)),
      "this divides the spread by n; the variance falls like 1/n, and the spread like its root":
          lambda a, b: apart(a, b, both_halves(a, b) / 5**0.5),
@@ -241,6 +265,15 @@ paired_error = Exercise(
          lambda a, b: (a - b).var() / len(a),
      "this divides by n; the variance falls like 1/n, and the spread like its root":
          lambda a, b: (a - b).std() / len(a),
+     "this divides the variance by the root of n; the spread, std(), is divided by that":
+         lambda a, b: (a - b).var() / len(a)**0.5,
+     "this multiplies by the root of n; the mean of n spreads less than one, so divide":
+         lambda a, b: (a - b).std() * len(a)**0.5,
+     "this is the standard error of a alone": lambda a, b: error(a),
+     "this is the standard error of b alone": lambda a, b: error(b),
+     "this divides the mean difference by the root of n; the spread of the differences belongs "
+     "there":
+         lambda a, b: (a - b).mean() / len(a)**0.5,
      "this is the difference of the means; asked for is how far luck could move it":
          lambda a, b: a.mean() - b.mean(),
      "this takes the spread of the sums a + b; the luck they share has to drop out":
