@@ -78,6 +78,13 @@ def updated(delta=lambda old, new, place: place - old, # of this batch to what c
     return function
 
 
+def halving(p):
+    "The mean of what came before and of the new batch."
+    place = p[0].mean()
+    for b in p[1:]: place = (place + b.mean()) / 2
+    return place
+
+
 def from_first(p):
     "Everything counted from the first number, which is not added back."
     return mean(p) - p[0][0], std(p)
@@ -152,5 +159,20 @@ MISMERGED = {
         updated(step=lambda delta, n, k: delta),
     "the count of the numbers so far is not kept up: every batch is merged with none": unkept,
     "this is in float32, which has seven digits, and 10,000,000 takes all of them": rounded,
+    "each new batch counts as much as all before it together": pair(halving, std),
+    "each new batch counts as much as all before it together, and the spread is around that":
+        pair(halving, lambda p: around(p, halving(p))),
+    "the first number is the sum; divide it by how many there are":
+        pair(lambda p: torch.cat(p).sum(), std),
+    "the first batch is left out": lambda p: merged(p[1:]),
+    "the last batch is left out": lambda p: merged(p[:-1]),
+    "this is the first batch alone": lambda p: merged(p[:1]),
+    "each batch has its own root here; add up the squares of all, divide, and take one root":
+        pair(mean, lambda p: sum((b - mean(p)).square().sum().sqrt() for b in p)
+             / len(torch.cat(p))),
+    "this is the root of a negative number: E[z^2] comes first, and loses its digits even then":
+        pair(mean, lambda p: mean(p) * torch.nan),
+    "this is the spread between the batches' means, with a correction; that within batches belongs "
+    "to it": pair(mean, lambda p: torch.stack(means(p)).std()),
     "the mean is counted from the first number; add that again at the end": from_first,
 }

@@ -44,7 +44,8 @@ def pairs(x, labels):
 agreement = Exercise(
     lambda x, labels: alike(x, labels).double().mean(),
     lambda: [clusters(0), clusters(5, n=41)],
-    {"every image is its own neighbor here; leave the diagonal out, and take the smallest distance":
+    {"every image is its own neighbor here; leave the diagonal out, and take the smallest "
+     "distance":
          lambda x, labels: torch.ones((), dtype=torch.float64),
      "this is the farthest image":
          lambda x, labels: share(torch.cdist(x, x).argmax(1), labels),
@@ -56,8 +57,8 @@ agreement = Exercise(
      "with the image itself cut out of the list, all after it move up by one; look up the label "
      "in the same shortened list": cut_out,
      "the largest product is not the smallest distance": by_product,
-     "this is the smallest product, which says how little two images have in common": lambda x, labels:
-         share((x @ x.T).fill_diagonal_(torch.inf).argmin(1), labels),
+     "this is the smallest product, which says how little two images have in common":
+         lambda x, labels: share((x @ x.T).fill_diagonal_(torch.inf).argmin(1), labels),
      "topk gives the largest distances; ask for the smallest with largest=False":
          lambda x, labels: share(torch.cdist(x, x).topk(2).indices[:, 1], labels),
      "this is the largest cosine, which forgets how long the features are; take the distance":
@@ -67,6 +68,14 @@ agreement = Exercise(
      "this says yes or no for each image; the share is the mean of these": alike,
      "this counts; a share is the count over the number of images":
          lambda x, labels: alike(x, labels).double().sum(),
+     "this divides by one less than there are images":
+         lambda x, labels: alike(x, labels).sum() / (len(x) - 1.0),
+     "this averages over two neighbors; only the nearest other image counts": lambda x, labels: (
+         labels[torch.cdist(x, x).fill_diagonal_(torch.inf).topk(2, largest=False).indices]
+         == labels[:, None]).double().mean(),
+     "this averages over the image itself and its nearest other; take the second alone":
+         lambda x, labels: (labels[torch.cdist(x, x).topk(2, largest=False).indices]
+                            == labels[:, None]).double().mean(),
      "this is in percent; a share lies between 0 and 1":
          lambda x, labels: 100 * alike(x, labels).double().mean(),
      "this is the share of neighbors of another class":
@@ -237,6 +246,15 @@ overlap = Exercise(
          lambda cov1, cov2: singular(cov1, cov2).sqrt().sum(),
      "this is the product of the two traces of roots; the roots are multiplied as matrices":
          lambda cov1, cov2: psd_sqrt(cov1).trace() * psd_sqrt(cov2).trace(),
+     "this is the trace of cov1; cov2 has no say": lambda cov1, cov2: cov1.trace(),
+     "this multiplies the traces; the covariances are multiplied as matrices":
+         lambda cov1, cov2: (cov1.trace() * cov2.trace()).sqrt(),
+     "this adds up all entries of the product of the roots; sum its singular values":
+         lambda cov1, cov2: (psd_sqrt(cov1) @ psd_sqrt(cov2)).sum(),
+     "this takes the diagonals alone, the spreads; the covariances belong to it":
+         lambda cov1, cov2: (cov1.diagonal() * cov2.diagonal()).sqrt().sum(),
+     "cov1 stands on both sides of cov2 here; its root does": lambda cov1, cov2: psd_sqrt(
+         (cov1 @ cov2 @ cov1 + cov1 @ cov2.T @ cov1) / 2).trace(),
      "this multiplies entry by entry; @ multiplies matrices":
          lambda cov1, cov2: psd_sqrt(cov1 * cov2).trace(),
      "this is twice the overlap; the factor 2 stands in the distance":

@@ -102,6 +102,18 @@ MISFRONTED = {
         lambda costs, distances: [d == min(distances) for d in distances],
     "this asks for the smallest cost alone":
         lambda costs, distances: [c == min(costs) for c in costs],
+    "these are the rows that lose in both; keep those that none beats": lambda costs, distances:
+        dominated(costs, distances, lambda c, d, x, y: c < x and d < y),
+    "of rows that are as good, a dearer one that comes first in the list is kept; sort by both":
+        lambda costs, distances: walked(distances, costs, lambda c, d: c),
+    "this goes from the dearest on; go from the cheapest":
+        lambda costs, distances: walked(costs, distances, lambda c, d: -c),
+    "this compares a row with the one before it alone; any other may beat it":
+        lambda costs, distances: [i == 0 or d < distances[i - 1] for i, d in enumerate(distances)],
+    "this counts the rows that are left; return True or False for each row":
+        lambda costs, distances: sum(kept(costs, distances, better)),
+    "this is one answer for all rows; return True or False for each":
+        lambda costs, distances: all(kept(costs, distances, better)),
     "these are the numbers of the rows; return True or False for each row":
         lambda costs, distances: torch.tensor(kept(costs, distances, better)).nonzero()[:, 0],
 }

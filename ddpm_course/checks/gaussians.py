@@ -79,6 +79,18 @@ MISDIVERGED = {
         changed(log=lambda m1, l1, m2, l2: l1),
     "logvar1 is missing: the logarithm is that of the ratio, logvar1 - logvar2":
         changed(log=lambda m1, l1, m2, l2: -l2),
+    "only the two squares are halved here; the 1/2 stands in front of all": lambda *args: (
+        2 * kl_of(*args) - 0.5 * sum(parts(*args)[:2]).flatten(1).sum(1)),
+    "the means are added here; their difference belongs there":
+        changed(shift=lambda m1, l1, m2, l2: (m1 + m2)**2 / l2.exp()),
+    "the squared difference of the means is multiplied by the second variance; divide by it":
+        changed(shift=lambda m1, l1, m2, l2: (m1 - m2)**2 * l2.exp()),
+    "this takes the size of the difference of the means; square it":
+        changed(shift=lambda m1, l1, m2, l2: (m1 - m2).abs() / l2.exp()),
+    "the logarithms of the variances are subtracted, not divided":
+        changed(lambda m1, l1, m2, l2: (l1 / l2).exp()),
+    "this is the mean of both directions; the expectation is over the first alone":
+        lambda m1, l1, m2, l2: (kl_of(m1, l1, m2, l2) + kl_of(m2, l2, m1, l1)) / 2,
     "this is the difference of the variances; divide the first by the second":
         changed(lambda m1, l1, m2, l2: l1.exp() - l2.exp()),
 }

@@ -48,6 +48,18 @@ slope = Exercise(
         "brackets": lambda eps_c, eps_u, noise: -eps_c - eps_u / noise,
         "this is a ratio of the two, divided by the noise rate; logarithms turn the ratio of "
         "densities into a difference": lambda eps_c, eps_u, noise: -eps_c / eps_u / noise,
+        "this multiplies by the noise's variance; the score is -eps divided by the rate":
+            lambda eps_c, eps_u, noise: (eps_u - eps_c) * noise**2,
+        "this takes the size of the difference; the slope has a sign":
+            lambda eps_c, eps_u, noise: (eps_u - eps_c).abs() / noise,
+        "this is the mean of the two scores; Bayes' rule divides the densities, so subtract":
+            lambda eps_c, eps_u, noise: -(eps_c + eps_u) / 2 / noise,
+        "only the conditional prediction is divided by the noise rate, and the sign is wrong":
+            lambda eps_c, eps_u, noise: eps_c / noise - eps_u,
+        "this divides by the square of the signal rate; the score is -eps over the noise rate":
+            lambda eps_c, eps_u, noise: (eps_u - eps_c) / (1 - noise**2),
+        "this takes the root of the noise rate, and the sign is wrong":
+            lambda eps_c, eps_u, noise: (eps_c - eps_u) / noise**0.5,
         "this divides by 1 - noise; the score is -eps over the noise rate itself":
             lambda eps_c, eps_u, noise: (eps_u - eps_c) / (1 - noise),
         "this divides by the signal rate; the score is -eps over the noise rate":
@@ -97,6 +109,17 @@ from_w = Exercise(
             lambda eps_c, eps_u, w: (1 + w) * eps_c - (1 - w) * eps_u,
         "this starts from the unconditional prediction and goes away from the label":
             lambda eps_c, eps_u, w: eps_u - (1 + w) * (eps_c - eps_u),
+        "the weight of the unconditional prediction is w - 1 here; it is w":
+            lambda eps_c, eps_u, w: (1 + w) * eps_c - (w - 1) * eps_u,
+        "these weights do not add up to 1: w times the unconditional prediction is missing":
+            lambda eps_c, eps_u, w: (1 + w) * eps_c,
+        "this divides by 1 + 2 w; the weights 1 + w and -w add up to 1 already":
+            lambda eps_c, eps_u, w: ((1 + w) * eps_c - w * eps_u) / (1 + 2 * w),
+        "w has no say here: the difference is added once":
+            lambda eps_c, eps_u, w: 2 * eps_c - eps_u,
+        "these weights do not add up to 1: the conditional prediction has the weight 1 + w, and "
+        "here it has w - 1": lambda eps_c, eps_u, w: (w - 1) * eps_c - w * eps_u,
+        "w has no say here: this is the unconditional prediction": lambda eps_c, eps_u, w: eps_u,
         "w has no say here: this is the conditional prediction":
             lambda eps_c, eps_u, w: eps_c,
         "this adds the unconditional prediction where the paper subtracts it":
@@ -138,6 +161,11 @@ def flipped(eps_c, eps_u, s):
     return some(eps_c.flip(1), eps_u.flip(1), s, 3, eps_c.flip(1)).flip(1)
 
 
+def but_third(eps_c, eps_u, s):
+    order = [0, 1, 3, 2]
+    return some(eps_c[:, order], eps_u[:, order], s, 3, eps_c[:, order])[:, order]
+
+
 three_of_four = Exercise(
     right=lambda eps_c, eps_u, s: some(eps_c, eps_u, s, 3, eps_c),
     cases=four,
@@ -171,6 +199,15 @@ three_of_four = Exercise(
                 + some(s * eps_u, s * eps_u, s, 3, 0 * eps_u),
         "this goes away from the label: s times the difference is to be added":
             lambda eps_c, eps_u, s: some(eps_c, eps_u, -s, 3, eps_c),
+        "the fourth channel is the mean of both predictions; it is the conditional one":
+            lambda eps_c, eps_u, s: some(eps_c, eps_u, s, 3, (eps_c + eps_u) / 2),
+        "this starts from the conditional prediction, and guides all four channels":
+            lambda eps_c, eps_u, s: some(eps_c, eps_u, s + 1, 4, eps_c),
+        "s multiplies the conditional prediction alone; put the difference in brackets":
+            lambda eps_c, eps_u, s: some(s * eps_c, eps_u, 1, 3, eps_c),
+        "this leaves out the third channel; the bug left out the last": but_third,
+        "the weights of the two add up to 1: s and 1 - s, not s - 1":
+            lambda eps_c, eps_u, s: some(s * eps_c + (s - 1) * eps_u, eps_u, 1, 3, eps_c),
         "this guides the first channel alone; the bug leaves the last one alone out":
             lambda eps_c, eps_u, s: some(eps_c, eps_u, s, 1, eps_c),
         "the two predictions are swapped, in all four channels":
@@ -226,6 +263,20 @@ scales = Exercise(
             lambda t, T, top: 1 + (top + 1) * t / (T - 1),
         "this starts from top and adds the share of the way; it starts from 1":
             lambda t, T, top: top + t / (T - 1),
+        "this starts from 0, divides by T, and is cut off at 1; the line begins at 1":
+            lambda t, T, top: (top * t / T).clamp(min=1),
+        "this counts t down by one; in code t = 0 is the first timestep":
+            lambda t, T, top: 1 + (top - 1) * (t - 1) / (T - 1),
+        "this takes the root of the share of the way; it is to be a straight line":
+            lambda t, T, top: 1 + (top - 1) * (t / (T - 1))**0.5,
+        "this squares the share of the way; it is to be a straight line":
+            lambda t, T, top: 1 + (top - 1) * (t / (T - 1))**2,
+        "this is a cosine; between 1 and top it is to be a straight line":
+            lambda t, T, top: 1 + (top - 1) * (1 - torch.cos(torch.pi * t / (T - 1))) / 2,
+        "this divides by T - 2; from 0 to T - 1 there are T - 1 steps":
+            lambda t, T, top: 1 + (top - 1) * t / (T - 2),
+        "this subtracts t from 1, and not t / (T - 1)":
+            lambda t, T, top: 1 + (top - 1) * (1 - t) / (T - 1),
         "this starts from 0, and divides by T": lambda t, T, top: top * t / T,
         "these are whole numbers; the scales lie between them, too":
             lambda t, T, top: (1 + (top - 1) * t / (T - 1)).long(),

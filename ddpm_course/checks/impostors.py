@@ -48,6 +48,16 @@ MISDRAWN = {
         lambda images, z: draw(images, z).clamp(-1, 1),
     "every pixel has its own spread here; the covariance also says how pixels vary together":
         lambda images, z: draw(images, z, root=lambda cov: cov.diagonal().sqrt().diag()),
+    "every pixel has its own variance here; the spread is its root, and the covariance also says "
+    "how pixels vary together": lambda images, z: draw(images, z, root=lambda c: c.diag().diag()),
+    "this takes the diagonal of the root alone; @ multiplies by all of it":
+        lambda images, z: draw(images, z, root=lambda cov: psd_sqrt(cov).diag().diag()),
+    "this subtracts the mean image; it is to be added":
+        lambda images, z: draw(images, z, mean=-images.flatten(1).mean(0)),
+    "this adds the mean image before it multiplies; the mean is added last": lambda images, z:
+        draw(images, z + images.flatten(1).mean(0), mean=0.0),
+    "this adds the first image; the mean image belongs there":
+        lambda images, z: draw(images, z, mean=images.flatten(1)[0]),
     "this takes the root of each entry; the root of a matrix is another thing":
         lambda images, z: draw(images, z, root=lambda cov: cov.sqrt()),
     "a Gaussian with the right covariance, by a Cholesky root; the task asks for the symmetric "

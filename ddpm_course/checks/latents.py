@@ -1,5 +1,7 @@
 "Checkers for the exercises of chapter 51."
 
+import math
+
 import torch
 
 from ddpm_course.checks import Exercise, outcome, randn
@@ -63,6 +65,10 @@ normalized = Exercise(
     | either("the spread is over all channels; each has its own", *CHANNEL, std_dims=ALL)
     | either("std_mean gives the spread first and then the mean; here they are exchanged", *CHANNEL,
              apply=lambda z, mean, std: (z - std) / mean)
+    | either("this normalizes over images and channels; take images and positions, (0, 2, 3)", 0, 1)
+    | either("this leaves out the last dimension: take (0, 2, 3)", 0, 2)
+    | either("this divides by the root of the standard deviation; that is a root already", *CHANNEL,
+             apply=lambda z, mean, std: (z - mean) / std.sqrt())
     | {"this divides by N h w - 1; pass correction=0": over(*CHANNEL, correction=1),
        "the mean is gone, but the spread is as it was; divide by it":
            over(*CHANNEL, apply=lambda z, mean, std: z - mean),
@@ -70,6 +76,11 @@ normalized = Exercise(
        "from the mean": lambda z: (z - z.mean(CHANNEL, keepdim=True)) / of_squares(z),
        "this divides by the root of the mean square, and the mean is still there":
            lambda z: z / of_squares(z),
+       "this divides by the largest value; divide by the standard deviation": lambda z: (
+           (z - z.mean(CHANNEL, keepdim=True)) / z.abs().amax(CHANNEL, keepdim=True)),
+       "this stretches each channel from 0 to 1; mean 0 and standard deviation 1 are asked for":
+           lambda z: (z - z.amin(CHANNEL, keepdim=True)) / (
+               z.amax(CHANNEL, keepdim=True) - z.amin(CHANNEL, keepdim=True)),
        "this adds 1e-5 to the variance, as batch normalization does":
            lambda z: torch.nn.functional.batch_norm(z, None, None, training=True)},
     "One number a channel, the same for every image: that is what decode can undo.",
@@ -104,7 +115,7 @@ streamed = OneAtATime(
 
 def schedules():
     return [(torch.linspace(0.999, 0.001, 9, dtype=torch.float64), 5.49),
-            (torch.linspace(0.9, 0.1, 5, dtype=torch.float64), 0.25)]
+            (torch.linspace(0.95, 0.1, 5, dtype=torch.float64), 0.25)]
 
 
 def disguised(alpha_bars, by): # the SNR times `by`
@@ -147,6 +158,16 @@ disguise = Exercise(
          lambda alpha_bars, std: snr(alpha_bars, std) / (1 - snr(alpha_bars, std)),
      "this divides the new signal by 1 minus itself; divide by the sum of signal and noise":
          lambda alpha_bars, std: alpha_bars * std**2 / (1 - alpha_bars * std**2),
+     "this takes the root of std; the SNR grows with the variance, std squared":
+         lambda alpha_bars, std: disguised(alpha_bars, std**0.5),
+     "this multiplies the log-SNR by std^2; it is the SNR that is multiplied":
+         lambda alpha_bars, std: (alpha_bars.logit() * std**2).sigmoid(),
+     "the log-SNR is a natural logarithm; this adds one to the base 10": lambda alpha_bars, std: (
+         (alpha_bars.logit() + 2 * math.log10(std)).sigmoid()),
+     "sigmoid takes the logarithm of the SNR, and this gives it the SNR":
+         lambda alpha_bars, std: snr(alpha_bars, std).sigmoid(),
+     "this squares the share of the signal rate; square both rates first, and divide by their sum":
+         lambda alpha_bars, std: (snr(alpha_bars, std)**0.5 / (1 + snr(alpha_bars, std)**0.5))**2,
      "std has no say here: this is the schedule that was given": lambda alpha_bars, std: alpha_bars,
      "this squares std twice; the SNR grows with the variance, std squared":
          lambda alpha_bars, std: disguised(alpha_bars, std**4),
@@ -200,6 +221,16 @@ first_step = Exercise(
          with_x0(lambda e, t, prev: (1 - t)**0.5),
      "x_t over sqrt(alpha_bar_t) still holds its noise; take the network's away first":
          with_x0(lambda e, t, prev: ((1 - t) / t)**0.5),
+     "this squares e; the share counts once":
+         with_x0(lambda e, t, prev: e * rest(e, t)),
+     "the ratio in x0_hat is upside down: (1 - alpha_bar_t) over alpha_bar_t":
+         with_x0(lambda e, t, prev: -e * (t / (1 - t))**0.5),
+     "x0_hat is multiplied by sqrt(alpha_bar_prev) alone; it holds that of t already":
+         lambda e, t, prev: (t / prev)**0.5 * rest(e, t) + (1 - prev)**0.5 * (1 + e),
+     "this rescales the noise of x_t; DDIM goes through x0_hat":
+         lambda e, t, prev: (1 + e) * ((1 - prev) / (1 - t))**0.5,
+     "x0_hat has the share e alone; this multiplies it by 1 + e, too":
+         lambda e, t, prev: (prev**0.5 * rest(e, t) + (1 - prev)**0.5) * (1 + e),
      "DDIM is not clipped here; x0_hat leaves [-1, 1]":
          with_x0(lambda e, t, prev: min(1, max(-1, rest(e, t)))),
      "x_t is sqrt(1 - alpha_bar_t) eps, and so is what the network takes for noise":
@@ -214,7 +245,8 @@ first_step = Exercise(
          lambda e, t, prev: rest(e, t) + (1 - prev)**0.5 * (1 + e),
      "x0_hat is multiplied by sqrt(alpha_bar_prev); its root is missing":
          lambda e, t, prev: prev * rest(e, t) + (1 - prev)**0.5 * (1 + e),
-     "x0_hat is multiplied by sqrt(alpha_bar_prev); this has that of t":
+     "x0_hat is divided by the root of alpha_bar_t and multiplied by that of alpha_bar_prev; here "
+     "both are of the same one":
          lambda e, t, prev: t**0.5 * rest(e, t) + (1 - prev)**0.5 * (1 + e),
      "the roots are missing: rates are sqrt(alpha_bar) and sqrt(1 - alpha_bar)":
          lambda e, t, prev: -prev * e * (1 - t) / t + (1 - prev) * (1 + e),

@@ -3,6 +3,7 @@
 import torch
 
 from ddpm_course.checks import Exercise
+from ddpm_course.checks.pairings import MISPAIRED, mmd
 
 
 def rows(n, D, seed, scale=1.0):
@@ -45,6 +46,11 @@ over_floor = Exercise(
          lambda distance, n, floor_at: round(distance - floor_at[n], 1),
      "this is the difference, times n; the difference alone is the excess":
          lambda distance, n, floor_at: (distance - floor_at[n]) * n,
+     "this subtracts the floors of all n; the one that belongs to n is floor_at[n]":
+         lambda distance, n, floor_at: distance - sum(floor_at.values()),
+     "this cuts the fraction off": lambda distance, n, floor_at: int(distance - floor_at[n]),
+     "this subtracts half the floor; the whole floor is what real images have":
+         lambda distance, n, floor_at: distance - floor_at[n] / 2,
      "this subtracts the number of images; the floor that belongs to it is floor_at[n]":
          lambda distance, n, floor_at: distance - n,
      "this is the excess as a share of the distance; the bias adds, so a difference is enough":
@@ -64,93 +70,11 @@ over_floor = Exercise(
 
 # ---- pairs of different images ----
 
-def cubic(a, b): return (a @ b.T / a.shape[1] + 1)**3
-
-
-def mmd(a, b, k=cubic, cross=2.0):
-    def others(x): return (k(x, x).sum() - k(x, x).trace()) / (len(x) * (len(x) - 1))
-    return others(a) + others(b) - cross * k(a, b).mean()
-
-
-def within(count, total=lambda k: k.sum() - k.trace()):
-    "A distance whose first two terms are `total` of the kernels over another `count`."
-    def others(x): return total(cubic(x, x)) / count(len(x))
-    return lambda a, b: others(a) + others(b) - 2 * cubic(a, b).mean()
-
-
-def mixed(count):
-    "A distance whose mixed term is a sum over another `count`."
-    return lambda a, b: mmd(a, b, cross=0.0) - 2 * cubic(a, b).sum() / count(a, b)
-
-
-def by(divisor): return lambda a, b: mmd(a, b, lambda x, y: (x @ y.T / divisor(x) + 1)**3)
-
-
-def of_a(a, b):
-    k = cubic(b, b)
-    return mmd(a, a, cross=0.0) / 2 + (k.sum() - k.trace()) / (len(a) * (len(a) - 1)) \
-        - 2 * cubic(a, b).mean()
-
-
-def crossed_without_diagonal(a, b):
-    k = cubic(a, b)
-    cross = (k.sum() - k.diagonal().sum()) / (k.numel() - min(len(a), len(b)))
-    return mmd(a, b, cross=0.0) - 2 * cross
-
-
 unbiased = Exercise(
     mmd,
     lambda: [(rows(6, 4, 1), rows(9, 4, 2) + 0.5), (rows(5, 2, 3), rows(5, 2, 4)),
              (rows(6, 3, 5), rows(7, 3, 6) + 2)],
-    {"the pairs of an image with itself are still in: leave the diagonals of the first two terms "
-     "out": lambda a, b: cubic(a, a).mean() + cubic(b, b).mean() - 2 * cubic(a, b).mean(),
-     "the diagonals are left out of the sums, but not of the count: N (N - 1) pairs remain":
-         within(lambda n: n**2),
-     "the diagonals are left out of the count, but not of the sums":
-         within(lambda n: n * (n - 1), lambda k: k.sum()),
-     "this subtracts the mean of the diagonal; leave its terms out of the sum, and out of the "
-     "count": within(lambda n: 1, lambda k: k.mean() - k.diagonal().mean()),
-     "there are N (N - 1) entries off the diagonal; this counts each pair once and adds it twice":
-         within(lambda n: n * (n - 1) / 2),
-     "a triangle holds each pair once, so N (N - 1) / 2 of them; this divides by N (N - 1)":
-         within(lambda n: n * (n - 1), lambda k: k.triu(1).sum()),
-     "each image has N - 1 others, and there are N images: N (N - 1) pairs, and not N - 1":
-         within(lambda n: n - 1),
-     "N - 1 of N images are different ones: N (N - 1) pairs, and not (N - 1)^2":
-         within(lambda n: (n - 1)**2),
-     "the diagonal of the pairs within b is still in": lambda a, b:
-         mmd(a, b) - mmd(b, b, cross=0.0) / 2 + cubic(b, b).mean(),
-     "a and b may differ in number; this divides the pairs within b by those within a": of_a,
-     "the mixed term is a sum; divide it by its N M pairs": mixed(lambda a, b: 1),
-     "the mixed term has N M pairs; this divides it by N (N - 1)":
-         mixed(lambda a, b: len(a) * (len(a) - 1)),
-     "the mixed term has N M pairs; this divides it by N^2": mixed(lambda a, b: len(a)**2),
-     "the mixed term leaves out pairs, too; an image of a and one of b are never the same image":
-         crossed_without_diagonal,
-     "the mixed term counts twice": lambda a, b: mmd(a, b, cross=1.0),
-     "the mixed term is subtracted": lambda a, b: mmd(a, b, cross=-2.0),
-     "the mixed term is missing": lambda a, b: mmd(a, b, cross=0.0),
-     "the pairs within b are missing": lambda a, b: mmd(a, b) - mmd(b, b, cross=0.0) / 2,
-     "the kernel divides the product by the number of features":
-         by(lambda x: 1),
-     "the kernel divides by the number of features, not by that of images": by(len),
-     "the kernel divides by the number of features, not by its root":
-         by(lambda x: x.shape[1]**0.5),
-     "the kernel is cubic; this one has no power":
-         lambda a, b: mmd(a, b, lambda x, y: x @ y.T / x.shape[1] + 1),
-     "the kernel is cubic; this one is squared":
-         lambda a, b: mmd(a, b, lambda x, y: (x @ y.T / x.shape[1] + 1)**2),
-     "the kernel adds 1 before it takes the power":
-         lambda a, b: mmd(a, b, lambda x, y: (x @ y.T / x.shape[1])**3),
-     "the kernel adds 1 after the division; this divides the 1, too":
-         lambda a, b: mmd(a, b, lambda x, y: ((x @ y.T + 1) / x.shape[1])**3),
-     "the sign is upside down: pairs within a set come first": lambda a, b: -mmd(a, b),
-     "this is cut off at 0; an unbiased value may fall below":
-         lambda a, b: mmd(a, b).clamp(min=0),
-     "this is the root of the distance, and NaN where that is below 0; by the field's convention "
-     "it stays squared": lambda a, b: mmd(a, b).sqrt(),
-     "this is the root of the distance; by the field's convention it stays squared":
-         lambda a, b: mmd(a, b).clamp(min=0).sqrt()},
+    MISPAIRED,
     "Different images only: then equals are at distance 0 on average, for any n.")
 
 
@@ -180,6 +104,18 @@ gray_levels = Exercise(
          lambda x: ((x - x.min()) / (x.max() - x.min()) * 16).round().long(),
      "the range from -1 to 1 is 2 wide; 16 levels over that make 8 a unit":
          lambda x: levels(x, 16),
+     "this goes from 0 to 1; 16 levels over the range from -1 to 1 make 8 a unit":
+         lambda x: levels(x, 0.5),
+     "this clamps to [-1, 1] after it multiplied; clamp first":
+         lambda x: ((x + 1) * 8).clamp(-1, 1).round().long(),
+     "this clamps images to 0..16 before they are levels; they are in [-1, 1]":
+         lambda x: ((x.clamp(0, 16) + 1) * 8).round().long(),
+     "this adds 1 after it multiplied; shift first, so that 0 is level 8":
+         lambda x: (x.clamp(-1, 1) * 8 + 1).round().long(),
+     "this clamps from above alone; values below -1 are to become 0":
+         lambda x: ((x.clamp(max=1) + 1) * 8).round().long(),
+     "this clamps from below alone; values above 1 are to become 16":
+         lambda x: ((x.clamp(min=-1) + 1) * 8).round().long(),
      "these are 17 equal bins; rounding to the nearest gives the two ends half a bin":
          lambda x: levels(x, 8.5, torch.floor).clamp(max=16),
      "these are 17 equal bins, and white comes out as 17; round, and the two ends get half a bin":
@@ -254,6 +190,17 @@ suspects = Exercise(
      "this takes the farthest training image of each; a copy is near to one":
          lambda fakes, held_out, train: torch.cdist(fakes, train).amax(1)
              < torch.cdist(held_out, train).amax(1).min(),
+     "this compares squared distances with distances": lambda fakes, held_out, train:
+         gap(fakes, train)**2 < gap(held_out, train).min(),
+     "this asks how near training images lie to each other; ask how near held-out images come to "
+     "them": lambda fakes, held_out, train: gap(fakes, train) < among(train).min(),
+     "this answers for each held-out image; each fake has its own answer":
+         lambda fakes, held_out, train: (
+             gap(fakes, train)[:, None] < gap(held_out, train)).all(0),
+     "the fakes and the held-out images are exchanged": lambda fakes, held_out, train:
+         gap(held_out, train) < gap(fakes, train).min(),
+     "these are the suspects themselves; give true or false for each fake":
+         lambda fakes, held_out, train: fakes[gap(fakes, train) < gap(held_out, train).min()],
      "this asks how near held-out images lie to each other; ask how near they come to training "
      "images": lambda fakes, held_out, train: gap(fakes, train) < among(held_out).min(),
      "the second of min's two answers is the number of an image; compare the distances":

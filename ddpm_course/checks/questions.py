@@ -74,6 +74,19 @@ evaluations = Exercise(
          lambda ts, s, interval: len(inner(ts, interval)),
      "a step at which guidance acts costs two calls; this counts three": lambda ts, s, interval:
          2 * calls(ts, s, interval) - len(ts),
+     "below 1 both passes have weight: 0.5 costs two calls": lambda ts, s, interval:
+         len(ts) if s < 1 else calls(ts, s, interval, single=()),
+     "the ends of the interval are exchanged: low comes first": lambda ts, s, interval:
+         calls(ts, s, interval, lambda t, low, high: high <= t <= low),
+     "one step is not counted; every timestep of the list costs a call": lambda ts, s, interval:
+         calls(ts, s, interval) - (interval is not None and s not in (0, 1)),
+     "one step is not counted; every timestep of the list costs a call, at any scale":
+         lambda ts, s, interval: calls(ts, s, interval) - 1,
+     "this counts the largest timestep; the steps are as many as the list is long":
+         lambda ts, s, interval: calls(ts, s, interval) + (max(ts) - len(ts)) * (
+             2 if interval is None and s not in (0, 1) else 1),
+     "an interval that ends at 0 is an interval, too: ask whether it `is None`":
+         lambda ts, s, interval: calls(ts, s, interval if interval and interval[1] else None),
      "at scale 0 the unconditional pass is left: one call": lambda ts, s, interval:
          0 if s == 0 else calls(ts, s, interval),
      "the ends of the interval belong to it": lambda ts, s, interval:
@@ -188,6 +201,20 @@ best_of_many = Exercise(
          values.mean(1).argmin(), tuned(values, first, second)),
      "the first number is the mean of each setting's best run; report the best setting's mean":
          lambda values: (values.amin(1).mean(), tuned(values, first, second)),
+     "the second number is a sum; report the mean": lambda values: (
+         usual(values), len(second(values).T) * tuned(values, first, second)),
+     "the second number is the best single run of those left; report their mean": lambda values: (
+         usual(values), second(values)[first(values).mean(1).argmin()].min()),
+     "the first number is a sum; report the mean": lambda values: (
+         len(values.T) * usual(values), tuned(values, first, second)),
+     "the first half has `seeds // 2`; this takes one less": cut_at(lambda v: v.shape[1] // 2 - 1),
+     "the first half has `seeds // 2`; this takes one more": cut_at(lambda v: v.shape[1] // 2 + 1),
+     "the second number is the number of a setting; report its mean": lambda values: (
+         usual(values), first(values).mean(1).argmin()),
+     "the second number is the difference of the two; report the honest mean itself":
+         lambda values: (usual(values), tuned(values, first, second) - usual(values)),
+     "the second number is one distance for each seed that is left; report their mean":
+         lambda values: (usual(values), second(values)[first(values).mean(1).argmin()]),
      "the first number is the smallest mean of a seed; average the seeds of each setting":
          lambda values: (usual(values.T), tuned(values, first, second)),
      "the first number lets each seed choose its own setting; the best mean is one setting's":

@@ -74,6 +74,14 @@ shift = Exercise(
             lambda alpha_bars, k: 1 - 1 / (1 + alpha_bars / (1 - alpha_bars) - 2 * math.log(k)),
         "this multiplies the log-SNR; 2 log k is to be subtracted from it": lambda alpha_bars, k: (
             (alpha_bars.logit() * 2 * math.log(k)).sigmoid()),
+        "sigmoid takes the logarithm of the SNR, and this gives it the SNR":
+            lambda alpha_bars, k: (alpha_bars / (1 - alpha_bars) / k**2).sigmoid(),
+        "this multiplies 1 - alpha_bar by k^2, and cuts off what passes 1; it is the SNR that is "
+        "divided": lambda alpha_bars, k: (1 - k**2 * (1 - alpha_bars)).clamp(min=0),
+        "this subtracts 2 log k from the SNR, and gives it to sigmoid; both take the logarithm":
+            lambda alpha_bars, k: (alpha_bars / (1 - alpha_bars) - 2 * math.log(k)).sigmoid(),
+        "this lowers the log-SNR by half of log k; averaging divides the variance of the noise by "
+        "k^2, so it takes 2 log k": lambda alpha_bars, k: moved(alpha_bars, -math.log(k) / 2),
         "these are signal rates; alpha_bar is their square": lambda alpha_bars, k: (
             moved(alpha_bars, -2 * math.log(k)).sqrt()),
         "this is 1 - alpha_bar, the variance of the noise": lambda alpha_bars, k: (
@@ -138,6 +146,14 @@ zero_terminal = Exercise(
             lambda s: (s - s[0]) * s[-1] / (s[-1] - s[0]),
         "this takes the second rate for the first; positions count from 0":
             lambda s: (s - s[-1]) * s[1] / (s[1] - s[-1]),
+        "this multiplies by 1 less the last rate; shift first, by the last rate":
+            lambda s: s * (1 - s[-1]),
+        "this adds the two rates below; the old range is s_1 - s_T":
+            lambda s: (s - s[-1]) * s[0] / (s[0] + s[-1]),
+        "this takes the first rate for 1 below; the shifted range is s_1 - s_T":
+            lambda s: (s - s[-1]) * s[0] / (1 - s[-1]),
+        "these are alpha_bars, shifted and not stretched; the signal rates were asked for":
+            lambda s: s**2 - s[-1]**2,
         "this is a straight line; shift and stretch the rates that are given":
             lambda s: s[0] * even(1, 0, len(s)),
         "this divides by the first rate; multiply by s_1 / (s_1 - s_T), the old range over the new":
@@ -218,6 +234,16 @@ plus_one = Exercise(
             lambda snr, gamma: (snr - 1).clamp(max=gamma) / (snr - 1),
         "gamma caps SNR + 1, and not its logarithm":
             lambda snr, gamma: (snr + 1).log().clamp(max=gamma) / (snr + 1),
+        "this adds 1 after the minimum, and divides by SNR; add it before, and divide by SNR + 1":
+            lambda snr, gamma: (snr.clamp(max=gamma) + 1) / snr,
+        "this divides gamma by SNR; the smaller of SNR + 1 and gamma is divided by SNR + 1":
+            lambda snr, gamma: gamma / snr,
+        "this multiplies by SNR; the weight has none": lambda snr, gamma: (
+            (snr + 1).clamp(max=gamma) / (snr + 1) * snr),
+        "gamma loses 1 here; it stays what it is": lambda snr, gamma: (
+            (snr + 1).clamp(max=gamma - 1) / (snr + 1)),
+        "this divides 1; the smaller of SNR + 1 and gamma is divided":
+            lambda snr, gamma: 1 / (snr + 1),
         "this adds 1 to the SNR twice before it divides":
             lambda snr, gamma: (snr + 1).clamp(max=gamma) / (snr + 2),
         "this takes the maximum; the bug is in the 1, and the minimum stays":
@@ -230,7 +256,7 @@ plus_one = Exercise(
             lambda snr, gamma: (snr + 1).clamp(max=gamma) * (snr + 1),
         "this adds 1 to the weight; the bug adds it to the SNR":
             lambda snr, gamma: snr.clamp(max=gamma) / (snr + 1) + 1,
-        "this takes the minimum after the division; gamma caps what is divided":
+        "the minimum is missing, or taken after the division; gamma caps what is divided, SNR + 1":
             lambda snr, gamma: (snr / (snr + 1)).clamp(max=gamma),
         "this is 1 everywhere: the minimum is missing, or taken after the division":
             lambda snr, gamma: torch.ones_like(snr),

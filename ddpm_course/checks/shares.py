@@ -33,6 +33,12 @@ def by_points(level, loss, n):
     return torch.from_numpy(np.interp(even(0, total[-1].item(), n), total, level))
 
 
+def differences(level, loss, n):
+    slices = (loss[:-1] - loss[1:]) * (level[:-1] - level[1:])
+    total = torch.cat([torch.zeros(1, dtype=torch.float64), slices.cumsum(0)])
+    return torch.from_numpy(np.interp(even(0, total[-1].item(), n), total, level))
+
+
 def on_grid(level, loss, n):
     "Levels of the grid at which the shares are reached."
     total = areas(level, loss)
@@ -68,6 +74,10 @@ MISSHARED = {
         placed(level, 1 / loss, n)
     ),
     "this shares out the square of the loss": lambda level, loss, n: placed(level, loss**2, n),
+    "this shares out the root of the loss": lambda level, loss, n: placed(level, loss.sqrt(), n),
+    "this adds up loss times level; multiply by the width between two levels":
+        lambda level, loss, n: by_points(level, loss * level, n),
+    "this shares out how much the loss changes; add two neighbors, and halve": differences,
     "n levels bound n - 1 shares; this makes one share too many, so the last level is not the "
     "end": lambda level, loss, n: (
         placed(level, loss, n + 1)[:-1]

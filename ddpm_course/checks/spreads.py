@@ -65,6 +65,14 @@ MISSPREAD = {
         lambda std_c, std_u, s: std_c**s / std_u,
     "s has no say here: this is the spread at s = 2":
         lambda std_c, std_u, s: std_c**2 / std_u,
+    "everything is multiplied here; divide by it, to the power s - 1":
+        lambda std_c, std_u, s: std_c * std_u**(s - 1),
+    "this extrapolates the variances as if they were means, and takes no root":
+        lambda std_c, std_u, s: std_u**2 + s * (std_c**2 - std_u**2),
+    "this adds up spreads like precisions; guidance raises their ratio to s - 1":
+        lambda std_c, std_u, s: 1 / (s / std_c - (s - 1) / std_u),
+    "this is an exponential of the ratio; the ratio is raised to s - 1":
+        lambda std_c, std_u, s: std_c * math.exp((1 - s) * std_c / std_u),
     "this is the spread of everything; guidance starts from the class's":
         lambda std_c, std_u, s: std_u,
 }

@@ -91,6 +91,15 @@ reparameterize = Sampled(
          lambda m, l, noise: m + noise,
      "this is the mean alone; the noise, times the standard deviation, is to be added":
          lambda m, l, noise: m + 0 * noise,
+     "mean and logvar are exchanged": lambda m, l, noise: reparameterized(l, m, noise),
+     "this takes the exponential of the mean; only logvar is a logarithm":
+         lambda m, l, noise: reparameterized(m.exp(), l, noise),
+     "logvar is taken for the variance, without its sign; the spread is exp(logvar / 2)":
+         lambda m, l, noise: m + l.abs().sqrt() * noise,
+     "exp(logvar / 2) is the standard deviation; exp(logvar / 4) is its root":
+         lambda m, l, noise: reparameterized(m, l / 2, noise),
+     "this takes softplus; the standard deviation is exp(logvar / 2)":
+         lambda m, l, noise: m + torch.nn.functional.softplus(l) * noise,
      "this leaves out the mean": lambda m, l, noise: (0.5 * l).exp() * noise},
     "The randomness comes from outside, so the sample is a differentiable function of what the "
     "encoder said.")
@@ -176,6 +185,20 @@ vae_loss = Exercise(
      "logvar is to be subtracted in the KL": wrong_nats(lambda m, l: m.square() + l.exp() - 1 + l),
      "the -1 is missing in the KL": wrong_nats(lambda m, l: m.square() + l.exp() - l),
      "the 1 is to be subtracted in the KL": wrong_nats(lambda m, l: m.square() + l.exp() + 1 - l),
+     "the error is divided by D twice; its mean is divided already":
+         wrong_loss(lambda error, nats, D, d, w: (error + w * nats) / D),
+     "D is the number of pixel values of one image; this is the number of channels":
+         wrong_loss(lambda error, nats, D, d, w: error + w * nats / 3),
+     "this multiplies the KL by D; divide it": wrong_loss(
+         lambda error, nats, D, d, w: error + w * nats * D),
+     "the KL has the variance, exp(logvar); this takes its root":
+         wrong_nats(lambda m, l: m.square() + (l / 2).exp() - 1 - l),
+     "exp(logvar) is the variance already; this squares it":
+         wrong_nats(lambda m, l: m.square() + (2 * l).exp() - 1 - l),
+     "the -logvar is missing in the KL": wrong_nats(lambda m, l: m.square() + l.exp() - 1),
+     "the squared mean is to be added in the KL":
+         wrong_nats(lambda m, l: l.exp() - 1 - l - m.square()),
+     "the squared mean is missing in the KL": wrong_nats(lambda m, l: l.exp() - 1 - l),
      "the KL is missing": wrong_loss(lambda error, nats, D, d, w: error)},
     "One number an image: the training loop takes the mean.", keeps_inputs=True)
 
@@ -229,6 +252,14 @@ nats = Exercise(
          with_means(lambda V, w: 1),
      "this is 1/2 (1 - sigma^2), half the variance of the means; the nats are -1/2 log sigma^2":
          lambda V, w: 0.5 * (1 - (w / (2 * V)).clamp(max=1)).sum(),
+     "this cuts V off at w; the water line is w / 2":
+         lambda V, w: logs(V.clamp(min=w), w).sum(),
+     "above the water line it is 1/2 log(2 V / w); the 2 is missing in the logarithm":
+         lambda V, w: logs(V / 2, w)[V > w / 2].sum(),
+     "this squares w; sigma^2 is w / (2 V)": lambda V, w: used(V, w**2).sum(),
+     "this adds up what stands above the water line; the nats are its logarithms, 1/2 log(2 V / w)":
+         lambda V, w: (V - w / 2).clamp(min=0).sum(),
+     "this is the largest direction alone; their nats add up": lambda V, w: used(V, w).max(),
      "this is 1/2 log(1 + V / w); with sigma^2 = w / (2 V) it is 1/2 log(2 V / w), above w/2":
          lambda V, w: logs(V + w, 2 * w).sum(),
      "this is the mean over the directions; their nats add up": lambda V, w: used(V, w).mean(),
