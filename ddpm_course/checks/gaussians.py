@@ -87,7 +87,7 @@ MISDIVERGED = {
         changed(shift=lambda m1, l1, m2, l2: (m1 - m2)**2 * l2.exp()),
     "this takes the size of the difference of the means; square it":
         changed(shift=lambda m1, l1, m2, l2: (m1 - m2).abs() / l2.exp()),
-    "the logarithms of the variances are subtracted, not divided":
+    "this divides the logarithms of the variances; subtract them":
         changed(lambda m1, l1, m2, l2: (l1 / l2).exp()),
     "this is the mean of both directions; the expectation is over the first alone":
         lambda m1, l1, m2, l2: (kl_of(m1, l1, m2, l2) + kl_of(m2, l2, m1, l1)) / 2,
