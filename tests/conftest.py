@@ -1,10 +1,11 @@
 "Fixtures of more than one file."
 
-import sys
+import json, sys
 
 import pytest
 
 from mutants import broken_copy
+from tree import Cell, copy_to, run
 
 
 @pytest.fixture
@@ -14,3 +15,23 @@ def broken(tmp_path, monkeypatch):
     yield lambda *bug: broken_copy(tmp_path, *bug)
     for name in [n for n in sys.modules if n.startswith("broken_")]:
         del sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    "{name of a notebook: its cells as nbdev hands them to Quarto}; runs what the docs build runs."
+    copy = tmp_path_factory.mktemp("site")
+    copy_to(copy)
+    run(
+        sys.executable,
+        "-c",
+        "from nbdev.serve import proc_nbs; proc_nbs(force=True, n_workers=0)",
+        cwd=copy,
+    )
+    return {
+        p.name: [
+            Cell(i, cell)
+            for i, cell in enumerate(json.loads(p.read_text(encoding="utf-8"))["cells"])
+        ]
+        for p in (copy / "_proc").glob("*.ipynb")
+    }

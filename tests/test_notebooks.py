@@ -1,6 +1,6 @@
 "Every notebook is in step with its module, clean, complete, small and fit for the site."
 
-import ast, json, re, subprocess, sys
+import ast, json, re, subprocess
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,6 @@ from tree import (
     NOTEBOOKS,
     ROOT,
     TOUR,
-    Cell,
     cells,
     code,
     copy_to,
@@ -389,7 +388,9 @@ def test_chapter_is_a_chapter(path):
         if cell.kind == "markdown"
     )
     lines = sum(
-        len([line for line in cell.source.splitlines() if line.strip()]) for cell in code(path)
+        len([line for line in cell.source.splitlines() if line.strip()])
+        for cell in code(path)
+        if "hide" not in cell.directives
     )
     assert words >= 8 * lines, (
         f"{path.name} has {words / lines:.1f} words of prose a line of code; expected 8"
@@ -456,26 +457,6 @@ def test_chapter_has_exercises(path):
 
 
 # ---- the site ----
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    "{name of a notebook: its cells as nbdev hands them to Quarto}; runs what the docs build runs."
-    copy = tmp_path_factory.mktemp("site")
-    copy_to(copy)
-    run(
-        sys.executable,
-        "-c",
-        "from nbdev.serve import proc_nbs; proc_nbs(force=True, n_workers=0)",
-        cwd=copy,
-    )
-    return {
-        p.name: [
-            Cell(i, cell)
-            for i, cell in enumerate(json.loads(p.read_text(encoding="utf-8"))["cells"])
-        ]
-        for p in (copy / "_proc").glob("*.ipynb")
-    }
 
 
 def option_faults(cell):
@@ -630,3 +611,27 @@ def test_readme_shows_what_is_there():
         f"README.md shows {image} without alt"
         for image in re.findall(r"!\[\s*\]\(([^)]*)\)|<img(?![^>]*\balt=\"[^\"]+\")[^>]*>", readme)
     )
+
+
+WIDGET = re.compile(r"\binteract\(")
+
+
+@each
+def test_a_widget_has_names_and_a_twin_that_needs_no_kernel(path):
+    found = [*code(path)]
+    for i, cell in enumerate(found):
+        if not WIDGET.search(cell.source) or "import" in cell.source:
+            continue
+        assert "hide" in cell.directives, f"{path.name}, {cell}: the site would show a dead widget"
+        near = [c for c in found[max(0, i - 2) : i + 3] if "hide" not in c.directives]
+        players = [c for c in near if "<input" in "".join(map(html_of, c.outputs))]
+        assert players, f"{path.name}, {cell}: no player beside it, for readers without a kernel"
+        sliders = re.findall(r"\b(?:\w*Slider|Dropdown)\(", cell.source)
+        assert sliders and len(sliders) == cell.source.count("description="), (
+            f"{path.name}, {cell}: give every control a description"
+        )
+        assert "continuous_update=False" not in cell.source
+
+
+def html_of(output):
+    return "".join(output.get("data", {}).get("text/html", ""))

@@ -638,5 +638,5 @@ def test_a_forest_shows_every_difference_and_which_are_apart():
     assert [text.get_text() for text in one.get_yticklabels()] == ["sure", "alone", "open"]
     assert len(two.get_yticklabels()) == 1 and two.get_xlabel() == "accuracy"
     points = [line for line in one.lines if line.get_marker() == "o"]
-    assert [p.get_markerfacecolor() for p in points] == ["tab:blue", "white", "white"]
+    assert [p.get_markerfacecolor() for p in points] == ["tab:blue", "none", "none"]
     assert [p.get_color() for p in points] == ["tab:blue", "tab:blue", "tab:gray"]

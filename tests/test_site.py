@@ -1,11 +1,12 @@
 "What the site shows beside the notebooks: reference, links, glossary, boxes; how pages measure."
 
-import re
+import re, shutil
 
 import pytest
 
-from ddpm_course.site import entries, extras, links, pages, reference
-from tree import ROOT, cells, none, prose
+import render
+from ddpm_course.site import entries, extras, links, measure, pages, reference
+from tree import NOTEBOOKS, ROOT, cells, none, prose
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +32,13 @@ def test_an_entry_says_what_the_docstring_says(made):
     assert "| `T` | length of the schedule |" in entry
     assert "| `spacing` | one of SPACINGS |" in entry # its comment stands behind the `-> list`
     assert "- Raises `ValueError`: spacing=…; expected one of …" in entry
+    sample = next(e for e in made["ddim"] if e.startswith("## ddim_sample "))
+    for row in ("| `steps` | number of steps, 1..T |", "| `progress` | show a bar |"):
+        assert row in sample
+    rate = next(e for e in made["training"] if e.startswith("## lr_at "))
+    assert re.search(r"\| `step`, `steps` \| .*of the whole run \|", rate) # one line, two names
+    recipe = next(e for e in made["training"] if e.startswith("## Recipe "))
+    assert "| `warmup` | steps up to it |" in recipe
     assert "<summary>Source</summary>" in entry and "NoneType" not in "".join(made["ddim"])
 
 
@@ -157,3 +165,61 @@ def test_the_glossary_has_what_people_search_for():
     assert heads == sorted(heads, key=str.lower)
     for word in ("FID", "EMA", "Score", "Variance preserving", "CFG", "DDIM", "NFE"):
         assert any(head.startswith(f"## {word}") for head in heads), word
+
+
+# ---- in a browser ----
+
+browser = pytest.mark.skipif(measure.browser() is None, reason="no Chromium on the PATH")
+
+
+@pytest.fixture(scope="module")
+def found(site, tmp_path_factory):
+    "{page: what a browser measures of it}, of all notebooks without their mathematics."
+    folder = tmp_path_factory.mktemp("pages")
+    shutil.copy(ROOT / "nbs" / "styles.css", folder)
+    for name in ("images", "results"):
+        shutil.copytree(ROOT / "nbs" / name, folder / name)
+    for path in NOTEBOOKS:
+        (folder / f"{path.stem}.html").write_text(render.page(site[path.name]), encoding="utf-8")
+    return {page["page"]: page for page in measure.measured(folder, measure.pages_of(folder))}
+
+
+@browser
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_a_page_fits_a_phone_has_nothing_dead_and_can_be_read(path, found):
+    page = {"screens": 0, "prose": 1, "figures": 1} # these need Quarto: `make docs` prints them
+    none(f"{path.name}: {fault}" for fault in measure.faults(found[f"{path.stem}.html"] | page))
+
+
+FAULTS = {
+    "<p>" + "word " * 90 + "</p>": "figures 0.0% of the height, below 15%",
+    "<div class='cell'><div class='sourceCode'>" + "<p>x</p>" * 90 + "</div></div>": "prose 0.0%",
+    "<div style='height: 20000px'></div>": "22.2 screens, more than 18",
+    "<div style='width: 600px; background: red'>wide</div>": "wider than 390 px: 608 px: DIV wide",
+    "<img src='x.png'>": "1 pictures without alt",
+    "<input type=range>": "1 controls without a name",
+    "<script type='application/vnd.jupyter.widget-view+json'></script>": "1 widgets that need",
+    "<p style='color: #999'>faint</p>": "contrast below 4.5 on light: 2.8 P",
+    "<p style='color: #000'>black</p>": "contrast below 4.5 on dark: 1.",
+}
+
+
+@browser
+@pytest.mark.parametrize("body", FAULTS, ids=FAULTS.values())
+def test_a_fault_of_a_page_is_found(body, tmp_path):
+    (tmp_path / "chapter.html").write_text(render.PAGE.format(body), encoding="utf-8")
+    (page,) = measure.measured(tmp_path, ["chapter.html"])
+    assert any(fault.startswith(FAULTS[body]) for fault in measure.faults(page)), page
+
+
+@browser
+def test_what_is_closed_or_scrolls_is_no_fault(tmp_path):
+    closed = "<details><summary>more</summary><p style='height: 20000px'>text</p></details>"
+    scrolls = "<div style='overflow-x: auto'><div style='width: 600px'>wide</div></div>"
+    figure = "<figure><div style='height: 300px'></div></figure>"
+    text = "<p style='height: 600px'>text</p>"
+    body = closed + scrolls + figure + text
+    (tmp_path / "chapter.html").write_text(render.PAGE.format(body), encoding="utf-8")
+    (page,) = measure.measured(tmp_path, ["chapter.html"])
+    assert [*measure.faults(page)] == []
+    assert 0.2 < page["figures"] < 0.4 and 0.5 < page["prose"] < 0.7

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import torch
 
+from .slips import SLIPS, advice, applied, odd, unchanged
+
 LOOSER = (1e-6, 1e-5, 1e-4, 1e-3) # how far off a wrong answer may be and still get its name
 FLOAT32 = 1e-5 # what is right to this much was computed in float32
 
@@ -36,12 +38,13 @@ class Exercise:
 
     def __call__(self, answer):
         got = self.outcomes(answer)
-        if all(g is None or is_error(g, NotImplementedError) for g in got): # Run All goes on
+        if all(is_stub(g) for g in got): # Run All goes on
             return print("Your turn: this function still returns None.")
         expected = self.outcomes(self.right)
         right = all(same(g, e, self.tol) for g, e in zip(got, expected))
-        what = None if right else self.mistake(got, expected)
-        what = what or self.kind(got) or (None if right else self.difference(got, expected))
+        what = None if right else self.mistake(got, expected) or self.chance(answer, got)
+        what = what or self.kind(got, expected)
+        if not (what or right): what = self.unnamed(answer, got, expected)
         if self.keeps_inputs: what = what or self.changed(answer)
         if what: raise AssertionError(f"Not yet: {what}")
         print("Right." + f" {self.praise}" * bool(self.praise))
@@ -55,32 +58,78 @@ class Exercise:
         known = {what: self.outcomes(function) for what, function in self.wrong.items()}
         for tol in [self.tol, *(tol for tol in LOOSER if tol > self.tol)]:
             if tol > self.tol and matches(got, expected, tol): return None # right, but for digits
-            names = [what for what, values in known.items() if matches(got, values, tol)]
+            names = [what for what, values in known.items()
+                     if matches(got, values, tol) and telling(got, values, expected, tol)]
             if len(names) == 1 or (names and tol == self.tol): return names[0]
             if names: return None # too far off to say which
+        return self.slip(got, expected)
+
+    def slip(self, got, expected):
+        "What all answers are of the right ones, if it is the same slip, or None."
+        for what, change in SLIPS.items():
+            changed = [applied(change, e) for e in expected]
+            if matches(got, changed, tol := max(FLOAT32, self.tol)):
+                return None if matches(got, expected, tol) else what
         return None
 
-    def kind(self, got):
+    def chance(self, answer, got):
+        "That a second call answers otherwise, or None."
+        pairs = zip(self.outcomes(answer), got)
+        if all(same(again, g, 0) or not same(g, g, 0) for again, g in pairs): return None
+        return "two calls with the same arguments differ; draw nothing here, use what is given"
+
+    def kind(self, got, expected):
         "What to do where an answer is no tensor of the dtype that was asked for, or None."
         if self.dtype is None: return None
-        for g in got:
+        for g, e in zip(got, expected):
             if is_error(g) or getattr(g, "dtype", None) == self.dtype: continue
+            if isinstance(g, torch.Tensor) and g.shape != e.shape: continue # told as a difference
             wanted = f"expected a {name_of(self.dtype)} tensor, got {describe(g)}"
             if isinstance(g, torch.Tensor): return f"{wanted}; convert it with .to({self.dtype})"
             return f"{wanted}; the answer has to be a torch tensor"
         return None
+
+    def unnamed(self, answer, got, expected):
+        "What can be said of a wrong answer without a name; at least how it differs."
+        what = odd(got) or self.relation(got, expected)
+        if what: return what
+        what = self.difference(got, expected)
+        changed = self.changed(answer)
+        return f"{what}; besides, {changed}" if changed else what
+
+    def relation(self, got, expected):
+        "That only the shape is wrong, or all numbers are so many times the right ones; or None."
+        if matches(got, expected, LOOSER[-1]): return None
+        tol = max(FLOAT32, self.tol)
+        try: g, e = flat(got), flat(expected)
+        except TypeError: return None # an error, or no numbers
+        if g.shape != e.shape: return None
+        single = not any(isinstance(e, (tuple, list)) for e in expected)
+        if single and all(same(flat(g), flat(e), tol) for g, e in zip(got, expected)):
+            return f"the numbers are right; {self.difference(got, expected)}"
+        factor = (g / e)[e.abs().argmax()].item()
+        known = 1e-4 < abs(factor) < 1e4 and len(e.abs().unique()) > 2
+        times = [applied(lambda x: factor * x, value) for value in expected]
+        if not (known and matches(got, times, tol)): return None
+        return f"every number is {factor:.4g} times what it should be"
 
     def difference(self, got, expected):
         "How an answer without a name differs from the right one, at the first case that does."
         pairs = list(zip(self.cases(), got, expected))
         if matches(got, expected, max(FLOAT32, self.tol)):
             is_ = value_of(*next((g, e) for _, g, e in pairs if not same(g, e, self.tol)))[0]
-            return f"{is_} is right to about six digits; compute in float64 throughout"
+            return (f"{is_} is right to about six digits; "
+                    "compute in float64 throughout, and add nothing small")
+        for tol, digits in ((1e-4, "four"), (1e-3, "three")):
+            if self.tol < tol and matches(got, expected, tol):
+                return (f"this is right to about {digits} digits; "
+                        "something small is added or rounded on the way")
         tol = max(FLOAT32, self.tol)
         wrong = [pair for pair in pairs if not same(*pair[1:], tol)]
         args, g, e = next((pair for pair in wrong if is_error(pair[1])), wrong[0])
         if is_error(g) or is_error(e) or g is None:
-            return f"your function {did(g)} for {arguments(self.right, args)}; {expects(e)}"
+            hint = advice(str(g)) if is_error(g) else ""
+            return f"your function {did(g)} for {arguments(self.right, args)}; {expects(e)}{hint}"
         return differs(g, e, tol)
 
     def changed(self, answer):
@@ -88,7 +137,7 @@ class Exercise:
         for args, fresh in zip(self.cases(), self.cases()):
             outcome(self.view(answer), args)
             for i, (a, b) in enumerate(zip(args, fresh)):
-                if isinstance(a, torch.Tensor) and not torch.equal(a, b):
+                if isinstance(a, (torch.Tensor, list)) and not unchanged(a, b):
                     return f"this changes {names_of(self.right, args)[i]} itself; work on a copy"
         return None
 
@@ -100,6 +149,19 @@ def outcome(function, args):
 
 
 def is_error(value, kind=Exception): return isinstance(value, kind)
+
+
+def is_stub(value):
+    "None, or NotImplementedError by the learner's own `raise`: torch raises it for other reasons."
+    if not is_error(value, NotImplementedError): return value is None
+    last = traceback.extract_tb(value.__traceback__)[-1]
+    return is_learners(last.filename) and last.line.startswith("raise")
+
+
+def telling(got, values, expected, tol):
+    "Is there more than an error of the same type to tell these values from the right ones?"
+    return any(not is_error(v) or str(g) == str(v)
+               for g, v, e in zip(got, values, expected) if not same(v, e, tol))
 
 
 def matches(got, values, tol):
@@ -126,10 +188,11 @@ def same(a, b, tol):
 def differs(got, expected, tol):
     "How one answer differs from the right one; in a list, the first part that does."
     if isinstance(expected, (tuple, list)):
-        n, got = len(expected), parts(got)
+        n = len(expected)
+        whole, got = got, parts(got)
         plain = all(isinstance(part, (int, float)) for part in expected)
         if plain or not isinstance(got, (tuple, list)) or len(got) != n:
-            return f"expected {describe(expected)}, got {describe(got)}"
+            return f"expected {describe(expected)}, got {describe(whole)}"
         i = next(i for i, pair in enumerate(zip(got, expected)) if not same(*pair, tol))
         return f"{differs(got[i], expected[i], tol)} (part {i + 1} of {n})"
     try: g, e = numbers(got), numbers(expected)
@@ -152,7 +215,16 @@ def value_of(got, expected):
 
 def numbers(value):
     "A tensor, a number, or a list of numbers as float64, without a detour through float32."
-    return torch.as_tensor(value, dtype=torch.float64)
+    if getattr(value, "is_complex", bool)(): raise TypeError("a complex number is none here")
+    return torch.as_tensor(value, dtype=torch.float64).detach()
+
+
+def flat(value):
+    "All numbers of an answer in a row; TypeError if there is something else."
+    try: return numbers(value).flatten()
+    except (TypeError, ValueError, RuntimeError):
+        if not isinstance(value, (tuple, list)): raise TypeError from None
+        return torch.cat([flat(part) for part in value])
 
 
 def is_array(value): return type(value).__module__ == "numpy"
@@ -176,7 +248,8 @@ def describe(value):
         return f"a NumPy array ({value.dtype}) of shape {value.shape}"
     if isinstance(value, (int, float, str)): return str(value)[:80]
     if not isinstance(value, (tuple, list)): return f"a value of type {type(value).__name__}"
-    if value and all(isinstance(part, (int, float)) for part in value): return str(value)[:80]
+    plain = (int, float, type(None))
+    if value and all(isinstance(part, plain) for part in value): return str(value)[:80]
     return f"a {type(value).__name__} of {len(value)}"
 
 

@@ -1,152 +1,83 @@
 "Checkers for the exercises of chapter 14."
 
+import math
+from functools import partial
+
 import torch
 
-from ddpm_course.checks import Exercise
+from ddpm_course.checks import Exercise, randn
+from ddpm_course.checks.steps import (
+    MISTAKES, chained, evenly, fresh, from_above, levels, noise_free, of_levels, terms)
+from ddpm_course.checks.variances import MISVARIANCES, exact_variance
 from ddpm_course.noising import cosine_schedule, linear_schedule
 
 
+LAST = ("alpha_bars[-1] is Python's last entry, the noisiest, and not clean data; "
+        "schedule.alpha_bar(-1) is 1")
+
+
 # ---- 1: respaced betas ----
-def respaced(schedule, timesteps):
-    ab = torch.tensor([schedule.alpha_bar(t) for t in [*timesteps, -1]], dtype=torch.float64)
-    return 1 - ab[:-1] / ab[1:]
-
-
-def upside_down(schedule, timesteps):
-    ab = torch.tensor([schedule.alpha_bar(t) for t in [*timesteps, -1]], dtype=torch.float64)
-    return 1 - ab[1:] / ab[:-1]
-
-
-def sums(schedule, timesteps):
-    pairs = zip(timesteps, [*timesteps[1:], -1])
-    return torch.stack([schedule.betas[prev + 1:t + 1].sum() for t, prev in pairs])
-
-
-def ending_at(last):
-    "Betas whose last step lands on `last` of alpha_bars."
-    def answer(schedule, timesteps):
-        return 1 - schedule.alpha_bars[timesteps] / schedule.alpha_bars[[*timesteps[1:], last]]
-    return answer
-
-
 respaced_betas = Exercise(
-    right=respaced,
+    right=of_levels(lambda ab, ab_prev: 1 - ab / ab_prev),
     cases=lambda: [(linear_schedule(100), [99, 60, 21, 5]), (cosine_schedule(50), [49, 30, 2])],
     wrong={
         "these are the long chain's betas at the visited timesteps, not respaced: "
         "each covers one step of many": lambda schedule, timesteps: schedule.betas[timesteps],
-        "these are the sums of the skipped betas; shrinking multiplies, "
-        "so use the ratio of alpha_bars": sums,
+        "these are the long chain's alphas at the visited timesteps, neither respaced nor betas":
+            lambda schedule, timesteps: 1 - schedule.betas[timesteps],
+        "these are the alpha_bars; the beta of a step is 1 minus the ratio of two of them":
+            of_levels(lambda ab, ab_prev: ab),
+        "the last beta is 0 here; its step lands on clean data, where alpha_bar is 1":
+            of_levels(lambda ab, ab_prev: torch.cat([(1 - ab / ab_prev)[:-1], torch.zeros(1)])),
+        "the last beta is the long chain's here; its step goes all the way to clean data":
+            lambda schedule, timesteps: torch.cat([
+                1 - torch.divide(*levels(schedule, timesteps))[:-1],
+                schedule.betas[timesteps[-1:]]]),
+        "these are the sums of the skipped betas; shrinking multiplies, so use the ratio of "
+        "alpha_bars": lambda *args: torch.stack([step.sum() for step in chained(*args)]),
+        "this product of alphas lacks the last one: a slice ends before its second number, and "
+        "beta_t itself belongs to the step":
+            lambda *args: torch.stack([1 - (1 - step).prod() for step in chained(*args, 1)]),
+        "this product of alphas holds that of prev as well, which belongs to the step before":
+            lambda *args: torch.stack([1 - (1 - step).prod() for step in chained(*args, more=1)]),
+        "this is the difference of the alpha_bars; shrinking multiplies, so use their ratio":
+            of_levels(lambda ab, ab_prev: ab_prev - ab),
         "the order is reversed: the first beta belongs to the first timestep of the list, "
-        "the noisiest": lambda schedule, timesteps: respaced(schedule, timesteps).flip(0),
+        "the noisiest": of_levels(lambda ab, ab_prev: (1 - ab / ab_prev).flip(0)),
         "these are the alphas: beta is 1 minus the ratio":
-            lambda schedule, timesteps: 1 - respaced(schedule, timesteps),
+            of_levels(lambda ab, ab_prev: ab / ab_prev),
         "the ratio is upside down: alpha_bar of the noisier timestep is the smaller one, "
-        "and a beta lies between 0 and 1": upside_down,
+        "and a beta lies between 0 and 1": of_levels(lambda ab, ab_prev: 1 - ab_prev / ab),
         "alpha_bar is the square of the signal rate already: no root":
-            lambda schedule, timesteps: 1 - (1 - respaced(schedule, timesteps)).sqrt(),
+            of_levels(lambda ab, ab_prev: 1 - (ab / ab_prev).sqrt()),
         "these are 1 - alpha_bar, the noise since the clean image; a step adds what is new":
-            lambda schedule, timesteps: 1 - schedule.alpha_bars[timesteps],
+            of_levels(lambda ab, ab_prev: 1 - ab),
+        "this divides by alpha_bar of the entry before, which is noisier; the list falls, so prev "
+        "is the entry after, and clean data comes last": of_levels(from_above),
+        "prev is the next entry of the list; this goes T // n back, which is right only where "
+        "neighbors are that far apart": evenly,
         "this ends at alpha_bar of timestep 0: the last step lands on clean data, prev = -1, "
-        "where alpha_bar is 1": ending_at(0),
-        "alpha_bars[-1] is Python's last entry, the noisiest, and not clean data; "
-        "schedule.alpha_bar(-1) is 1": ending_at(-1),
+        "where alpha_bar is 1": lambda schedule, timesteps:
+            1 - torch.divide(*levels(schedule, timesteps, 0)),
+        LAST: lambda schedule, timesteps:
+            1 - torch.divide(*levels(schedule, timesteps, len(schedule) - 1)),
         "the last step is missing: it lands on clean data, so there are as many betas as timesteps":
-            lambda schedule, timesteps: respaced(schedule, timesteps)[:-1],
+            of_levels(lambda ab, ab_prev: (1 - ab / ab_prev)[:-1]),
+        "the ratio is upside down, and the last step, to clean data, is missing":
+            of_levels(lambda ab, ab_prev: (1 - ab_prev / ab)[:-1]),
     },
     praise="A strided list of timesteps is a chain of its own, through the same noise levels.",
-    tol=1e-8)
+    tol=1e-8, keeps_inputs=True)
 
 
 # ---- 2: the right variance ----
-def parts(schedule, t, prev, s):
-    "Small variance, large variance, factor of x_0, Var[x_0 | x_t]."
-    ab = schedule.alpha_bar(t)
-    ab_prev = schedule.alpha_bar(prev)
-    beta = 1 - ab / ab_prev
-    on_x0 = ab_prev**0.5 * beta / (1 - ab)
-    return beta * (1 - ab_prev) / (1 - ab), beta, on_x0, s**2 * (1 - ab) / (ab * s**2 + 1 - ab)
-
-
-def composed(f):
-    "f(small, large, on_x0, var_x0) of the parts."
-    return lambda *args: f(*parts(*args))
-
-
-def exact_variance(schedule, t, prev, s):
-    small, _, on_x0, var_x0 = parts(schedule, t, prev, s)
-    return small + on_x0**2 * var_x0
-
-
-def with_x_t(schedule, t, prev, s):
-    "The factor of x_t in the place of that of x_0."
-    small, beta, _, var_x0 = parts(schedule, t, prev, s)
-    ab = schedule.alpha_bar(t)
-    ab_prev = schedule.alpha_bar(prev)
-    return small + (1 - beta) * ((1 - ab_prev) / (1 - ab))**2 * var_x0
-
-
-def with_prior(schedule, t, prev, s):
-    small, _, on_x0, _ = parts(schedule, t, prev, s)
-    return small + on_x0**2 * s**2
-
-
-def with_eps(schedule, t, prev, s):
-    "Var[eps | x_t] in the place of Var[x_0 | x_t]."
-    small, _, on_x0, _ = parts(schedule, t, prev, s)
-    ab = schedule.alpha_bar(t)
-    return small + on_x0**2 * ab * s**2 / (ab * s**2 + 1 - ab)
-
-
-def with_precision(schedule, t, prev, s):
-    "1 / Var[x_0 | x_t] taken for the variance."
-    small, _, on_x0, var_x0 = parts(schedule, t, prev, s)
-    return small + on_x0**2 / var_x0
-
-
-def marginal(schedule, t, prev, s):
-    return schedule.alpha_bar(prev) * s**2 + 1 - schedule.alpha_bar(prev)
-
-
-def long_chain(schedule, t, prev, s):
-    "The long chain's beta at t."
-    ab = schedule.alpha_bar(t)
-    ab_prev = schedule.alpha_bar(prev)
-    beta = schedule.betas[t].item()
-    on_x0 = ab_prev**0.5 * beta / (1 - ab)
-    return beta * (1 - ab_prev) / (1 - ab) + on_x0**2 * parts(schedule, t, prev, s)[3]
-
-
 right_variance = Exercise(
     right=exact_variance,
     cases=lambda: [(linear_schedule(), 500, 300, 0.5), (cosine_schedule(), 700, 650, 0.8),
                    (linear_schedule(), 99, -1, 0.3)],
-    wrong={
-        "this is the small variance, which is right for a single point: s is not in it":
-            composed(lambda small, large, on_x0, var_x0: small),
-        "this is the large variance, which is right for a standard normal: s is not in it":
-            composed(lambda small, large, on_x0, var_x0: large),
-        "x_0 comes with the factor a, so its variance comes with a squared":
-            composed(lambda small, large, on_x0, var_x0: small + on_x0 * var_x0),
-        "the factor a is missing: the posterior's mean holds a x_0, so a^2 Var[x_0 | x_t]":
-            composed(lambda small, large, on_x0, var_x0: small + var_x0),
-        "this takes the large variance for the posterior's":
-            composed(lambda small, large, on_x0, var_x0: large + on_x0**2 * var_x0),
-        "this is the part that x_0 adds; the posterior's own variance is missing":
-            composed(lambda small, large, on_x0, var_x0: on_x0**2 * var_x0),
-        "this is the standard deviation": composed(
-            lambda small, large, on_x0, var_x0: (small + on_x0**2 * var_x0)**0.5),
-        "s^2 is what is unknown about x_0 before x_t is seen; given x_t it is less": with_prior,
-        "this is Var[eps | x_t]; the posterior asks for x_0": with_eps,
-        "this is the precision of x_0 given x_t; its variance is one over that": with_precision,
-        "a is the factor of x_0; this is that of x_t": with_x_t,
-        "this is the variance of x_prev when x_t is not known": marginal,
-        "the step is longer than one: its beta is 1 - alpha_bar_t / alpha_bar_prev": long_chain,
-        "s is a standard deviation; its square belongs here": lambda schedule, t, prev, s:
-            exact_variance(schedule, t, prev, s**0.5),
-        "prev is given; this goes to t - 1":
-            lambda schedule, t, prev, s: exact_variance(schedule, t, t - 1, s),
-    },
+    wrong={**MISVARIANCES,
+           LAST: lambda schedule, t, prev, s:
+               exact_variance(schedule, t, prev % len(schedule), s)},
     praise="Small for s = 0, large for s = 1, and with it any number of steps is exact.", tol=1e-8)
 
 
@@ -158,7 +89,8 @@ def of_snr(f):
 
 min_snr_weight = Exercise(
     right=of_snr(lambda snr, gamma: snr.clamp(max=gamma) / snr),
-    cases=lambda: [(linear_schedule().alpha_bars[::50],), (cosine_schedule(40).alpha_bars, 2.0)],
+    cases=lambda: [(linear_schedule().alpha_bars[:600:40],),
+                   (cosine_schedule(40).alpha_bars[:30], 2.0)],
     wrong={
         "this is the weight for the squared error of x_0; that of eps is smaller "
         "by a factor of SNR, so divide": of_snr(lambda snr, gamma: snr.clamp(max=gamma)),
@@ -178,6 +110,14 @@ min_snr_weight = Exercise(
             of_snr(lambda snr, gamma: snr.clamp(max=gamma) / (snr + 1)),
         "the cap is missing where the SNR is small: there the weight is 1":
             of_snr(lambda snr, gamma: gamma / snr),
+        "the minimum is divided by the SNR, not by gamma":
+            of_snr(lambda snr, gamma: snr.clamp(max=gamma) / gamma),
+        "the minimum is missing: this is 1 / SNR": of_snr(lambda snr, gamma: 1 / snr),
+        "the cap is missing: this is 1 everywhere": of_snr(lambda snr, gamma: snr / snr),
+        "alpha_bar / (1 - alpha_bar) is a ratio of squares already: square nothing":
+            of_snr(lambda snr, gamma: snr.square().clamp(max=gamma) / snr.square()),
+        "divide by the SNR once; here it is twice":
+            of_snr(lambda snr, gamma: snr.clamp(max=gamma) / snr**2),
         "gamma is ignored: the second case has another one":
             lambda alpha_bar, gamma=5.0: of_snr(lambda snr, g: snr.clamp(max=5) / snr)(alpha_bar),
     },
@@ -186,8 +126,8 @@ min_snr_weight = Exercise(
 
 # ---- 4: between small and large ----
 def ends(schedule, t, prev):
-    small, large, _, _ = parts(schedule, t, prev, 1.0)
-    return small, large
+    q = terms(schedule, t, prev, 1.0)
+    return q.small, q.large
 
 
 def mixed(f):
@@ -214,7 +154,7 @@ between = Exercise(
         "v = 0 is small and v = 1 is large; here they are exchanged":
             mixed(lambda small, large, v: geometric(large, small, v)),
         "this is the logarithm; take its exponential":
-            mixed(lambda small, large, v: torch.tensor(geometric(small, large, v)).log().item()),
+            mixed(lambda small, large, v: math.log(geometric(small, large, v))),
         "this is the standard deviation":
             mixed(lambda small, large, v: geometric(small, large, v)**0.5),
         "this mixes the standard deviations; mix the logarithms of the variances":
@@ -222,38 +162,56 @@ between = Exercise(
         "this mixes the precisions; mix the logarithms of the variances":
             mixed(lambda small, large, v: 1 / (v / large + (1 - v) / small)),
         "the steps are long: large is 1 - alpha_bar_t / alpha_bar_prev, not betas[t]": not_respaced,
+        "large is 1 - alpha_bar_t / alpha_bar_prev; this is all the noise since the clean image, "
+        "1 - alpha_bar_t": lambda schedule, t, prev, v:
+            geometric(ends(schedule, t, prev)[0], 1 - schedule.alpha_bar(t), v),
+        "only the small variance is respaced here; large is 1 - alpha_bar_t / alpha_bar_prev as "
+        "well, not betas[t]": lambda schedule, t, prev, v:
+            geometric(ends(schedule, t, prev)[0], schedule.betas[t].item(), v),
+        "the small variance is the large one times (1 - alpha_bar_prev) / (1 - alpha_bar_t); here "
+        "it is that ratio alone": mixed(lambda small, large, v: geometric(small / large, large, v)),
+        "the ratio (1 - alpha_bar_prev) / (1 - alpha_bar_t) has no root in the small variance":
+            mixed(lambda small, large, v: geometric((small * large)**0.5, large, v)),
+        "logarithms are added, so the powers are multiplied; this adds them":
+            mixed(lambda small, large, v: large**v + small**(1 - v)),
+        "the logarithms are natural, so exp takes them back, and not a power of 10":
+            mixed(lambda small, large, v: geometric(small, large, v)**math.log(10)),
+        "the small variance comes with the power 1 - v; here all of it is in the result":
+            mixed(lambda small, large, v: large**v * small),
+        "large is 1 - alpha_bar_t / alpha_bar_prev; this is the difference of the two":
+            lambda schedule, t, prev, v: geometric(*(ends(schedule, t, prev)[i]
+                * schedule.alpha_bar(prev) for i in (0, 1)), v),
+        "these are the noises since the clean image, 1 - alpha_bar_t and 1 - alpha_bar_prev; large "
+        "is 1 - alpha_bar_t / alpha_bar_prev": lambda schedule, t, prev, v:
+            geometric(1 - schedule.alpha_bar(prev), 1 - schedule.alpha_bar(t), v),
+        "the small variance is (1 - alpha_bar_prev) / (1 - alpha_bar_t) times the large one; here "
+        "it is not divided": lambda schedule, t, prev, v: geometric(
+            ends(schedule, t, prev)[1] * (1 - schedule.alpha_bar(prev)),
+            ends(schedule, t, prev)[1], v),
+        "this is the exponential of mixed variances; mix their logarithms":
+            mixed(lambda small, large, v: math.exp(v * large + (1 - v) * small)),
         "v is ignored: this is the small variance": mixed(lambda small, large, v: small),
         "v is ignored: this is the large variance": mixed(lambda small, large, v: large),
         "v may lie outside 0..1; do not clamp it":
             mixed(lambda small, large, v: geometric(small, large, min(v, 1))),
         "this goes to t - 1; the step goes to prev": lambda schedule, t, prev, v:
             geometric(*ends(schedule, t, t - 1), v),
-        "the small variance is (1 - alpha_bar_prev) / (1 - alpha_bar_t) times the large one; "
-        "this is the ratio upside down":
-            mixed(lambda small, large, v: geometric(large**2 / small, large, v)),
+        "the small variance is (1 - alpha_bar_prev) / (1 - alpha_bar_t) times the large one; this "
+        "is the ratio upside down": mixed(lambda small, large, v:
+                                          geometric(large**2 / small, large, v)),
     },
     praise="Now sample with it, and go beyond the scale.", tol=1e-8)
 
 
 # ---- 5: a stale noise ----
-def noisy():
-    rng = torch.Generator().manual_seed(0)
-    return torch.randn(2, 3, 1, 4, 4, generator=rng, dtype=torch.float64)
+def noisy(): return randn(2, 3, 1, 4, 4)
 
 
-def rates(alpha_bar): return alpha_bar**0.5, (1 - alpha_bar)**0.5
+def plain(x_t, eps, ab, ab_prev, stale=False, derive=fresh, **options):
+    return noise_free(x_t, eps, ab, ab_prev, None if stale else derive, **options)
 
 
-def plain(x_t, eps, ab, ab_prev, stale=False, clip=True, back=None, scaled=True):
-    signal, noise = rates(ab)
-    x0_hat = (x_t - noise * eps) / signal
-    if clip: x0_hat = x0_hat.clamp(-1, 1)
-    if not stale: eps = (x_t - (signal if scaled else 1) * x0_hat) / noise
-    return ab_prev**0.5 * x0_hat + ((1 - ab_prev)**0.5 if back is None else back) * eps
-
-
-def varied(**options):
-    return lambda x_t, eps, ab, prev, stale=False: plain(x_t, eps, ab, prev, stale, **options)
+def varied(**options): return partial(plain, **options)
 
 
 plain_step = Exercise(
@@ -262,22 +220,38 @@ plain_step = Exercise(
                    (*noisy(), 0.4, 1.0)],
     wrong={
         "eps is stale in both settings: with stale=False derive it anew from the clipped estimate":
-            lambda x_t, eps, ab, prev, stale=False: plain(x_t, eps, ab, prev, True),
+            varied(derive=None),
         "eps is fresh in both settings: with stale=True keep the network's":
-            lambda x_t, eps, ab, prev, stale=False: plain(x_t, eps, ab, prev, False),
+            lambda x_t, eps, ab, prev, stale=False: plain(x_t, eps, ab, prev),
         "the two settings are exchanged":
             lambda x_t, eps, ab, prev, stale=False: plain(x_t, eps, ab, prev, not stale),
-        "the estimate is not clipped to [-1, 1]": varied(clip=False),
+        "the estimate is not clipped to [-1, 1]": varied(clip=(-math.inf, math.inf)),
+        "pixels go from -1 to 1; this clips to [0, 1]": varied(clip=(0, 1)),
         "the fresh eps is (x_t - sqrt(alpha_bar) x0_hat) / sqrt(1 - alpha_bar); "
-        "here x0_hat is not scaled by its rate": varied(scaled=False),
+        "here x0_hat is not scaled by its rate":
+            varied(derive=lambda x_t, x0, ab, prev: (x_t - x0) / (1 - ab)**0.5),
+        "the fresh eps is (x_t - sqrt(alpha_bar) x0_hat) / sqrt(1 - alpha_bar); "
+        "here it is not divided": varied(derive=lambda x_t, x0, ab, prev: x_t - ab**0.5 * x0),
+        "the fresh eps is (x_t - sqrt(alpha_bar) x0_hat) / sqrt(1 - alpha_bar); here the root "
+        "below is missing": varied(derive=lambda x_t, x0, ab, prev:
+                                   (x_t - ab**0.5 * x0) / (1 - ab)),
+        "the fresh eps is what is in x_t, so it has the rates of alpha_bar; here it has those of "
+        "alpha_bar_prev": varied(derive=lambda x_t, x0, ab, prev: fresh(x_t, x0, prev, prev)),
+        "the fresh eps is (x_t - sqrt(alpha_bar) x0_hat) / sqrt(1 - alpha_bar); here both "
+        "roots are missing": varied(derive=lambda x_t, x0, ab, prev: (x_t - ab * x0) / (1 - ab)),
+        "the fresh eps is (x_t - sqrt(alpha_bar) x0_hat) / sqrt(1 - alpha_bar); here its sign is "
+        "wrong": varied(derive=lambda *args: -fresh(*args)),
+        "the fresh eps is (x_t - sqrt(alpha_bar) x0_hat) / sqrt(1 - alpha_bar); here the root "
+        "above is missing": varied(derive=lambda x_t, x0, ab, prev:
+                                   (x_t - ab * x0) / (1 - ab)**0.5),
+        "only the upper limit is set here; clamp to [-1, 1]": varied(clip=(-math.inf, 1)),
+        "only the lower limit is set here; clamp to [-1, 1]": varied(clip=(-1, math.inf)),
+        "the two levels are exchanged: x_t is at alpha_bar, the noisier one, and goes to "
+        "alpha_bar_prev": lambda x_t, eps, ab, prev, stale=False:
+            plain(x_t, eps, prev, ab, stale),
         "this clips x_prev too; only the estimate of x_0 is known to lie in [-1, 1]":
             lambda *args: plain(*args).clamp(-1, 1),
-        "this puts back the noise of alpha_bar, the level that it left; "
-        "the state belongs at alpha_bar_prev":
-            lambda x_t, eps, ab, prev, stale=False: plain(x_t, eps, ab, prev, stale,
-                                                          back=(1 - ab)**0.5),
-        "the noise is put back with the root of 1 - alpha_bar_prev; here the root is missing":
-            lambda x_t, eps, ab, prev, stale=False: plain(x_t, eps, ab, prev, stale, back=1 - prev),
-        "no noise is put back": varied(back=0),
+        **{what: varied(**options) for what, options in MISTAKES.items()},
     },
-    praise="x0_hat and eps are one belief: change one, and the other has to follow.")
+    praise="x0_hat and eps are one belief: change one, and the other has to follow.",
+    keeps_inputs=True)

@@ -3,6 +3,7 @@
 import torch
 
 from ddpm_course.checks import Exercise, randn
+from ddpm_course.checks.labelings import MISLABELINGS, found, questions
 from ddpm_course.noising import linear_schedule, q_sample
 
 
@@ -43,6 +44,30 @@ lazy_loss = Exercise(
             lambda ab, m2: lazy(ab, m2).sqrt(),
         "the noise rate belongs to x_t; eps was subtracted whole, so its factor is 1 - noise rate":
             lambda ab, m2: ab * m2 + (1 - ab) * noise_rate(ab)**2,
+        "alpha_bar is the square of the signal rate already":
+            lambda ab, m2: ab**2 * m2 + (1 - noise_rate(ab))**2,
+        "m2 is missing: the image's share is alpha_bar times its mean square":
+            lambda ab, m2: ab + (1 - noise_rate(ab))**2,
+        "the image is dimmed in x_t: its mean square comes with alpha_bar":
+            lambda ab, m2: m2 + (1 - noise_rate(ab))**2,
+        "sign: mean squares of independent parts add up":
+            lambda ab, m2: ab * m2 - (1 - noise_rate(ab))**2,
+        "the parts are added before they are squared; as independent parts of mean 0, they have no "
+        "product on average": lambda ab, m2: ((ab * m2).sqrt() + 1 - noise_rate(ab))**2,
+        "the parts are subtracted before they are squared; as independent parts of mean 0, they "
+        "have no product on average": lambda ab, m2: ((ab * m2).sqrt() - 1 + noise_rate(ab))**2,
+        "the rates are exchanged: the image's is sqrt(alpha_bar), the noise's sqrt(1 - alpha_bar)":
+            lambda ab, m2: (1 - ab) * m2 + (1 - ab.sqrt())**2,
+        "1 - alpha_bar is the noise's share; the image has alpha_bar":
+            lambda ab, m2: (1 - ab) * m2 + (1 - noise_rate(ab))**2,
+        "eps has the noise rate, sqrt(1 - alpha_bar), not the signal's":
+            lambda ab, m2: ab * m2 + (1 - ab.sqrt())**2,
+        "variances do not subtract: x_t holds a share of eps, so (1 - noise rate) eps is left":
+            lambda ab, m2: ab * m2 + (1 - ab) - 1,
+        "nothing is squared here: both parts of the error are":
+            lambda ab, m2: ab.sqrt() * m2 + 1 - noise_rate(ab),
+        "m2 stands as it is; it needs no root":
+            lambda ab, m2: ab * m2**0.5 + (1 - noise_rate(ab))**2,
     },
     praise="At the noisy end this is nearly nothing: there the lazy network is nearly right.")
 
@@ -113,9 +138,29 @@ keep_known = Exercise(
         "this adds the known part to what stands there; it has to take its place": mixed,
         "the known part is right, and the rest is lost; keep x where known is False":
             lambda x, x0, known, schedule, t, eps: known * q_sample(schedule, x0, t, eps),
+        "at timestep -1 nothing is put back; the known pixels belong there, too, clean":
+            lambda x, x0, known, schedule, t, eps:
+                keep(x, x0, known & (t >= 0), schedule, t, eps),
         "all pixels are replaced; only the known ones are to be":
             lambda x, x0, known, schedule, t, eps: q_sample(schedule, x0, t, eps),
         "nothing is replaced: this returns x": lambda x, x0, known, schedule, t, eps: x,
+        "the rest is noised as well; x stands at level t already":
+            lambda x, x0, known, schedule, t, eps: keep(keep(x, x, ~known, schedule, t, eps), x0,
+                                                        known, schedule, t, eps),
+        "x is noised here, and again; put x_0 there": lambda x, x0, *where: keep(x, x, *where),
+        "the mask is upside down, and the known pixels get no noise":
+            lambda x, x0, known, schedule, t, eps: torch.where(known, x, x0),
+        "eps is added whole, and x_0 is not dimmed: both have their rates":
+            placed(lambda x0, eps, signal, noise: x0 + eps),
+        "x_0 is missing: this is the noise of level t alone":
+            placed(lambda x0, eps, signal, noise: noise * eps),
+        "sign: the noise is added":
+            placed(lambda x0, eps, signal, noise: signal * x0 - noise * eps),
+        "timestep 0 has a little noise; clean data is timestep -1":
+            at(lambda schedule, t: t if t > 0 else -1),
+        "this uses beta_t, the noise of one step, where alpha_bar_t belongs":
+            lambda x, x0, known, schedule, t, eps: torch.where(
+                known, (1 - schedule.betas[t])**0.5 * x0 + schedule.betas[t]**0.5 * eps, x),
     },
     praise="Now the picture: whole, known, and what your network makes of it.", tol=1e-8,
     keeps_inputs=True)
@@ -181,78 +226,36 @@ reverse_step = Exercise(
             changed(fresh=lambda b, ab, k: k * (b / (1 - b))**0.5),
         "the knob belongs to the fresh noise, not to the noise that is subtracted":
             changed(share=lambda b, ab, k: k * b / (1 - ab)**0.5, fresh=lambda b, ab, k: b**0.5),
+        "both square roots are missing: those of 1 - alpha_bar_t and 1 - beta_t":
+            changed(share=lambda b, ab, k: b / (1 - ab), undo=lambda b, ab, k: 1 - b),
+        "eps is multiplied by beta_t alone: divide by sqrt(1 - alpha_bar_t)":
+            changed(share=lambda b, ab, k: b),
+        "the root belongs to 1 - alpha_bar_t alone, not to beta_t":
+            changed(share=lambda b, ab, k: (b / (1 - ab))**0.5),
+        "eps is multiplied by sqrt(1 - alpha_bar_t); divide by it":
+            changed(share=lambda b, ab, k: b * (1 - ab)**0.5),
+        "eps is multiplied by 1 - beta_t; the last step's share of the noise has beta_t":
+            changed(share=lambda b, ab, k: (1 - b) / (1 - ab)**0.5),
+        "without brackets only eps is divided by sqrt(1 - beta_t), and x_t is not":
+            changed(share=lambda b, ab, k: b / (1 - ab)**0.5 / (1 - b)**0.5,
+                    undo=lambda b, ab, k: 1.0),
+        "sign: fresh noise is added": changed(fresh=lambda b, ab, k: -k * b**0.5),
+        "the fresh noise has the variance of all noise; its variance is beta_t":
+            changed(fresh=lambda b, ab, k: k * (1 - ab)**0.5),
+        "the fresh noise has the variance 1 - beta_t; it is beta_t":
+            changed(fresh=lambda b, ab, k: k * (1 - b)**0.5),
+        "k is squared here; it multiplies the noise once":
+            changed(fresh=lambda b, ab, k: k**2 * b**0.5),
+        "k multiplies the whole step; it belongs to the fresh noise alone":
+            lambda x_t, eps, beta, alpha_bar, z, k: k * step(x_t, eps, beta, alpha_bar, z, 1),
+        "k multiplies the mean, and not the fresh noise":
+            lambda x_t, eps, beta, alpha_bar, z, k:
+                step(k * x_t, k * eps, beta, alpha_bar, z, 1),
     },
     praise="A step back removes beta_t / sqrt(1 - alpha_bar_t) of eps and undoes the shrinking.")
 
 
 # ---- 4: read with a network that draws ----
-class Blots:
-    "A model of three classes, each a single image; its null label knows them all."
-    num_classes = 3
-    predicts = "eps"
-    schedule = linear_schedule(100, 1e-3, 0.2)
-
-    def __init__(self):
-        images = randn(3, 1, 3, 3, seed=5)
-        self.images = torch.cat([images, images.mean(0, keepdim=True)])
-
-    def __call__(self, x_t, t, y):
-        signal, noise = self.schedule.rates(t, x_t)
-        return ((x_t - signal * self.images[y]) / noise).tanh()
-
-
-def questions(seed, model=Blots()):
-    y = torch.randint(3, (40,), generator=torch.Generator().manual_seed(seed))
-    x0 = model.images[y] + 0.9 * randn(40, 1, 3, 3, seed=seed)
-    t = torch.randint(100, (40,), generator=torch.Generator().manual_seed(seed + 1))
-    return model, model.schedule, x0, t, randn(40, 1, 3, 3, seed=seed + 2)
-
-
-def scores(model, schedule, x0, t, eps, classes=3, noises=None, power=2):
-    "The loss (classes, B) under every label."
-    def score(c):
-        noise = eps if noises is None else noises[c]
-        out = model(q_sample(schedule, x0, t, noise), t, torch.full((len(x0),), c))
-        return (out - noise).abs().pow(power).flatten(1).mean(1)
-    return torch.stack([score(c) for c in range(classes)])
-
-
-def own_noises(model, schedule, x0, t, eps):
-    noises = [randn(*eps.shape, seed=50 + c) for c in range(3)]
-    return scores(model, schedule, x0, t, eps, noises=noises)
-
-
-def to_noisy(model, schedule, x0, t, eps):
-    "Compares the network's answer with x_t."
-    x_t = q_sample(schedule, x0, t, eps)
-    outs = [model(x_t, t, torch.full((len(x0),), c)) for c in range(3)]
-    return torch.stack([(out - x_t).square().flatten(1).mean(1) for out in outs]).argmin(0)
-
-
-classify = Exercise(
-    right=lambda *args: scores(*args).argmin(0),
-    cases=lambda: [questions(10), questions(20)],
-    wrong={
-        "this takes the largest loss; the label that fits has the smallest":
-            lambda *args: scores(*args).argmax(0),
-        "one label for the whole batch: reduce over pixels, and keep one loss an image":
-            lambda *args: scores(*args).mean(1).argmin().expand(40),
-        "one label for the whole batch, and only once: the answer is one label an image":
-            lambda *args: scores(*args).mean(1).argmin(),
-        "the null label takes part: num_classes means no label, so try 0 to num_classes - 1":
-            lambda *args: scores(*args, classes=4).argmin(0),
-        "the last label is never tried: there are num_classes of them":
-            lambda *args: scores(*args, classes=2).argmin(0),
-        "every label got noise of its own, so chance decides; use the given eps for all":
-            lambda *args: own_noises(*args).argmin(0),
-        "these are the smallest losses; the answer is the label that has it":
-            lambda *args: scores(*args).min(0).values,
-        "these are all the losses; the answer is the label of the smallest":
-            lambda *args: scores(*args),
-        "this takes the minimum over the images; the labels stand along the other axis":
-            lambda *args: scores(*args).argmin(1),
-        "this compares the answer with x_t; it has to be compared with eps": to_noisy,
-        "this classifies by the absolute error; the network was trained on the squared one":
-            lambda *args: scores(*args, power=1).argmin(0),
-    },
-    praise="A network that was never asked for a label knows them all.")
+classify = Exercise(found(), lambda: [questions(10), questions(20)], MISLABELINGS,
+                    "A network that was never asked for a label knows them all.",
+                    dtype=torch.int64)

@@ -18,15 +18,20 @@ def nearest_other(features, p=2.0):
     return torch.cdist(features, features, p=p).fill_diagonal_(torch.inf).argmin(1)
 
 
+def share(i, labels): return (labels[i] == labels).double().mean()
+
+
+def cut_out(x, labels):
+    "Each image is cut out of the list, and the numbers in what is left are taken for the old ones."
+    left = [torch.cat([x[:i], x[i + 1:]]) for i in range(len(x))]
+    return share(torch.stack([(o - a).norm(dim=1).argmin() for o, a in zip(left, x)]), labels)
+
+
 def alike(features, labels): return labels[nearest_other(features)] == labels
 
 
 def by_product(x, labels):
-    return (labels[(x @ x.T).fill_diagonal_(-torch.inf).argmax(1)] == labels).double().mean()
-
-
-def farthest(x, labels):
-    return (labels[torch.cdist(x, x).argmax(1)] == labels).double().mean()
+    return share((x @ x.T).fill_diagonal_(-torch.inf).argmax(1), labels)
 
 
 def pairs(x, labels):
@@ -40,12 +45,20 @@ agreement = Exercise(
     lambda: [clusters(0), clusters(5, n=41)],
     {"every image is nearest to itself here; leave the diagonal out":
          lambda x, labels: torch.ones((), dtype=torch.float64),
-     "this is the farthest image": farthest,
+     "this is the farthest image":
+         lambda x, labels: share(torch.cdist(x, x).argmax(1), labels),
+     "this is one image too far: sorted by distance, number 0 is the image itself, and number 1 "
+     "the nearest other": lambda x, labels: share(torch.cdist(x, x).argsort(1)[:, 2], labels),
+     "1 more on the diagonal is not enough: an image whose nearest other is farther than 1 is "
+     "still nearest to itself; put infinity there":
+         lambda x, labels: share((torch.cdist(x, x) + torch.eye(len(x))).argmin(1), labels),
+     "with the image itself cut out of the list, all after it move up by one; look up the label "
+     "in the same shortened list": cut_out,
      "the largest product is not the smallest distance": by_product,
      "this is the largest cosine, which forgets how long the features are; take the distance":
          lambda x, labels: by_product(x / x.norm(dim=1, keepdim=True), labels),
      "this adds up absolute differences (p=1); the distance is the root of the summed squares":
-         lambda x, labels: (labels[nearest_other(x, 1.0)] == labels).double().mean(),
+         lambda x, labels: share(nearest_other(x, 1.0), labels),
      "this says yes or no for each image; the share is the mean of these": alike,
      "this counts; a share is the count over the number of images":
          lambda x, labels: alike(x, labels).double().sum(),
@@ -86,6 +99,13 @@ def evaluated(net, x, after=None, grad=False, first=True, read=Toy.features):
     return features
 
 
+def left(net, x, frozen=False):
+    "Without torch.no_grad(): gradients are off for the parameters, or for all that follows."
+    if frozen: net.requires_grad_(False)
+    else: torch.set_grad_enabled(False)
+    return evaluated(net, x, grad=frozen)
+
+
 def flagged(net, x):
     "The mode of the outer module is put back, and that of its layers is not."
     mode = net.training
@@ -94,18 +114,27 @@ def flagged(net, x):
     return features
 
 
+def exchanged(net, x):
+    net.train()
+    with torch.no_grad(): features = net.features(x)
+    net.eval()
+    return features
+
+
 def seen(function):
-    "What a function of a network returns, and the state in which it leaves the network."
+    "What a function of a network returns, and the state in which it leaves the network and torch."
     def see(net, x):
         before = [b.clone() for b in net.buffers()]
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), torch.enable_grad():
             torch.manual_seed(0) # dropout that is still on drops the same numbers in every answer
             out = function(net, x)
+            on = torch.is_grad_enabled()
         if out is None: return None
         kept = all(torch.equal(a, b) for a, b in zip(before, net.buffers()))
         out = torch.as_tensor(out)
         modes = sum(m.training for m in net.modules())
-        return out.detach(), float(modes), float(out.requires_grad), float(kept)
+        free = sum(p.requires_grad for p in net.parameters())
+        return out.detach(), float(modes), float(out.requires_grad), float(kept), free, float(on)
     return see
 
 
@@ -119,6 +148,13 @@ steady = Exercise(
      "those of training": lambda net, x: net.features(x),
      "the network is not put in evaluation mode; torch.no_grad() alone does not do that":
          lambda net, x: net.features(x).detach(),
+     "net.train() is training mode, and net.eval() evaluation mode; here they are exchanged":
+         exchanged,
+     "the mode is turned around; put it back as it was":
+         lambda net, x: evaluated(net, x, after=not net.training),
+     "the network's parameters take no gradients any more, and it could not be trained on; "
+     "torch.no_grad() is enough": lambda net, x: left(net, x, frozen=True),
+     "gradients stay switched off for all that follows; write `with torch.no_grad():`": left,
      "this puts the network in evaluation mode after the features were taken; do it before":
          lambda net, x: evaluated(net, x, after=False, first=False),
      "net.training = mode sets the flag of the outer module alone; net.train(mode) reaches the "
@@ -127,7 +163,9 @@ steady = Exercise(
          lambda net, x: evaluated(net, x, read=Toy.forward),
      "the features still carry gradients": lambda net, x: evaluated(net, x, grad=True),
      "the features still carry gradients, and the network is left in evaluation mode":
-         lambda net, x: evaluated(net, x, after=False, grad=True)},
+         lambda net, x: evaluated(net, x, after=False, grad=True),
+     "the features still carry gradients, and the network is left in training mode":
+         lambda net, x: evaluated(net, x, after=True, grad=True)},
     "Same images, same features: in any company, and on any day.", view=seen)
 
 
@@ -135,7 +173,21 @@ steady = Exercise(
 
 def covariances():
     def pair(D): return randn(20, D, seed=D), randn(20, D, seed=D + 1) * torch.arange(1, D + 1)
-    return [tuple(x.T.cov() for x in pair(D)) for D in (2, 5)]
+    few = randn(4, 8, seed=3), randn(5, 8, seed=4) # fewer images than features
+    return [tuple(x.T.cov() for x in some) for some in (pair(2), pair(5), few)]
+
+
+def real(function):
+    "The real part of what a function returns; where there is another, that it is complex."
+    def see(cov1, cov2):
+        out = function(cov1, cov2)
+        return (out.real, 1.0) if isinstance(out, torch.Tensor) and out.is_complex() else out
+    return see
+
+
+def unclamped(cov1, cov2):
+    whole = torch.linalg.matrix_rank(cov1) == len(cov1)
+    return singular(cov1, cov2).sum() if whole else torch.tensor(torch.nan)
 
 
 def singular(cov1, cov2): return torch.linalg.svdvals(psd_sqrt(cov1) @ psd_sqrt(cov2))
@@ -146,8 +198,18 @@ overlap = Exercise(
     covariances,
     {"eigvalsh reads one triangle of cov1 @ cov2 as if the product were symmetric, and it is not":
          lambda cov1, cov2: torch.linalg.eigvalsh(cov1 @ cov2).clamp(min=0).sqrt().sum(),
+     "eigvalsh reads one triangle of cov1 @ cov2 as if the product were symmetric; what it makes "
+     "up has negative eigenvalues, whose roots are NaN":
+         lambda cov1, cov2: torch.linalg.eigvalsh(cov1 @ cov2).sqrt().sum(),
      "eigvalsh with UPLO='U' reads the other triangle of a product that is not symmetric":
          lambda cov1, cov2: torch.linalg.eigvalsh(cov1 @ cov2, "U").clamp(min=0).sqrt().sum(),
+     "an eigenvalue that should be 0 may come out as -1e-17, and its root is NaN; clamp at 0 first":
+         unclamped,
+     "this is a complex number; the eigenvalues of cov1 @ cov2 are real, so take their .real":
+         lambda cov1, cov2: torch.linalg.eigvals(cov1 @ cov2).sqrt().sum(),
+     "this multiplies eigenvalues in the order of their size, as if both had the same eigenvectors":
+         lambda cov1, cov2: (torch.linalg.eigvalsh(cov1) * torch.linalg.eigvalsh(cov2)
+                             ).clamp(min=0).sqrt().sum(),
      "these are the singular values of cov1 @ cov2; it is not symmetric, so they are not its "
      "eigenvalues": lambda cov1, cov2: torch.linalg.svdvals(cov1 @ cov2).sqrt().sum(),
      "these are the singular values of cov1 @ cov2; take the two roots first":
@@ -164,13 +226,17 @@ overlap = Exercise(
      "this is the product of the two traces of roots; the roots are multiplied as matrices":
          lambda cov1, cov2: psd_sqrt(cov1).trace() * psd_sqrt(cov2).trace(),
      "this multiplies entry by entry; @ multiplies matrices":
-         lambda cov1, cov2: (cov1 * cov2).diagonal().sqrt().sum(),
+         lambda cov1, cov2: psd_sqrt(cov1 * cov2).trace(),
      "this is twice the overlap; the factor 2 stands in the distance":
          lambda cov1, cov2: 2 * singular(cov1, cov2).sum(),
      "these are the singular values one by one; the trace is their sum": singular,
+     "this is the mean of the singular values; the trace is their sum":
+         lambda cov1, cov2: singular(cov1, cov2).mean(),
+     "this takes the roots of the entries of both; the root of a matrix is another thing, psd_sqrt":
+         lambda cov1, cov2: (cov1.sqrt() @ cov2.sqrt()).trace(),
      "this takes the root of each entry; the root of a matrix is another thing":
-         lambda cov1, cov2: (cov1 @ cov2).diagonal().clamp(min=0).sqrt().sum()},
-    "The same number as tr sqrt(cov1 cov2), from symmetric matrices alone.")
+         lambda cov1, cov2: (cov1 @ cov2).sqrt().trace()},
+    "The same number as tr sqrt(cov1 cov2), from symmetric matrices alone.", view=real)
 
 
 # ---- an impostor ----
@@ -182,6 +248,20 @@ def draw(images, z, root=psd_sqrt, mean=None, correction=1, shape=True):
     return drawn.view(len(z), *images.shape[1:]) if shape else drawn
 
 
+def turned(cov, back=True):
+    values, vectors = torch.linalg.eigh(cov)
+    root = values.clamp(min=0).sqrt()
+    return root[:, None] * vectors.T if back else vectors * root
+
+
+def channels(images): return images.mean((0, 2, 3), True).expand(1, *images.shape[1:]).flatten(1)
+
+
+def with_cov(images, z, cov):
+    "The draws from another covariance of the pixels (N, D)."
+    return draw(images, z, root=lambda _: psd_sqrt(cov(images.flatten(1))))
+
+
 impostor_of = Exercise(
     draw,
     lambda: [(randn(30, 1, 2, 3, seed=1) + randn(1, 1, 2, 3, seed=2), randn(5, 6, seed=3)),
@@ -191,6 +271,20 @@ impostor_of = Exercise(
      "the mean image is missing": lambda images, z: draw(images, z, mean=0.0),
      "this adds one mean of all pixels; every pixel has its own":
          lambda images, z: draw(images, z, mean=images.mean()),
+     "this adds the mean of each channel; every pixel has its own": 
+         lambda images, z: draw(images, z, mean=channels(images)),
+     "the covariance is right, but its root is not the symmetric one: the eigenvectors stand on "
+     "both sides of that": lambda images, z: draw(images, z, root=turned),
+     "this does not turn back from the axes of the eigenvectors: they stand on both sides":
+         lambda images, z: draw(images, z, root=lambda cov: turned(cov, back=False)),
+     "this covariance is taken around 0; it belongs to deviations from the mean":
+         lambda images, z: with_cov(images, z, lambda x: x.T @ x / len(x)),
+     "this adds up products of deviations; the covariance divides them by N - 1":
+         lambda images, z: with_cov(images, z, lambda x: x.T.cov() * (len(x) - 1)),
+     "this is the correlation, in which every pixel has spread 1; take the covariance":
+         lambda images, z: with_cov(images, z, lambda x: x.T.corrcoef()),
+     "this clamps the draws; a Gaussian knows of no black and white":
+         lambda images, z: draw(images, z).clamp(-1, 1),
      "every pixel has its own spread here; the covariance also says how pixels vary together":
          lambda images, z: draw(images, z, root=lambda cov: cov.diagonal().sqrt().diag()),
      "this takes the root of each entry; the root of a matrix is another thing":

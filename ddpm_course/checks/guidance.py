@@ -1,5 +1,7 @@
 "Checkers for the exercises of 60 Guidance."
 
+import math
+
 import torch
 
 from ddpm_course.checks import Exercise
@@ -35,6 +37,20 @@ slope = Exercise(
             lambda eps_c, eps_u, noise: (eps_u - eps_c) / (1 - noise)**0.5,
         "this is the gradient of log p(x_t | y); take the gradient of log p(x_t) away":
             lambda eps_c, eps_u, noise: -eps_c / noise,
+        "this is the gradient of log p(x_t | y), and its sign is wrong; take the gradient of "
+        "log p(x_t) away": lambda eps_c, eps_u, noise: eps_c / noise,
+        "this is the gradient of log p(x_t); take it away from that of log p(x_t | y)":
+            lambda eps_c, eps_u, noise: -eps_u / noise,
+        "only the unconditional prediction is divided by the noise rate; divide the difference":
+            lambda eps_c, eps_u, noise: -eps_c + eps_u / noise,
+        "only the conditional prediction is divided by the noise rate; divide the difference":
+            lambda eps_c, eps_u, noise: eps_u - eps_c / noise,
+        "this divides by 1 - noise; the score is -eps over the noise rate itself":
+            lambda eps_c, eps_u, noise: (eps_u - eps_c) / (1 - noise),
+        "this divides by the signal rate; the score is -eps over the noise rate":
+            lambda eps_c, eps_u, noise: (eps_u - eps_c) / (1 - noise**2)**0.5,
+        "this divides by the noise's variance, and the sign is wrong; a score is -eps over the "
+        "rate": lambda eps_c, eps_u, noise: (eps_c - eps_u) / noise**2,
         "this is a ratio of the two; logarithms turn the ratio of densities into a difference":
             lambda eps_c, eps_u, noise: eps_c / eps_u,
         "this adds the two scores; Bayes' rule divides the densities, so subtract":
@@ -47,6 +63,7 @@ slope = Exercise(
 from_w = Exercise(
     right=lambda eps_c, eps_u, w: (1 + w) * eps_c - w * eps_u,
     cases=lambda: [(*two(), w) for w in (0.5, 2.0, 7.5)],
+    keeps_inputs=True,
     wrong={
         "this reads w as s: at w = 0 the paper has the conditional prediction, and this has the "
         "unconditional one": lambda eps_c, eps_u, w: eps_u + w * (eps_c - eps_u),
@@ -58,6 +75,20 @@ from_w = Exercise(
         "1 + w times": lambda eps_c, eps_u, w: (1 + w) * (eps_c - eps_u),
         "these weights do not add up to 1: the conditional prediction has the weight 1 + w":
             lambda eps_c, eps_u, w: w * eps_c - w * eps_u,
+        "these weights do not add up to 1: the conditional prediction has the weight 1 + w, and "
+        "here it has 1": lambda eps_c, eps_u, w: eps_c - w * eps_u,
+        "these weights do not add up to 1: w times the unconditional prediction is subtracted, "
+        "not once": lambda eps_c, eps_u, w: (1 + w) * eps_c - eps_u,
+        "these weights do not add up to 1: w eps_c is missing, and w eps_u is to be subtracted":
+            lambda eps_c, eps_u, w: eps_c + w * eps_u,
+        "these weights do not add up to 1: 1 + w belongs to eps_c, and w to eps_u":
+            lambda eps_c, eps_u, w: w * eps_c - (1 + w) * eps_u,
+        "here the weight of the unconditional prediction is 1 - w; it is w":
+            lambda eps_c, eps_u, w: (1 + w) * eps_c - (1 - w) * eps_u,
+        "this starts from the unconditional prediction and goes away from the label":
+            lambda eps_c, eps_u, w: eps_u - (1 + w) * (eps_c - eps_u),
+        "w has no say here: this is the conditional prediction":
+            lambda eps_c, eps_u, w: eps_c,
         "this adds the unconditional prediction where the paper subtracts it":
             lambda eps_c, eps_u, w: (1 + w) * eps_c + w * eps_u,
         "this starts from the conditional prediction and then adds 1 + w times the difference: 1 "
@@ -70,13 +101,44 @@ from_w = Exercise(
 
 final_spread = Exercise(
     right=lambda std_c, std_u, s: std_c * (std_c / std_u)**(s - 1),
-    cases=lambda: [(0.5, 1.0, 3.0), (0.2, 0.3, 1.5), (0.9, 1.0, 6.0), (0.5, 2.0, 0.0)],
+    cases=lambda: [(0.5, 1.0, 1.2), (0.2, 0.3, 1.5), (0.9, 1.0, 4.0), (0.5, 2.0, 0.0)],
     wrong={
         "this is the spread of the tilted density p(x|y)^s p(x)^(1-s); guidance applied at every "
         "noise level lands elsewhere":
             lambda std_c, std_u, s: (s / std_c**2 - (s - 1) / std_u**2)**-0.5,
         "this extrapolates the spreads as if they were means":
             lambda std_c, std_u, s: std_u + s * (std_c - std_u),
+        "this is the variance of the tilted density p(x|y)^s p(x)^(1-s), without its root; and "
+        "guidance applied at every noise level lands elsewhere":
+            lambda std_c, std_u, s: 1 / (s / std_c**2 - (s - 1) / std_u**2),
+        "this extrapolates the variances as if they were means":
+            lambda std_c, std_u, s: (std_u**2 + s * (std_c**2 - std_u**2))**0.5,
+        "the two exponents are exchanged: s belongs to the class, and 1 - s to everything":
+            lambda std_c, std_u, s: std_c**(1 - s) * std_u**s,
+        "this starts from the class's spread, and goes the whole way on from there; spreads are "
+        "not extrapolated like means": lambda std_c, std_u, s: std_c + s * (std_c - std_u),
+        "the spread of the class is missing: at s = 1 it is what should be left":
+            lambda std_c, std_u, s: std_u**(1 - s),
+        "the spread of everything is missing: at s = 0 it is what should be left":
+            lambda std_c, std_u, s: std_c**s,
+        "the spread of everything is missing in front: this is the ratio alone, to the power s":
+            lambda std_c, std_u, s: (std_c / std_u)**s,
+        "everything is raised to s here; its exponent is 1 - s":
+            lambda std_c, std_u, s: std_c**s * std_u**s,
+        "the exponents of the two add up to 1; that of everything is 1 - s":
+            lambda std_c, std_u, s: std_c**s * std_u**(s - 1),
+        "the two powers are multiplied, not added":
+            lambda std_c, std_u, s: std_c**s + std_u**(1 - s),
+        "this divides the class's spread by s; the spread of everything has a say, too":
+            lambda std_c, std_u, s: std_c / s,
+        "this divides the class's variance by s; the spread of everything has a say, too":
+            lambda std_c, std_u, s: std_c / s**0.5,
+        "the exponents are halved; that of variances is s, and of spreads, too":
+            lambda std_c, std_u, s: (std_c**s * std_u**(1 - s))**0.5,
+        "this is a logarithm; take its exponential":
+            lambda std_c, std_u, s: s * math.log(std_c) + (1 - s) * math.log(std_u),
+        "here the ratio is upside down, and starts from everything: class over everything, to s":
+            lambda std_c, std_u, s: std_u * (std_u / std_c)**s,
         "here the ratio is upside down: a class that is narrower than the rest gets narrower":
             lambda std_c, std_u, s: std_c * (std_u / std_c)**(s - 1),
         "at s = 1 this is not the class's own spread; the power counts from 1":
@@ -96,12 +158,20 @@ final_spread = Exercise(
            "it falls geometrically.")
 
 
-def four(): return [(drawn(2, 4, 3, 3), drawn(2, 4, 3, 3, seed=1), s) for s in (1.5, 4.0)]
+def four(): return [(drawn(5, 4, 6, 7), drawn(5, 4, 6, 7, seed=1), s) for s in (1.5, 4.0)]
 
 
 def some(eps_c, eps_u, s, channels, rest):
     guided = eps_u + s * (eps_c - eps_u)
     return torch.cat([guided[:, :channels], rest[:, channels:]], 1)
+
+
+def along(dim):
+    "The first three along another dimension."
+    def function(eps_c, eps_u, s):
+        a, b = (eps.transpose(1, dim) for eps in (eps_c, eps_u))
+        return some(a, b, s, 3, a).transpose(1, dim)
+    return function
 
 
 def flipped(eps_c, eps_u, s):
@@ -122,8 +192,31 @@ three_of_four = Exercise(
         "the fourth channel is missing: three come back, and it goes on as the conditional one":
             lambda eps_c, eps_u, s: some(eps_c, eps_u, s, 4, eps_c)[:, :3],
         "this leaves out the first channel; the bug left out the last": flipped,
+        "this guides the first three images; channels are the second dimension, [:, :3]":
+            along(0),
+        "this guides the first three columns; channels are the second dimension, [:, :3]":
+            along(3),
+        "this guides the first three rows; channels are the second dimension, [:, :3]":
+            along(2),
+        "the fourth channel has to stay the last; this puts it first":
+            lambda eps_c, eps_u, s: some(eps_c, eps_u, s, 3, eps_c).roll(1, 1),
+        "the base of the three is missing: the unconditional prediction, to which s times the "
+        "difference is added": lambda eps_c, eps_u, s: some(eps_c, eps_u, s, 3, eps_c)
+            - some(eps_u, eps_u, s, 3, 0 * eps_u),
+        "the fourth channel is multiplied by s here; it is the conditional one as it is":
+            lambda eps_c, eps_u, s: some(eps_c, eps_u, s, 3, s * eps_c),
+        "this starts from the conditional prediction: s - 1 times the difference is left to add":
+            lambda eps_c, eps_u, s: some(eps_c, eps_u, s + 1, 3, eps_c),
+        "this guides the first channel alone; the bug leaves the last one alone out":
+            lambda eps_c, eps_u, s: some(eps_c, eps_u, s, 1, eps_c),
+        "the two predictions are swapped, in all four channels":
+            lambda eps_c, eps_u, s: some(eps_u, eps_c, s, 3, eps_u),
         "this leaves out two channels; the bug left out the last one alone":
             lambda eps_c, eps_u, s: some(eps_c, eps_u, s, 2, eps_c),
+        "nothing is guided here: this is the conditional prediction":
+            lambda eps_c, eps_u, s: eps_c,
+        "the first three are the unconditional prediction; add s times the difference":
+            lambda eps_c, eps_u, s: some(eps_u, eps_u, s, 3, eps_c),
         "this guides the fourth channel alone; the bug is the other way round":
             lambda eps_c, eps_u, s: some(eps_c, eps_c, s, 3, some(eps_c, eps_u, s, 4, eps_c)),
         "this has s - 1 for s: at s = 1 it should be the conditional prediction":
@@ -131,6 +224,7 @@ three_of_four = Exercise(
         "the two predictions are swapped: the base is the unconditional one":
             lambda eps_c, eps_u, s: some(eps_u, eps_c, s, 3, eps_c),
     },
+    keeps_inputs=True,
     praise="No error, no warning, and samples that look right.")
 
 
@@ -157,6 +251,24 @@ scales = Exercise(
             lambda t, T, top: 1 + (top - 1) * t / (T + 1),
         "whole numbers are lost here: divide with /, not with //":
             lambda t, T, top: 1 + (top - 1) * (t // (T - 1)),
+        "the 1 in front is missing: the way from 1 to top begins at 1":
+            lambda t, T, top: (top - 1) * t / (T - 1),
+        "this starts from 0 and is cut off at 1; the line begins at 1":
+            lambda t, T, top: (top * t / (T - 1)).clamp(min=1),
+        "this is the share of the way alone, from 0 to 1": lambda t, T, top: t / (T - 1),
+        "this ends at 2: top - 1 times the share of the way is to be added to 1":
+            lambda t, T, top: 1 + t / (T - 1),
+        "this ends at 2 + top; the way from 1 to top is top - 1":
+            lambda t, T, top: 1 + (top + 1) * t / (T - 1),
+        "this starts from top and adds the share of the way; it starts from 1":
+            lambda t, T, top: top + t / (T - 1),
+        "this starts from 0, and divides by T": lambda t, T, top: top * t / T,
+        "these are whole numbers; the scales lie between them, too":
+            lambda t, T, top: (1 + (top - 1) * t / (T - 1)).long(),
+        "this divides by the largest t of the batch; the last timestep of all is T - 1":
+            lambda t, T, top: 1 + (top - 1) * t / t.max(),
+        "this spreads the scales over the batch, whatever the timesteps":
+            lambda t, T, top: torch.linspace(1, top, len(t), dtype=torch.float64),
         "this is the same scale at every t": lambda t, T, top: torch.full_like(t, top),
         "this grows like a power; between 1 and top it is to be a straight line":
             lambda t, T, top: top**(t / (T - 1)),

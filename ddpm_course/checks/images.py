@@ -54,9 +54,31 @@ to_bytes = Exercise(
         "this scales by 128 and cuts: with 127.5 and rounding, every level has its place":
             lambda x: byte(((x + 1) * 128).clamp(0, 255)),
         "this scales by 127: white becomes 254 or 255, and the levels in between are off":
-            lambda x: byte((x.clamp(-1, 1) * 127 + 128).round())},
+            lambda x: byte((x.clamp(-1, 1) * 127 + 128).round()),
+        "this scales by 127, so that white is 254; scale by 127.5":
+            lambda x: byte(((x.clamp(-1, 1) + 1) * 127).round()),
+        "this scales by 128, so that white wraps around to 0; scale by 127.5":
+            lambda x: byte(((x.clamp(-1, 1) + 1) * 128).round()),
+        "this scales to 256 and cuts, so that white wraps around to 0; scale by 127.5 and round":
+            lambda x: byte((x.clamp(-1, 1) + 1) * 128),
+        "this takes the range for [0, 1]; everything below 0 and above 1 wraps around":
+            lambda x: byte((x * 255).round()),
+        "this takes the range for [0, 1], and cuts the fraction off":
+            lambda x: byte(x.clamp(0, 1) * 255),
+        "this clamps to [0, 1]; black is -1":
+            lambda x: byte(((x.clamp(0, 1) + 1) * 127.5).round()),
+        "[-1, 1] is 2 wide: scaled by 255, everything above 0 wraps around; scale by 127.5":
+            lambda x: byte(((x.clamp(-1, 1) + 1) * 255).round()),
+        "this scales by 127.5, but -1 is not moved to 0: add 1 first":
+            lambda x: byte((x.clamp(-1, 1) * 127.5).round()),
+        "the 1 is added after scaling, where it is one gray level; add it first":
+            lambda x: byte((x.clamp(-1, 1) * 127.5 + 1).round()),
+        "without brackets 1 / 2 is added, not 1: (x + 1) / 2":
+            lambda x: byte(((x + 1 / 2) * 255).round().clamp(0, 255)),
+        "adding one half and cutting rounds rightly, but values outside [-1, 1] wrap: clamp first":
+            lambda x: byte(x * 127.5 + 128)},
     praise="Clamp, then round: every level 0..255 survives the trip there and back.",
-    tol=1e-9, dtype=torch.uint8)
+    tol=1e-9, dtype=torch.uint8, keeps_inputs=True)
 
 
 # ---- 2: a grid cut apart ----
@@ -65,6 +87,14 @@ def pieces(grid, size, step, begin=0, by_column=False):
     places = [(i, j) for i in tops for j in lefts]
     if by_column: places.sort(key=lambda place: place[1])
     return torch.stack([grid[i:i + size, j:j + size] for i, j in places])
+
+
+def counted(picture, size, padding, axes=(0, 1), missing=0, step=None):
+    "The pieces, where rows and columns are counted along `axes` of the picture."
+    counts = [(picture.shape[axis] + padding) // (size + padding) - missing for axis in axes]
+    tops, lefts = [[i * (step or size + padding) for i in range(n)] for n in counts]
+    cut = [picture[i:i + size, j:j + size] for i in tops for j in lefts]
+    return torch.stack(cut).permute(0, 3, 1, 2)
 
 
 def grid(rows, columns, size, padding, seed):
@@ -106,9 +136,28 @@ cut_grid = Exercise(
         "the padding is still at the right and the bottom of the images; cut `size` pixels":
             lambda picture, size, padding:
                 pieces(picture, size + padding, size + padding).permute(0, 3, 1, 2),
+        "the last row and the last column are missing: no padding follows them, so "
+        "(side + padding) // (size + padding) images fit":
+            lambda picture, size, padding: counted(picture, size, padding, missing=padding > 0),
+        "W counts the rows here, and H the columns; a picture is (H, W, 3)":
+            lambda picture, size, padding: counted(picture, size, padding, axes=(1, 0)),
+        "H counts the columns, too; a picture may be wider than high":
+            lambda picture, size, padding: counted(picture, size, padding, axes=(0, 0)),
+        "a reshape moves no channels, it mixes pixels: permute(0, 3, 1, 2)":
+            lambda picture, size, padding:
+                scrambled(pieces(picture, size, size + padding), size, padding),
+        "the rows and columns of the grid are still apart: one axis for all images":
+            lambda picture, size, padding: picture.unfold(0, size, size + padding)
+                .unfold(1, size, size + padding),
+        "the padding is not skipped: image i begins at i * (size + padding)":
+            lambda picture, size, padding: counted(picture, size, padding, step=size),
+        "these are floats in [-1, 1]; leave the numbers as they are in the picture":
+            lambda picture, size, padding:
+                pieces(picture, size, size + padding).permute(0, 3, 1, 2) / 127.5 - 1,
         "this returns the first image alone":
             lambda picture, size, padding: picture[None, :size, :size].permute(0, 3, 1, 2)},
-    praise="A batch again; from a JPEG it would not have come back exactly.", tol=1e-9)
+    praise="A batch again; from a JPEG it would not have come back exactly.", tol=1e-9,
+    dtype=torch.uint8)
 
 
 # ---- 3: dithering ----
@@ -149,16 +198,52 @@ dither = Exercise(
         "this scales to 0..levels + 1; the largest gray level is `levels`":
             lambda x, levels, u: back(((x + 1) * (levels + 1) / 2 + u).floor(), levels),
         "this is for x in [0, 1]; here black is -1":
-            lambda x, levels, u: back((x * levels + u).floor(), levels)},
-    praise="The expected value is x itself: what single pixels lose, areas keep.")
+            lambda x, levels, u: back((x * levels + u).floor(), levels),
+        "-1 is not moved to 0: add 1 before you scale":
+            lambda x, levels, u: back((x * levels / 2 + u).floor(), levels),
+        "the largest gray level is `levels` itself; this clamps to levels - 1":
+            lambda x, levels, u: back((on_scale(x, levels) + u).floor().clamp(max=levels - 1),
+                                      levels),
+        "this takes `levels` for their number; it is the largest level, and 0 is one more":
+            lambda x, levels, u: back((on_scale(x, levels - 1) + u).floor(), levels - 1),
+        "this takes `levels` + 1 for the largest level; that is `levels`":
+            lambda x, levels, u: back((on_scale(x, levels + 1) + u).floor(), levels + 1),
+        "values below black are left there; clamp to 0..levels at both ends":
+            lambda x, levels, u:
+                2 * (on_scale(x, levels) + u).floor().clamp(max=levels) / levels - 1,
+        "values above white are left there; clamp to 0..levels at both ends, not to 0..255":
+            lambda x, levels, u: 2 * (on_scale(x, levels) + u).floor().clamp(min=0) / levels - 1,
+        "this rounds up; cut the fraction off":
+            lambda x, levels, u: back((on_scale(x, levels) + u).ceil(), levels),
+        "u is stretched to [-1, 1); add it as it is, and cut":
+            lambda x, levels, u: back((on_scale(x, levels) + 2 * u - 1).floor(), levels),
+        "u is stretched to [-1, 1); add it as it is, and cut in place of rounding":
+            lambda x, levels, u: back((on_scale(x, levels) + 2 * u - 1).round(), levels),
+        "this has 256 levels, whatever `levels` is":
+            lambda x, levels, u: back((on_scale(x, 255) + u).floor(), 255),
+        "the result lies in [0, 2]; subtract 1":
+            lambda x, levels, u: back((on_scale(x, levels) + u).floor(), levels) + 1,
+        "the result lies in [-1, 0]: 2 k / levels - 1 ends at 1":
+            lambda x, levels, u: (back((on_scale(x, levels) + u).floor(), levels) - 1) / 2,
+        "u is subtracted; add it":
+            lambda x, levels, u: back((on_scale(x, levels) - u).floor(), levels),
+        "u is added after the fraction was cut; noise comes before rounding":
+            lambda x, levels, u: back(on_scale(x, levels).floor() + u, levels),
+        "this goes up where u is below one half; it is the fraction that u is added to":
+            lambda x, levels, u: back(on_scale(x, levels).floor() + (u > 0.5), levels)},
+    praise="The expected value is x itself: what single pixels lose, areas keep.",
+    keeps_inputs=True)
 
 
 # ---- 4: wrap-around ----
 def levels(x): return ((x + 1) * 127.5).round()
 
 
+def outside(k): return (k < 0) | (k > 255)
+
+
 wrapped = Exercise(
-    right=lambda x: (levels(x) < 0) | (levels(x) > 255),
+    right=lambda x: outside(levels(x)),
     cases=lambda: [(images(1, 3, 16, 16),), (torch.tensor(
         [-1.5, -1.006, -1.001, -1.0, 0.0, 1.0, 1.001, 1.006, 1.5]).view(1, 1, 3, 3),)],
     wrong={
@@ -171,9 +256,20 @@ wrapped = Exercise(
         "beyond 256 it wraps as well, and below 0": lambda x: levels(x) == 256,
         "rounding forgives a little, and values below -1 wrap as well": lambda x: x > 1,
         "1 and -1 themselves fit, and rounding forgives a little more": lambda x: x.abs() >= 1,
-        "255 itself fits a byte": lambda x: (levels(x) < 0) | (levels(x) >= 255),
-        "no number is below 0 and above 255; the two conditions are joined by or": lambda x: x != x,
+        "white itself fits a byte: 1 gives 255 with the factor 127.5, and 255 is not too large":
+            lambda x: (levels(x) < 0) | (levels(x) >= 255),
+        "black itself fits a byte: -1 gives 0": lambda x: (levels(x) <= 0) | (levels(x) > 255),
+        "256 is one too many for a byte": lambda x: (levels(x) < 0) | (levels(x) > 256),
+        "nothing is ever marked: no number is below 0 and above 255 at once (join by or), and "
+        "after a clamp or a cast none is outside": lambda x: x != x,
+        "this cuts toward 0; round to the nearest":
+            lambda x: outside(((x + 1) * 127.5).trunc()),
+        "-1 is not moved to 0: add 1 before you scale":
+            lambda x: outside((x * 127.5).round()),
+        "this is for images in [0, 1]; here black is -1":
+            lambda x: outside((x * 255).round()),
+        "[-1, 1] is 2 wide: scale by 127.5": lambda x: outside(((x + 1) * 255).round()),
         "this is the mask of the values that are right":
             lambda x: (levels(x) >= 0) & (levels(x) <= 255)},
     praise="Half of all digit pixels lie at the very end of the range: "
-           "that is where the speckles come from.", tol=1e-9)
+           "that is where the speckles come from.", tol=1e-9, dtype=torch.bool)

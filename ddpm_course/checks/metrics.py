@@ -29,8 +29,20 @@ over_floor = Exercise(
          lambda distance, n, floor_at: max(0.0, distance - floor_at[n]),
      "the sign is lost: a distance below its floor is below 0":
          lambda distance, n, floor_at: abs(distance - floor_at[n]),
-     "every n has its own floor; this takes that of the largest":
+     "every n has its own floor; this takes that of the largest n":
          lambda distance, n, floor_at: distance - floor_at[max(floor_at)],
+     "every n has its own floor; this takes that of the smallest n":
+         lambda distance, n, floor_at: distance - floor_at[min(floor_at)],
+     "every n has its own floor; this takes the mean of all":
+         lambda distance, n, floor_at: distance - sum(floor_at.values()) / len(floor_at),
+     "this is the floor itself; subtract it from the distance":
+         lambda distance, n, floor_at: floor_at[n],
+     "this says whether the distance exceeds the floor; asked for is by how much":
+         lambda distance, n, floor_at: distance > floor_at[n],
+     "this subtracts the number of images; the floor that belongs to it is floor_at[n]":
+         lambda distance, n, floor_at: distance - n,
+     "this is the excess as a share of the distance; the bias adds, so a difference is enough":
+         lambda distance, n, floor_at: 1 - floor_at[n] / distance,
      "this subtracts a part of the floor; the whole floor is what real images have":
          lambda distance, n, floor_at: distance - floor_at[n] / n,
      "this subtracts 1/n; the bias is only proportional to it, so the floor is measured":
@@ -54,9 +66,24 @@ def mmd(a, b, k=cubic, cross=2.0):
     return others(a) + others(b) - cross * k(a, b).mean()
 
 
-def all_counted(a, b):
-    def others(x): return (cubic(x, x).sum() - cubic(x, x).trace()) / len(x)**2
-    return others(a) + others(b) - 2 * cubic(a, b).mean()
+def within(count, total=lambda k: k.sum() - k.trace()):
+    "A distance whose first two terms are `total` of the kernels over another `count`."
+    def others(x): return total(cubic(x, x)) / count(len(x))
+    return lambda a, b: others(a) + others(b) - 2 * cubic(a, b).mean()
+
+
+def mixed(count):
+    "A distance whose mixed term is a sum over another `count`."
+    return lambda a, b: mmd(a, b, cross=0.0) - 2 * cubic(a, b).sum() / count(a, b)
+
+
+def by(divisor): return lambda a, b: mmd(a, b, lambda x, y: (x @ y.T / divisor(x) + 1)**3)
+
+
+def of_a(a, b):
+    k = cubic(b, b)
+    return mmd(a, a, cross=0.0) / 2 + (k.sum() - k.trace()) / (len(a) * (len(a) - 1)) \
+        - 2 * cubic(a, b).mean()
 
 
 def crossed_without_diagonal(a, b):
@@ -72,7 +99,24 @@ unbiased = Exercise(
     {"the pairs of an image with itself are still in: leave the diagonals of the first two terms "
      "out": lambda a, b: cubic(a, a).mean() + cubic(b, b).mean() - 2 * cubic(a, b).mean(),
      "the diagonals are left out of the sums, but not of the count: N (N - 1) pairs remain":
-         all_counted,
+         within(lambda n: n**2),
+     "the diagonals are left out of the count, but not of the sums":
+         within(lambda n: n * (n - 1), lambda k: k.sum()),
+     "this subtracts the mean of the diagonal; leave its terms out of the sum, and out of the "
+     "count": within(lambda n: 1, lambda k: k.mean() - k.diagonal().mean()),
+     "there are N (N - 1) entries off the diagonal; this counts each pair once and adds it twice":
+         within(lambda n: n * (n - 1) / 2),
+     "a triangle holds each pair once, so N (N - 1) / 2 of them; this divides by N (N - 1)":
+         within(lambda n: n * (n - 1), lambda k: k.triu(1).sum()),
+     "N - 1 of N images are different ones: N (N - 1) pairs, and not (N - 1)^2":
+         within(lambda n: (n - 1)**2),
+     "the diagonal of the pairs within b is still in": lambda a, b:
+         mmd(a, b) - mmd(b, b, cross=0.0) / 2 + cubic(b, b).mean(),
+     "a and b may differ in number; this divides the pairs within b by those within a": of_a,
+     "the mixed term is a sum; divide it by its N M pairs": mixed(lambda a, b: 1),
+     "the mixed term has N M pairs; this divides it by N (N - 1)":
+         mixed(lambda a, b: len(a) * (len(a) - 1)),
+     "the mixed term has N M pairs; this divides it by N^2": mixed(lambda a, b: len(a)**2),
      "the mixed term leaves out pairs, too; an image of a and one of b are never the same image":
          crossed_without_diagonal,
      "the mixed term counts twice": lambda a, b: mmd(a, b, cross=1.0),
@@ -80,7 +124,10 @@ unbiased = Exercise(
      "the mixed term is missing": lambda a, b: mmd(a, b, cross=0.0),
      "the pairs within b are missing": lambda a, b: mmd(a, b) - mmd(b, b, cross=0.0) / 2,
      "the kernel divides the product by the number of features":
-         lambda a, b: mmd(a, b, lambda x, y: (x @ y.T + 1)**3),
+         by(lambda x: 1),
+     "the kernel divides by the number of features, not by that of images": by(len),
+     "the kernel divides by the number of features, not by its root":
+         by(lambda x: x.shape[1]**0.5),
      "the kernel is cubic; this one has no power":
          lambda a, b: mmd(a, b, lambda x, y: x @ y.T / x.shape[1] + 1),
      "the kernel is cubic; this one is squared":
@@ -90,6 +137,8 @@ unbiased = Exercise(
      "the sign is upside down: pairs within a set come first": lambda a, b: -mmd(a, b),
      "this is cut off at 0; an unbiased value may fall below":
          lambda a, b: mmd(a, b).clamp(min=0),
+     "this is the root of the distance, and NaN where that is below 0; by the field's convention "
+     "it stays squared": lambda a, b: mmd(a, b).sqrt(),
      "this is the root of the distance; by the field's convention it stays squared":
          lambda a, b: mmd(a, b).clamp(min=0).sqrt()},
     "Different images only: then equals are at distance 0 on average, for any n.")
@@ -97,7 +146,7 @@ unbiased = Exercise(
 
 # ---- gray levels ----
 
-def levels(x, half=8): return ((x.clamp(-1, 1) + 1) * half).round().long()
+def levels(x, half=8, whole=torch.round): return whole((x.clamp(-1, 1) + 1) * half).long()
 
 
 def stretched(x):
@@ -110,11 +159,29 @@ gray_levels = Exercise(
     lambda: [(torch.linspace(-1.1, 1.1, 128).view(2, 1, 8, 8),),
              (torch.linspace(-0.6, 0.5, 64).view(1, 1, 8, 8),)],
     {"this cuts the fraction off, so that every level comes out half a level too dark; round":
-         lambda x: ((x.clamp(-1, 1) + 1) * 8).long(),
+         lambda x: levels(x, whole=torch.floor),
+     "this cuts the fraction off, and values outside [-1, 1] leave the levels 0..16":
+         lambda x: ((x + 1) * 8).floor().long(),
      "this rounds up, so that every level comes out half a level too bright; round to the nearest":
-         lambda x: ((x.clamp(-1, 1) + 1) * 8).ceil().long(),
+         lambda x: levels(x, whole=torch.ceil),
      "this stretches each image to its own minimum and maximum; -1 is black and 1 is white in "
      "every image": stretched,
+     "this stretches all images to their common minimum and maximum; -1 is black and 1 is white":
+         lambda x: ((x - x.min()) / (x.max() - x.min()) * 16).round().long(),
+     "the range from -1 to 1 is 2 wide; 16 levels over that make 8 a unit":
+         lambda x: levels(x, 16),
+     "these are 17 equal bins; rounding to the nearest gives the two ends half a bin":
+         lambda x: levels(x, 8.5, torch.floor).clamp(max=16),
+     "this becomes whole before it is multiplied, and only 0, 8 and 16 are left":
+         lambda x: (x.clamp(-1, 1) + 1).long() * 8,
+     "this rounds before it multiplies, and only 0, 8 and 16 are left":
+         lambda x: levels(x.clamp(-1, 1).round()),
+     "this clamps to 0..15; the top level is 16": lambda x: levels(x).clamp(max=15),
+     "this clamps to [0, 1] before it shifts, and all below 0 becomes middle gray":
+         lambda x: levels(x.clamp(0, 1)),
+     "this goes back to [-1, 1]; asked for are the levels themselves":
+         lambda x: levels(x) / 8 - 1,
+     "the levels are upside down: -1 is black, level 0": lambda x: 16 - levels(x),
      "values outside [-1, 1] leave the levels 0..16; clamp first":
          lambda x: ((x + 1) * 8).round().long(),
      "values below -1 wrap round to bright in uint8; clamp first":
@@ -126,27 +193,42 @@ gray_levels = Exercise(
          lambda x: (x.clamp(0, 1) * 16).round().long(),
      "the shift by 1 is missing: -1 is black, level 0":
          lambda x: (x.clamp(-1, 1) * 8).round().long()},
-    "Clamp, then round: the only way from a float image to gray levels.", dtype=torch.int64)
+    "Clamp, then round: the only way from a float image to gray levels.", dtype=torch.int64,
+    keeps_inputs=True)
 
 
 # ---- copies ----
 
-def gap(images, train, dim=1): return torch.cdist(images, train).min(dim).values
+def gap(images, train, dim=1, p=2.0): return torch.cdist(images, train, p).min(dim).values
+
+
+def among(held_out): return torch.cdist(held_out, held_out).fill_diagonal_(torch.inf)
 
 
 def planted(seed):
     "Fakes of which some are copies, exact and nearly so; held-out images; training images."
-    train, held_out, fakes = (rows(n, 6, seed + i) for i, n in enumerate((40, 30, 21)))
+    # at most 25 rows, where torch.cdist is exact: a copy is at 0, and the tie below is one
+    train, held_out, fakes = (rows(n, 6, seed + i) for i, n in enumerate((25, 24, 21)))
     fakes[:3] = train[:3]
     fakes[3:6] = train[3:6] + rows(3, 6, seed + 3, 0.1)
+    fakes[6] = held_out[gap(held_out, train).argmin()]
     return fakes, held_out, train
 
 
 suspects = Exercise(
     lambda fakes, held_out, train: gap(fakes, train) < gap(held_out, train).min(),
-    lambda: [planted(1), planted(11)],
+    lambda: [planted(1), planted(41), planted(71)],
     {"this is upside down: copies lie near, so their distance is small":
          lambda fakes, held_out, train: gap(fakes, train) > gap(held_out, train).min(),
+     "as near as the nearest held-out image is not nearer: < and not <=":
+         lambda fakes, held_out, train: gap(fakes, train) <= gap(held_out, train).min(),
+     "this asks how near held-out images lie to the fakes; ask how near they come to training "
+     "images": lambda fakes, held_out, train: gap(fakes, train) < gap(held_out, fakes).min(),
+     "this asks how near held-out images lie to each other; ask how near they come to training "
+     "images": lambda fakes, held_out, train: gap(fakes, train) < among(held_out).min(),
+     "the second of min's two answers is the number of an image; compare the distances":
+         lambda fakes, held_out, train: torch.cdist(fakes, train).argmin(1)
+             < torch.cdist(held_out, train).argmin(1).min(),
      "this is nearer than the average held-out image; many originals are":
          lambda fakes, held_out, train: gap(fakes, train) < gap(held_out, train).mean(),
      "this is nearer than the median held-out image; half of all originals are":
@@ -167,6 +249,9 @@ suspects = Exercise(
      "this averages over all training images; only the nearest one counts":
          lambda fakes, held_out, train:
              torch.cdist(fakes, train).mean(1) < torch.cdist(held_out, train).mean(1).min(),
+     "this adds up absolute differences (p=1); the distance is the root of the summed squares":
+         lambda fakes, held_out, train:
+             gap(fakes, train, p=1.0) < gap(held_out, train, p=1.0).min(),
      "these are the numbers of the suspects; give true or false for each fake":
          lambda fakes, held_out, train:
              (gap(fakes, train) < gap(held_out, train).min()).nonzero()[:, 0],

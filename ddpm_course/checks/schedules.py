@@ -54,6 +54,30 @@ shift = Exercise(
         "1 - alpha_bar, and alpha_bar is its SNR / (1 + SNR)": lambda alpha_bars, k: (
             (alpha_bars.log() - 2 * math.log(k)).sigmoid()
         ),
+        "this subtracts log (2k); 2 log k is the logarithm of k^2":
+            lambda alpha_bars, k: moved(alpha_bars, -math.log(2 * k)),
+        "this lowers the logarithm of the ratio of the rates, which is half the log-SNR; that "
+        "falls by log k": lambda alpha_bars, k: moved(alpha_bars, -4 * math.log(k)),
+        "sigmoid takes the whole log-SNR; this gives it the logarithm of the ratio of the rates, "
+        "half of that": lambda alpha_bars, k: (alpha_bars.logit() / 2 - 2 * math.log(k)).sigmoid(),
+        "this gives sigmoid half the log-SNR": lambda alpha_bars, k: (
+            alpha_bars.logit() / 2 - math.log(k)).sigmoid(),
+        "this multiplies 1 - alpha_bar by k^2, and may pass 1; it is the SNR that is divided":
+            lambda alpha_bars, k: 1 - k**2 * (1 - alpha_bars),
+        "(1 - alpha_bar) / alpha_bar is one over the SNR": lambda alpha_bars, k: (
+            moved(1 - alpha_bars, -2 * math.log(k))),
+        "alpha_bar is SNR / (1 + SNR); this divides by 1 - SNR": lambda alpha_bars, k: (
+            alpha_bars / ((1 - alpha_bars) * k**2 - alpha_bars)),
+        "this divides alpha_bar by k; it is the SNR that is divided, and by k^2":
+            lambda alpha_bars, k: alpha_bars / k,
+        "this subtracts 2 log k from the SNR; subtract it from the logarithm":
+            lambda alpha_bars, k: 1 - 1 / (1 + alpha_bars / (1 - alpha_bars) - 2 * math.log(k)),
+        "this multiplies the log-SNR; 2 log k is to be subtracted from it": lambda alpha_bars, k: (
+            (alpha_bars.logit() * 2 * math.log(k)).sigmoid()),
+        "these are signal rates; alpha_bar is their square": lambda alpha_bars, k: (
+            moved(alpha_bars, -2 * math.log(k)).sqrt()),
+        "this is 1 - alpha_bar, the variance of the noise": lambda alpha_bars, k: (
+            1 - moved(alpha_bars, -2 * math.log(k))),
         "this multiplies by the width; the logarithm of k is what is to be "
         "subtracted": lambda alpha_bars, k: (
             moved(alpha_bars, -2 * k)
@@ -73,8 +97,8 @@ def rates():
     ]
 
 
-def stretched(s):
-    return (s - s[-1]) * s[0] / (s[0] - s[-1])
+def stretched(signal):
+    return (signal - signal[-1]) * signal[0] / (signal[0] - signal[-1])
 
 
 zero_terminal = Exercise(
@@ -103,7 +127,26 @@ zero_terminal = Exercise(
         "this stretches, but does not shift: the last rate is not 0": lambda s: (
             s * s[0] / (s[0] - s[-1])
         ),
+        "this stretches first and shifts by the old last rate then; shift first":
+            lambda s: s * s[0] / (s[0] - s[-1]) - s[-1],
+        "this takes more away the later the step; the same is to be taken from every rate, and "
+        "what is left stretched": lambda s: s - s[-1] * even(0, 1, len(s)),
+        "this puts the first rate back by hand, and the others are shifted and not stretched":
+            lambda s: torch.cat([s[:1], s[1:] - s[-1]]),
+        "this divides by the first rate; multiply by s_1 / (s_1 - s_T), the old range over the new":
+            lambda s: (s - s[-1]) / s[0],
+        "this stretches by the last rate; multiply by s_1 / (s_1 - s_T)":
+            lambda s: (s - s[-1]) * s[-1] / (s[0] - s[-1]),
+        "this takes the first rate for 1; it stays what it was":
+            lambda s: (s - s[-1]) / (1 - s[-1]),
+        "these are rates already; this takes their root first":
+            lambda s: stretched(s.sqrt()),
+        "this takes the roots of the rates, and squares them at the end; stretch the rates":
+            lambda s: stretched(s.sqrt())**2,
+        "this shifts and stretches alpha_bar, and returns it; stretch the rates":
+            lambda s: stretched(s**2),
     },
+    keeps_inputs=True,
     praise="A straight line takes the old rates to the new ones; the first stays, the last is 0.",
 )
 
@@ -120,22 +163,22 @@ def curves():
 
 
 def swapped(level, loss, n):
-    "np.interp asked for areas at levels, both made ascending."
-    middle = (loss[1:] + loss[:-1]) / 2 * (level[:-1] - level[1:])
-    area = torch.cat([torch.zeros(1, dtype=torch.float64), middle.cumsum(0)])
-    return torch.from_numpy(np.interp(np.linspace(0, area[-1].item(), n), level, area))
+    "np.interp asked for areas at levels."
+    total = areas(level, loss)
+    return torch.from_numpy(np.interp(np.linspace(0, total[-1].item(), n), level, total))
 
 
-def placed(level, density, n, by_width=True):
-    "n levels with equal shares of `density`, summed over widths or, if not by_width, points."
+def areas(level, density, by_width=True):
+    "The area under `density` up to each level, summed over widths or, if not by_width, points."
     middle = (density[1:] + density[:-1]) / 2
-    total = torch.cat(
-        [
-            torch.zeros(1, dtype=torch.float64),
-            (middle * (level[:-1] - level[1:]) if by_width else middle).cumsum(0),
-        ]
-    )
-    return torch.from_numpy(np.interp(np.linspace(0, total[-1].item(), n), total, level))
+    parts = middle * (level[:-1] - level[1:]) if by_width else middle
+    return torch.cat([torch.zeros(1, dtype=torch.float64), parts.cumsum(0)])
+
+
+def placed(level, density, n, by_width=True, shares=even, sign=1):
+    "n levels with equal shares of `density`: at the areas `shares(0, whole, n)`."
+    total = sign * areas(level, density, by_width)
+    return torch.from_numpy(np.interp(shares(0, total[-1].item(), n), total, level))
 
 
 equal_shares = Exercise(
@@ -162,6 +205,18 @@ equal_shares = Exercise(
         "end": lambda level, loss, n: (
             placed(level, loss, n + 1)[:-1]
         ),
+        "n levels bound n - 1 shares; this makes one share too many, so the first level is not the "
+        "beginning": lambda level, loss, n: placed(level, loss, n + 1)[1:],
+        "this leaves out both ends, where `level` begins and where it ends":
+            lambda level, loss, n: placed(level, loss, n + 2)[1:-1],
+        "these are the middles of n shares; their ends are asked for, and n - 1 shares":
+            lambda level, loss, n: placed(level, loss, 2 * n + 1)[1::2],
+        "the areas go from 0 to the whole; this asks for those from 0 to 1":
+            lambda level, loss, n: placed(level, loss, n, shares=lambda a, b, n: even(0, 1, n)),
+        "these levels rise; begin where `level` does":
+            lambda level, loss, n: placed(level, loss, n).flip(0),
+        "the levels fall, so level[1:] - level[:-1] is negative, and np.interp needs areas that "
+        "grow": lambda level, loss, n: placed(level, loss, n, sign=-1),
         "the arguments of np.interp are swapped: it is asked for levels at given areas, so the "
         "areas come second and the levels last": lambda level, loss, n: (
             swapped(level, loss, n)
@@ -202,6 +257,26 @@ plus_one = Exercise(
         "1": lambda snr, gamma: (
             snr.clamp(max=gamma)
         ),
+        "this divides by SNR; the bug divides by SNR + 1, as is right for v":
+            lambda snr, gamma: (snr + 1).clamp(max=gamma) / snr,
+        "this adds 1 to the SNR twice before it divides":
+            lambda snr, gamma: (snr + 1).clamp(max=gamma) / (snr + 2),
+        "this takes the maximum; the bug is in the 1, and the minimum stays":
+            lambda snr, gamma: (snr + 1).clamp(min=gamma) / (snr + 1),
+        "this divides gamma always; where SNR + 1 is smaller, that is divided":
+            lambda snr, gamma: gamma / (snr + 1),
+        "this divides by gamma; a v-loss divides by SNR + 1":
+            lambda snr, gamma: (snr + 1).clamp(max=gamma) / gamma,
+        "this multiplies by SNR + 1; a v-loss divides by it":
+            lambda snr, gamma: (snr + 1).clamp(max=gamma) * (snr + 1),
+        "this adds 1 to the weight; the bug adds it to the SNR":
+            lambda snr, gamma: snr.clamp(max=gamma) / (snr + 1) + 1,
+        "this takes the minimum after the division; gamma caps what is divided":
+            lambda snr, gamma: (snr / (snr + 1)).clamp(max=gamma),
+        "this is 1 everywhere: the minimum is missing, or taken after the division":
+            lambda snr, gamma: torch.ones_like(snr),
+        "this is upside down: the minimum stands above":
+            lambda snr, gamma: (snr + 1) / (snr + 1).clamp(max=gamma),
         "gamma gets the 1 here, not the SNR": lambda snr, gamma: (
             snr.clamp(max=gamma + 1) / (snr + 1)
         ),
@@ -210,5 +285,6 @@ plus_one = Exercise(
             (snr + 1).clamp(max=gamma)
         ),
     },
+    keeps_inputs=True,
     praise="That is how the training scripts of diffusers had it in late 2023 (issue 5654).",
 )

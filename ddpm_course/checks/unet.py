@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from ddpm_course.checks import Exercise
+from ddpm_course.checks.heads import MISHEADS, gather, pixels
 from ddpm_course.unet import timestep_embedding
 
 
@@ -25,14 +26,28 @@ parameters = Exercise(
     lambda: [(8, 8, 32), (8, 16, 32), (96, 64, 128)],
     {"convolutions and linear layers have a bias: one number an output channel": off(bias=0),
      "the group norms are missing: a scale and a shift for every channel": off(norms=0),
-     "c_in is counted where c_out belongs: in the second norm, or in a bias":
+     "c_in is counted where c_out belongs: in the second norm, or in two biases":
          lambda a, b, e: count(a, b, e, norms=4 * a),
+     "c_in is counted where c_out belongs, in a bias": lambda a, b, e: count(a, b, e) + a - b,
+     "2 c_out numbers are missing: the biases of the convolutions, or the second norm's scales "
+     "and shifts": lambda a, b, e: count(a, b, e) - 2 * b,
+     "the first norm is missing: a scale and a shift for each of c_in channels":
+         lambda a, b, e: count(a, b, e) - 2 * a,
+     "the skip's bias and those of the convolutions are missing":
+         lambda a, b, e: count(a, b, e) - 2 * b - (a != b) * b,
+     "the skip is a convolution where c_in differs from c_out, not where they are equal":
+         lambda a, b, e: count(a, b, e, skip=a == b),
+     "the linear layer's bias has c_out numbers, one an output":
+         lambda a, b, e: count(a, b, e) + e - b,
+     "this counts a scale and a shift made of the embedding; it is only added here":
+         lambda a, b, e: count(a, b, e) + e * b + b,
      "biases and norms are missing": off(bias=0, norms=0),
      "norms and the skip are missing": off(norms=0, skip=False),
      "a bias is one number an output channel, whatever the size of the kernel":
          lambda a, b, e: count(a, b, e) + 16 * b,
      "a norm has a scale and a shift for every channel, not for every group": off(norms=4 * 32),
-     "the linear layer of the embedding has a bias, too": lambda a, b, e: count(a, b, e) - b,
+     "one bias of c_out numbers is missing; the embedding's linear layer has one, as both "
+     "convolutions have": lambda a, b, e: count(a, b, e) - b,
      "the first norm works on c_in channels": lambda a, b, e: count(a, b, e, norms=4 * b),
      "a group norm has two numbers a channel, a scale and a shift":
          lambda a, b, e: count(a, b, e, norms=a + b),
@@ -50,95 +65,11 @@ parameters = Exercise(
     "Most sit in the two 3x3 convolutions, and grow with the square of the width.")
 
 
-def split(x, heads): return x.unflatten(-1, (heads, -1)).transpose(1, 2) # (B, heads, N, d)
+attention = Exercise(gather, pixels, MISHEADS,
+                     "PyTorch's function does this without ever storing the N x N matrices.")
 
 
-def merge(x): return x.transpose(1, 2).flatten(2)
-
-
-def scores(q, k, heads, power=0.5):
-    q = split(q, heads)
-    return q @ split(k, heads).transpose(-1, -2) / q.shape[-1]**power
-
-
-def gather(q, k, v, heads, power=0.5, axis=-1):
-    return merge(scores(q, k, heads, power).softmax(axis) @ split(v, heads))
-
-
-def interleaved(q, k, v, heads):
-    "Heads that take every n-th feature in place of neighbors, and put it back there."
-    mixed = lambda x: x.unflatten(-1, (-1, heads)).transpose(-1, -2).flatten(-2)
-    out = gather(mixed(q), mixed(k), mixed(v), heads)
-    return out.unflatten(-1, (heads, -1)).transpose(-1, -2).flatten(-2)
-
-
-def pieces(q, k, v, heads):
-    "Pixels in groups in place of features."
-    parts = zip(*(x.chunk(heads, 1) for x in (q, k, v)))
-    return torch.cat([gather(*part, 1) for part in parts], 1)
-
-
-def folded(q, k, v, heads):
-    "view(B, heads, N, d) at once: pixels and features get mixed."
-    cut = lambda x: x.reshape(len(x), heads, x.shape[1], -1)
-    q, k, v = cut(q), cut(k), cut(v)
-    weights = (q @ k.transpose(-1, -2) / q.shape[-1]**0.5).softmax(-1)
-    return merge(weights @ v), (weights @ v).reshape(len(q), q.shape[2], -1)
-
-
-def across(q, k, v, heads):
-    "Heads attend to one another at each pixel: (B, N, heads, d) without the transpose."
-    q, k, v = (x.unflatten(-1, (heads, -1)) for x in (q, k, v))
-    return ((q @ k.transpose(-1, -2) / q.shape[-1]**0.5).softmax(-1) @ v).flatten(2)
-
-
-def pixels():
-    z = torch.randn(3, 2, 5, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    return [(z[0], z[1], z[2], 1), (3 * z[2], z[0], z[1], 2), (z[1], 2 * z[2], z[0], 4)]
-
-
-def heads(**wrong): return lambda *args: gather(*args, **wrong)
-
-
-def apart(q, k, v, heads): return scores(q, k, heads).softmax(-1) @ split(v, heads)
-
-
-FOLDED = "pixels and features are mixed: cut the last axis into (heads, d) first, then move heads"
-attention = Exercise(
-    gather,
-    pixels,
-    {"the scores are not divided by sqrt(d), so wide layers look at one pixel": heads(power=0),
-     "the scores are divided by d, not by its square root": heads(power=1),
-     "the scores are divided by the root of C; a head has d = C/heads features":
-         lambda q, k, v, h: gather(q / h**0.5, k, v, h),
-     "the softmax runs over queries; it belongs on the last axis, the keys": heads(axis=-2),
-     "the softmax runs over the heads; it belongs on the last axis, the keys": heads(axis=1),
-     "the softmax runs over the images; it belongs on the last axis, the keys": heads(axis=0),
-     "these are the weights; multiply them with the values":
-         lambda q, k, v, h: scores(q, k, h).softmax(-1),
-     "these are the weights of one head; split, and multiply with the values":
-         lambda q, k, v, h: scores(q, k, 1).softmax(-1)[:, 0],
-     "the weights are transposed: row i belongs to query i":
-         lambda q, k, v, h: merge(scores(q, k, h).softmax(-1).mT @ split(v, h)),
-     "this cuts the pixels into groups; cut the features, the last axis": pieces,
-     "the heads are stacked on an axis of their own; use torch.cat":
-         lambda *args: apart(*args).permute(0, 2, 3, 1),
-     "queries and keys have changed places": lambda q, k, v, h: gather(k, q, v, h),
-     "there is no softmax: weights are to be positive and to sum to 1":
-         lambda q, k, v, h: merge(scores(q, k, h) @ split(v, h)),
-     "heads is not used: the features attend as one group": lambda q, k, v, h: gather(q, k, v, 1),
-     "a head takes every n-th feature here; it is to take neighbors": interleaved,
-     "heads attend to one another here; move the axis of heads before that of pixels": across,
-     FOLDED: lambda *args: folded(*args)[0],
-     FOLDED + " back": lambda *args: folded(*args)[1],
-     "bring heads back beside d before you join them: (B, N, heads, d)":
-         lambda *args: apart(*args).reshape(args[2].shape),
-     "the heads are averaged; lay them side by side": lambda *args: apart(*args).mean(1),
-     "the heads are still apart: bring the result to (B, N, C)": apart},
-    "PyTorch's function does this without ever storing the N x N matrices.")
-
-
-def walk(channels, layers, first=True, halvings=True, newest=-1, extra=1, after_last=0):
+def walk(channels, layers, first=True, halvings=True, newest=-1, extra=1, after_last=0, up=-1):
     "The input widths on the way up, with one thing or another done wrong."
     skips = [channels[0]] * first
     for level, width in enumerate(channels):
@@ -146,7 +77,7 @@ def walk(channels, layers, first=True, halvings=True, newest=-1, extra=1, after_
         skips += [width] * (layers + (halvings and halved))
     below = channels[-1]
     widths = []
-    for width in reversed(channels):
+    for width in channels[::up]:
         for _ in range(layers + extra):
             widths.append(below + (skips.pop(newest) if skips else 0))
             below = width
@@ -184,8 +115,18 @@ widths_up = Exercise(
     {"the oldest skip is taken first; a pile gives back the newest": piled(newest=0),
      "the skip of conv_in, the very first, is missing": piled(first=False),
      "the halvings leave a skip each, too": piled(halvings=False),
-     "a halving keeps the width of its own level, and none follows the last level":
+     "a halving's skip has the width of the level above, where it stands; none follows the last":
          piled(after_last=1),
+     "the way up begins at the coarsest level: go through the channels in reverse": piled(up=1),
+     "this is the pile itself; add what comes from below, from its end to its beginning":
+         lambda c, n: [a - b for a, b in ups(c, n)][::-1],
+     "the two blocks in the middle take no skip; the way up begins after them":
+         lambda c, n: [c[-1]] * 2 + walk(c, n),
+     "add the two numbers of each pair": lambda c, n: [(b, a - b) for a, b in ups(c, n)],
+     "a level has layers + 1 blocks on the way up, and not every skip is as wide as its input":
+         lambda c, n: [2 * x for x in c[::-1] for _ in range(n)],
+     "each width comes once here; there are layers + 1 blocks a level":
+         lambda c, n: walk(c, n)[::n + 1],
      "on the way up each level has one block more than on the way down": piled(extra=0),
      "the list is upside down: the way up begins at the coarsest level":
          lambda c, n: walk(c, n)[::-1],
@@ -224,6 +165,19 @@ likeness = Exercise(
      "scale belongs to the times, before they are embedded": lambda t, s, k: cosine(t, s, 1, 1) * k,
      "this compares each with every other; pair them up":
          lambda t, s, k: (lambda a, b: a @ b.T)(*both(t, s, k, k)),
+     "this compares each with every other: pairs are on the diagonal alone": lambda t, s, k:
+         (lambda a, b: F.normalize(a) @ F.normalize(b).T)(*both(t, s, k, k)),
+     "this divides by the length of all embeddings together; take norm(dim=1)": lambda t, s, k:
+         dot(t, s, k) / (lambda a, b: a.norm() * b.norm())(*both(t, s, k, k)),
+     "the lengths are squared; divide by each once": lambda t, s, k: dot(t, s, k) / 16**2,
+     "a length is the root of the sum of squares, 4 here; this divides by the width's root":
+         lambda t, s, k: dot(t, s, k) / 32**0.5,
+     "this is the mean of the products; a cosine divides their sum by both lengths":
+         lambda t, s, k: dot(t, s, k) / 32,
+     "this is the angle; its cosine is asked": lambda t, s, k:
+         cosine(t, s, k, k).clamp(-1, 1).acos(),
+     "times are cut to whole numbers; any real number can be embedded": lambda t, s, k:
+         cosine((t * k).long(), (s * k).long(), 1, 1),
      "this is a mean over the pairs; answer for each": lambda t, s, k: cosine(t, s, k, k).mean(),
      "a cosine divides by both lengths; one of them is missing": lambda t, s, k:
          dot(t, s, k) / both(t, s, k, k)[0].norm(dim=1),
@@ -251,7 +205,7 @@ def gradients(f, x, row, column, part=lambda out, row, column: out[:, :, row, co
 
 
 def places():
-    x = torch.randn(2, 2, 7, 9, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    x = torch.randn(4, 2, 7, 9, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     return [(toy, x.clone(), 2, 4), (toy, x.clone(), 5, 1)] # x.grad is each one's own
 
 
@@ -259,6 +213,12 @@ def mean_size(g): return g.abs().mean((0, 1))
 
 
 def pixel(part): return lambda *args: mean_size(gradients(*args, part=part))
+
+
+def each_channel(f, x, *place):
+    "The mean size of each output channel's gradient, summed."
+    part = lambda i: lambda out, r, c: out[:, i, r, c]
+    return sum(mean_size(gradients(f, x, *place, part=part(i))) for i in range(3))
 
 
 def reduced(by): return lambda *args: by(gradients(*args))
@@ -276,7 +236,7 @@ influence = Exercise(
          pixel(lambda out, r, c: out[0, 0, r, c]),
      "the output pixel is squared; sum it as it is":
          pixel(lambda out, r, c: out[:, :, r, c].square()),
-     "the gradient has signs, too; its size is asked":
+     "the absolute value belongs to the gradient, not to the output pixel":
          pixel(lambda out, r, c: out[:, :, r, c].abs()),
      "this is the output; its gradient is asked": lambda f, x, *place: f(x).abs().mean((0, 1)),
      "this is divided by its largest value; don't":
@@ -289,6 +249,25 @@ influence = Exercise(
      "the output is averaged over channels; sum it":
          pixel(lambda out, r, c: out[:, :, r, c].mean(1)),
      "signs cancel: take the absolute value first": reduced(lambda g: g.mean((0, 1)).abs()),
+     "signs cancel between images: take the absolute value first":
+         reduced(lambda g: g.mean(0).abs().mean(0)),
+     "signs cancel between channels: take the absolute value first":
+         reduced(lambda g: g.mean(1).abs().mean(0)),
+     "every output channel has its own gradient here; sum the channels first": each_channel,
+     "this is the root of the mean square; take the mean size":
+         reduced(lambda g: g.square().mean((0, 1)).sqrt()),
+     "this is summed over channels; take the mean": reduced(lambda g: g.abs().sum(1).mean(0)),
+     "this is summed over images; take the mean": reduced(lambda g: g.abs().mean(1).sum(0)),
+     "this takes the largest channel; take the mean": reduced(lambda g: g.abs().amax(1).mean(0)),
+     "this is the length over channels; take the mean size":
+         reduced(lambda g: g.norm(dim=1).mean(0)),
+     "this is the first channel's; take the mean over channels":
+         reduced(lambda g: g[:, 0].abs().mean(0)),
+     "this is the gradient itself, for every image and channel; take the mean size":
+         reduced(lambda g: g),
+     "this is multiplied by the input; the gradient alone is asked":
+         lambda f, x, *place: mean_size(x * gradients(f, x, *place)),
+     "this is divided by its sum; don't": reduced(lambda g: mean_size(g) / mean_size(g).sum()),
      "the gradient has signs; take its absolute value": reduced(lambda g: g.mean((0, 1))),
      "this is summed over images and channels; take the mean":
          reduced(lambda g: g.abs().sum((0, 1))),

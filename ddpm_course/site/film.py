@@ -28,7 +28,7 @@ def narrowing(t):
     return 3 + 2 * round(17 * t / 999)
 
 
-def walk(steps):
+def trajectory(steps):
     "All states of a sampler, from x_T to x_0: (FILM_STEPS + 1, B, C, H, W)."
     steps = list(steps)
     return torch.stack([step.x_t for step in steps] + [steps[-1].x_prev])
@@ -41,7 +41,7 @@ def color_walk():
     schedule = cosine_schedule()
     model = LocalModel(torch.cat([photos, photos.flip(-1)]), schedule, narrowing, spread=0.03)
     shape = (len(SEEDS), *photos.shape[1:])
-    return walk(ddim_steps(model, schedule, shape, FILM_STEPS, seed=list(SEEDS)))
+    return trajectory(ddim_steps(model, schedule, shape, FILM_STEPS, seed=list(SEEDS)))
 
 
 @lru_cache
@@ -50,7 +50,8 @@ def digits_walk():
     trained = digits_model()
     model = condition(trained.model, torch.arange(10))
     shape = (10, *trained.shape)
-    return walk(ddim_steps(model, trained.schedule, shape, FILM_STEPS, seed=0, clip=trained.clip))
+    steps = ddim_steps(model, trained.schedule, shape, FILM_STEPS, seed=0, clip=trained.clip)
+    return trajectory(steps)
 
 
 # ---- the pictures ----

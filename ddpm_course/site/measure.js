@@ -19,7 +19,7 @@ function shares(doc) {
   const main = doc.querySelector("main")
   const all = selector => [...main.querySelectorAll(selector)]
   const outside = e => !e.closest(".cell, figure, .quarto-figure")
-  const part = list => total(list) / height(main)
+  const part = list => total(list) / Math.max(1, height(main))
   const figures = all("figure, .quarto-figure, .cell-output img, .cell-output svg")
   return {
     screens: doc.documentElement.scrollHeight / 900,
