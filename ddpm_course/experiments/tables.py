@@ -188,10 +188,11 @@ class TableView:
     def _repr_html_(self):
         marked = {c: best_number(self.rows, c, choose, self.digits.get(c))
                   for c, choose in self.best.items()}
-        heads = "".join(f'<th scope="col"{side_of(self.rows, c)}>{escape(head)}</th>'
+        sides = {c: side_of(self.rows, c, self.digits.get(c)) for c in self.columns}
+        heads = "".join(f'<th scope="col"{sides[c]}>{escape(head)}</th>'
                         for c, head in zip(self.columns, self.headings))
-        lines = [[as_html(cell_of(row, c), self.digits.get(c), marked.get(c),
-                          side_of(self.rows, c)) for c in self.columns] for row in self.rows]
+        lines = [[as_html(cell_of(row, c), self.digits.get(c), marked.get(c), sides[c])
+                  for c in self.columns] for row in self.rows]
         body = "".join(f"<tr>{''.join(line)}</tr>" for line in lines)
         caption = self.caption and f"<caption>{escape(self.caption)}</caption>"
         note = self.note and NOTE.format(len(self.columns), escape(self.note))
@@ -205,10 +206,10 @@ NOTE = '<tfoot><tr><td colspan="{}" style="text-align:left"><small>{}</small></t
 STAR = '<span role="img" aria-label="best">★</span> '
 
 
-def side_of(rows, column):
+def side_of(rows, column, digits=None):
     "The style of a column: where most cells are numbers, they stand to the right."
     cells = [cell for row in rows if (cell := cell_of(row, column)) != ""]
-    numbers = [c for c in cells if isinstance(c, Score) or re.match(r"[-+−.]?\d", str(c))]
+    numbers = [cell for cell in cells if re.match(r"[-+−.]?\d", as_text(cell, digits))]
     return f' style="text-align:{"right" if 2 * len(numbers) > len(cells) else "left"}"'
 
 
