@@ -103,9 +103,9 @@ def test_a_table_by_command_goes_on_where_it_was(tmp_path):
     ), first.stderr
     assert {p.name for p in tmp_path.iterdir()} == {
         ".ddim-steps",
-        "ddim-steps.json",
-        "ddim-steps.csv",
-        "ddim-steps.png",
+        "ddim-steps-smoke.json",
+        "ddim-steps-smoke.csv",
+        "ddim-steps-smoke.png",
     }
     kept = {p: p.stat().st_mtime_ns for p in (tmp_path / ".ddim-steps").iterdir()}
     next(iter(kept)).unlink()

@@ -300,9 +300,10 @@ def test_another_cache_is_refused(space, digits, vae, tmp_path):
 
 def test_too_little_disk_is_said_before_starting(space, digits, tmp_path, monkeypatch):
     need = 2 * 2 * 4 * 4 * 2 * 1000 # float16, (2, 4, 4), two versions
+    need += 8 * 1000 + 4096 # labels and manifest
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(caches.shutil, "disk_usage", lambda path: usage._replace(free=need - 1))
-    with pytest.raises(OSError, match="needs 0 MB more for 1,000 images.*choose another path"):
+    with pytest.raises(OSError, match="needs 140 kB more for 1,000 images.*choose another path"):
         cache_latents(digits, space, tmp_path / "c", flip=True, progress=False)
     assert not list((tmp_path / "c").iterdir())
     monkeypatch.setattr(caches.shutil, "disk_usage", lambda path: usage._replace(free=need))

@@ -421,9 +421,15 @@ def test_a_table_leaves_its_rows_and_shows_means_over_seeds(tmp_path):
     assert [row["distance"].value for row in summary] == [1.5, 2.5] and summary[0][
         "distance"
     ].seed == (0, 1)
-    assert {p.name for p in tmp_path.iterdir()} == {".toy", "toy.json", "toy.csv", "toy.png"}
-    assert [row["distance"].value for row in load_scores(tmp_path / "toy.json")] == [1, 2, 2, 3]
-    lines = list(csv.DictReader((tmp_path / "toy.csv").open()))
+    assert {p.name for p in tmp_path.iterdir()} == {
+        ".toy",
+        "toy-smoke.json",
+        "toy-smoke.csv",
+        "toy-smoke.png",
+    }
+    kept = load_scores(tmp_path / "toy-smoke.json")
+    assert [row["distance"].value for row in kept] == [1, 2, 2, 3]
+    lines = list(csv.DictReader((tmp_path / "toy-smoke.csv").open()))
     assert lines[2] == {
         "x": "2",
         "seconds": "0.5",
@@ -439,16 +445,17 @@ def test_a_table_leaves_its_rows_and_shows_means_over_seeds(tmp_path):
 def test_each_row_of_a_table_keeps_what_made_it(tmp_path):
     TOY.run(tmp_path, "smoke", workers=0)
     TOY.run(tmp_path, "three", workers=0) # goes on with the rows that are there
-    commands = [about["command"] for about in load_about(tmp_path / "toy.json")]
+    commands = [about["command"] for about in load_about(tmp_path / "toy-three.json")]
     assert (
         commands
         == ["ddpm-course table toy --size smoke"] * 4 + ["ddpm-course table toy --size three"] * 2
     )
     assert all(
         {"date", "cpu", "torch", "threads", "processes"} <= about.keys() and about["gpu"] is None
-        for about in load_about(tmp_path / "toy.json")
+        for about in load_about(tmp_path / "toy-three.json")
     )
-    assert [line.split(":")[0] for line in provenance(tmp_path / "toy.json").splitlines()] == [
+    told = provenance(tmp_path / "toy-three.json").splitlines()
+    assert [line.split(":")[0] for line in told] == [
         f"4 rows by {commands[0]}",
         f"2 rows by {commands[-1]}",
     ]
