@@ -25,7 +25,7 @@ from ddpm_course.experiments.runner import run_rows
 from ddpm_course.experiments.samplers import Sampler
 from ddpm_course.images import load_digits
 from ddpm_course.latents import LatentSpace
-from ddpm_course.saving import load_model, save_model
+from ddpm_course.saving import save_model
 from ddpm_course.scores import Score
 from test_runs import net, train
 from ddpm_course.vae import VAE
