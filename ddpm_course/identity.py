@@ -91,7 +91,7 @@ class Describer:
         elif id(value) not in self.seen and len(self.found) < 2000:
             self.seen.add(id(value))
             self.kept.append(value)
-            for kinds, describe in KINDS.items():
+            for kinds, describe in DESCRIBED_BY.items():
                 if isinstance(value, kinds): return describe(self, path, value)
             _object(self, path, value)
 
@@ -151,7 +151,7 @@ def _object(d, path, value):
     if hasattr(value, "__dict__"): _dict(d, path, vars(value))
 
 
-KINDS = {
+DESCRIBED_BY = {
     (torch.Tensor, np.ndarray): _array,
     np.generic: lambda d, path, value: d.add(path, value.item()),
     (Path, torch.dtype, torch.device, bytes, complex): _text,
@@ -274,7 +274,8 @@ def check_same_run(out, was, now):
     changed = [f"{k}: was {was.get(k)}, is {now.get(k)}"
                for k in names if was.get(k) != now.get(k)] + identity_changes(was, now)
     if not changed: return
-    raise ValueError(
-        f"{out} holds a run of another configuration ({'; '.join(changed)}); resume with the old "
-        "one, or choose another folder; a new run can begin with the weights of this one: "
-        f"fit(..., start={str(out)!r}, out=ANOTHER)")
+    error = ValueError(f"{out} holds a run of another configuration ({'; '.join(changed)}); "
+                       "resume with the old one, or choose another folder")
+    error.add_note("A new run can begin with the weights of this one: "
+                   f"fit(..., start={str(out)!r}, out=ANOTHER)")
+    raise error

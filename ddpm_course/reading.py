@@ -158,6 +158,15 @@ def read_all(files, # paths
     return good
 
 
+def _results(reads):
+    "What futures give; what to do in the middle of a run is noted on the error of a bad picture."
+    try: return [read.result() for read in reads]
+    except ValueError as e:
+        e.add_note("In the middle of a run: put a picture in its place that can be read, under the "
+                   "same name; with resume=True the run goes on.")
+        raise
+
+
 class FilePixels:
     "Images on disk, indexed like a uint8 tensor (N, C, H, W); read by threads, ahead if asked."
     dtype = torch.uint8
@@ -201,8 +210,4 @@ class FilePixels:
         index = torch.as_tensor(index)
         wanted = (index.nonzero()[:, 0] if index.dtype == torch.bool else index).tolist()
         reads = self.submit(wanted)
-        try: return torch.stack([reads[i].result() for i in wanted])
-        except ValueError as e:
-            e.add_note("In the middle of a run: put a picture in its place that can be read, under "
-                       "the same name; with resume=True the run goes on.")
-            raise
+        return torch.stack(_results(reads[i] for i in wanted))

@@ -112,7 +112,8 @@ def told_by(folder):
     "What a checkpoint says of itself; ValueError if it cannot be read."
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        return {"training": dict(config["training"]), "step": config.get("step", step_of(folder))}
+        return {"training": dict(config["training"]), "moments": config.get("moments"),
+                "step": config.get("step", step_of(folder))}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
         raise ValueError(f"{folder} cannot be read (config.json: {type(e).__name__}: {e}); "
                          "delete it to continue from the checkpoint before it") from e
@@ -133,7 +134,7 @@ def save_checkpoint(run, out, keep=2):
     if not folder.exists():
         with atomic_folder(folder) as new:
             write_model(new, run.model, ema=run.ema.model, training=run.config, step=run.step,
-                        **run.about)
+                        moments=len(run.optimizer.state), **run.about)
             save_file(state_of(run), new / "training.safetensors")
     own = [old for old in checkpoints(out) if wrote(run, old)]
     for old in own[:-keep]: discard(old)
@@ -143,9 +144,10 @@ def load_checkpoint(run, folder):
     "Put a run into the state of a checkpoint, all of which is checked first."
     files = {"model.safetensors": run.model, "ema.safetensors": run.ema.model}
     try:
-        step = told_by(folder)["step"]
+        told = told_by(folder)
+        step = told["step"]
         if step != step_of(folder): raise ValueError(f"it holds step {step}")
-        state = read_state(folder / "training.safetensors", run, step)
+        state = read_state(folder / "training.safetensors", run, step, told["moments"])
         for name, model in files.items(): check_weights(folder / name, model)
         for name, model in files.items(): load_weights(model, folder / name)
     except Exception as e:
@@ -197,8 +199,8 @@ def record_losses(accelerator, run, pending, received):
     for loss, norm in table[:, :-1].mean(0).tolist(): # means over ranks
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise FloatingPointError(f"step {len(run.losses)} (counted from 0): loss {loss}, "
-                                     f"gradient norm {norm}; try a lower lr in a new folder, or "
-                                     "look for NaN in the data")
+                                     f"gradient norm {norm}; try a lower lr, or look for NaN "
+                                     "in the data")
         run.losses.append(loss)
         run.norms.append(norm)
     number = int(table[:, -1, 0].max())
@@ -240,6 +242,7 @@ def is_between_steps(run):
 def rescue(accelerator, run, pending, out, error):
     "Save a run that an error ends, if it stands between two steps; a note on the error says so."
     if accelerator.num_processes > 1: return # others may be elsewhere, and their losses unknown
+    if isinstance(error, SystemError): return # of the interpreter: its memory is not to be trusted
     try:
         if pending: record_losses(accelerator, run, pending, [])
         if not is_between_steps(run): return

@@ -1,5 +1,7 @@
 "What the files of a checkpoint may hold: checked whole before any of it is used."
 
+import warnings
+
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
@@ -40,11 +42,17 @@ def expected_state(state, parameters, step):
     return expected
 
 
-def read_state(file, run, step):
+def read_state(file, run, step, moments=None): # of how many weights, where that is told
     "The training state of a run at a step; ValueError where it is none."
     state = load_file(file)
     parameters = run.optimizer.param_groups[0]["params"]
     wrong = differences(state, expected_state(state, parameters, step))
+    there = sum(name.endswith(".step") for name in state)
+    if step and not there:
+        warnings.warn(f"{file} holds no moments: the run goes on with a new optimizer",
+                      stacklevel=5)
+    elif moments not in (None, there):
+        wrong = wrong or f"it has moments of {there} weights; expected {moments}"
     for name, value in state.items() if not wrong else ():
         if name.endswith(".exp_avg_sq") and (value < 0).any(): wrong = f"{name} is below 0"
         if name.endswith(".step") and not 1 <= value <= step: wrong = f"{name} is {value}"
