@@ -1,9 +1,19 @@
 "The configuration and weights of diffusers' UNet2DModel under our names."
 
+import importlib
 from pathlib import Path
 
 import torch
 from torch import nn
+
+
+def from_extra(name):
+    "A module that only some of the course needs; ImportError with advice where it is missing."
+    try: return importlib.import_module(name)
+    except ModuleNotFoundError as e:
+        raise ModuleNotFoundError(f"this needs {e.name}, which is not installed: "
+                                  "pip install 'ddpm_course[course]'", name=e.name) from e
+
 
 FIXED = { # what a UNet2DModel must have, if it says anything about it
     "act_fn": "silu", "center_input_sample": False, "time_embedding_type": "positional",
@@ -83,8 +93,7 @@ def network_from_diffusers(cls, # our `UNet`
                            **kwargs): # for UNet2DModel.from_pretrained: subfolder, revision, ...
     "The same network as a diffusers UNet2DModel, with its weights, in evaluation mode."
     if isinstance(source, (str, Path)):
-        from diffusers import UNet2DModel
-        source = UNet2DModel.from_pretrained(source, **kwargs)
+        source = from_extra("diffusers").UNet2DModel.from_pretrained(source, **kwargs)
     model = cls(**config_from_diffusers(source.config), predicts=predicts).to(source.dtype)
     model.load_state_dict(weights_from_diffusers(source.state_dict(), model))
     return model.eval()

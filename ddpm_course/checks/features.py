@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from ddpm_course.checks import Exercise, randn
+from ddpm_course.checks.impostors import MISDRAWN, draw
 from ddpm_course.features import psd_sqrt
 
 
@@ -43,7 +44,8 @@ def pairs(x, labels):
 agreement = Exercise(
     lambda x, labels: alike(x, labels).double().mean(),
     lambda: [clusters(0), clusters(5, n=41)],
-    {"every image is nearest to itself here; leave the diagonal out":
+    {"every image is its own neighbor here; leave the diagonal out, and take the smallest "
+     "distance":
          lambda x, labels: torch.ones((), dtype=torch.float64),
      "this is the farthest image":
          lambda x, labels: share(torch.cdist(x, x).argmax(1), labels),
@@ -55,6 +57,10 @@ agreement = Exercise(
      "with the image itself cut out of the list, all after it move up by one; look up the label "
      "in the same shortened list": cut_out,
      "the largest product is not the smallest distance": by_product,
+     "this is the smallest product, which says how little two images have in common":
+         lambda x, labels: share((x @ x.T).fill_diagonal_(torch.inf).argmin(1), labels),
+     "topk gives the largest distances; ask for the smallest with largest=False":
+         lambda x, labels: share(torch.cdist(x, x).topk(2).indices[:, 1], labels),
      "this is the largest cosine, which forgets how long the features are; take the distance":
          lambda x, labels: by_product(x / x.norm(dim=1, keepdim=True), labels),
      "this adds up absolute differences (p=1); the distance is the root of the summed squares":
@@ -62,6 +68,14 @@ agreement = Exercise(
      "this says yes or no for each image; the share is the mean of these": alike,
      "this counts; a share is the count over the number of images":
          lambda x, labels: alike(x, labels).double().sum(),
+     "this divides by one less than there are images":
+         lambda x, labels: alike(x, labels).sum() / (len(x) - 1.0),
+     "this averages over two neighbors; only the nearest other image counts": lambda x, labels: (
+         labels[torch.cdist(x, x).fill_diagonal_(torch.inf).topk(2, largest=False).indices]
+         == labels[:, None]).double().mean(),
+     "this averages over the image itself and its nearest other; take the second alone":
+         lambda x, labels: (labels[torch.cdist(x, x).topk(2, largest=False).indices]
+                            == labels[:, None]).double().mean(),
      "this is in percent; a share lies between 0 and 1":
          lambda x, labels: 100 * alike(x, labels).double().mean(),
      "this is the share of neighbors of another class":
@@ -69,7 +83,8 @@ agreement = Exercise(
      "this compares the labels with the numbers of the neighbors; look up the neighbors' labels":
          lambda x, labels: (nearest_other(x) == labels).double().mean(),
      "this is the share of all pairs; only the nearest other image counts": pairs},
-    "A space in which neighbors share their class is a good place to measure.")
+    "A space in which neighbors share their class is a good place to measure.",
+    keeps_inputs=True)
 
 
 # ---- evaluation mode ----
@@ -89,13 +104,13 @@ class Toy(nn.Module):
     def forward(self, x): return self.body(x).softmax(1)
 
 
-def evaluated(net, x, after=None, grad=False, first=True, read=Toy.features):
+def evaluated(net, x, after=None, grad=False, mode=False, read=Toy.features):
     "The features in evaluation mode; afterwards the network is in mode `after`, or as it was."
-    mode = net.training
-    if first: net.eval()
+    was = net.training
+    if mode is not None: net.train(mode)
     with torch.set_grad_enabled(grad): features = read(net, x)
     net.eval()
-    net.train(mode if after is None else after)
+    net.train(was if after is None else after)
     return features
 
 
@@ -146,17 +161,20 @@ steady = Exercise(
          lambda net, x: evaluated(net, x, after=True),
      "the network is not put in evaluation mode: dropout and batch normalization are still "
      "those of training": lambda net, x: net.features(x),
-     "the network is not put in evaluation mode; torch.no_grad() alone does not do that":
+     "the network is not in evaluation mode when it looks; torch.no_grad() alone does not put it "
+     "there":
          lambda net, x: net.features(x).detach(),
      "net.train() is training mode, and net.eval() evaluation mode; here they are exchanged":
          exchanged,
+     "net.train() puts the network in training mode; net.eval() is evaluation mode":
+         lambda net, x: evaluated(net, x, mode=True),
      "the mode is turned around; put it back as it was":
          lambda net, x: evaluated(net, x, after=not net.training),
      "the network's parameters take no gradients any more, and it could not be trained on; "
      "torch.no_grad() is enough": lambda net, x: left(net, x, frozen=True),
      "gradients stay switched off for all that follows; write `with torch.no_grad():`": left,
      "this puts the network in evaluation mode after the features were taken; do it before":
-         lambda net, x: evaluated(net, x, after=False, first=False),
+         lambda net, x: evaluated(net, x, after=False, mode=None),
      "net.training = mode sets the flag of the outer module alone; net.train(mode) reaches the "
      "layers": flagged,
      "this is the network's output; net.features(x) was asked for":
@@ -210,6 +228,9 @@ overlap = Exercise(
      "this multiplies eigenvalues in the order of their size, as if both had the same eigenvectors":
          lambda cov1, cov2: (torch.linalg.eigvalsh(cov1) * torch.linalg.eigvalsh(cov2)
                              ).clamp(min=0).sqrt().sum(),
+     "this multiplies eigenvalues in the order of their size, and one that should be 0 may come "
+     "out below it, where its root is NaN": lambda cov1, cov2: (
+         torch.linalg.eigvalsh(cov1) * torch.linalg.eigvalsh(cov2)).sqrt().sum(),
      "these are the singular values of cov1 @ cov2; it is not symmetric, so they are not its "
      "eigenvalues": lambda cov1, cov2: torch.linalg.svdvals(cov1 @ cov2).sqrt().sum(),
      "these are the singular values of cov1 @ cov2; take the two roots first":
@@ -225,6 +246,15 @@ overlap = Exercise(
          lambda cov1, cov2: singular(cov1, cov2).sqrt().sum(),
      "this is the product of the two traces of roots; the roots are multiplied as matrices":
          lambda cov1, cov2: psd_sqrt(cov1).trace() * psd_sqrt(cov2).trace(),
+     "this is the trace of cov1; cov2 has no say": lambda cov1, cov2: cov1.trace(),
+     "this multiplies the traces; the covariances are multiplied as matrices":
+         lambda cov1, cov2: (cov1.trace() * cov2.trace()).sqrt(),
+     "this adds up all entries of the product of the roots; sum its singular values":
+         lambda cov1, cov2: (psd_sqrt(cov1) @ psd_sqrt(cov2)).sum(),
+     "this takes the diagonals alone, the spreads; the covariances belong to it":
+         lambda cov1, cov2: (cov1.diagonal() * cov2.diagonal()).sqrt().sum(),
+     "cov1 stands on both sides of cov2 here; its root does": lambda cov1, cov2: psd_sqrt(
+         (cov1 @ cov2 @ cov1 + cov1 @ cov2.T @ cov1) / 2).trace(),
      "this multiplies entry by entry; @ multiplies matrices":
          lambda cov1, cov2: psd_sqrt(cov1 * cov2).trace(),
      "this is twice the overlap; the factor 2 stands in the distance":
@@ -241,60 +271,9 @@ overlap = Exercise(
 
 # ---- an impostor ----
 
-def draw(images, z, root=psd_sqrt, mean=None, correction=1, shape=True):
-    pixels = images.flatten(1)
-    mean = pixels.mean(0) if mean is None else mean
-    drawn = mean + z @ root(pixels.T.cov(correction=correction))
-    return drawn.view(len(z), *images.shape[1:]) if shape else drawn
-
-
-def turned(cov, back=True):
-    values, vectors = torch.linalg.eigh(cov)
-    root = values.clamp(min=0).sqrt()
-    return root[:, None] * vectors.T if back else vectors * root
-
-
-def channels(images): return images.mean((0, 2, 3), True).expand(1, *images.shape[1:]).flatten(1)
-
-
-def with_cov(images, z, cov):
-    "The draws from another covariance of the pixels (N, D)."
-    return draw(images, z, root=lambda _: psd_sqrt(cov(images.flatten(1))))
-
-
 impostor_of = Exercise(
     draw,
     lambda: [(randn(30, 1, 2, 3, seed=1) + randn(1, 1, 2, 3, seed=2), randn(5, 6, seed=3)),
              (randn(40, 2, 2, 2, seed=4) @ randn(2, 2, seed=5) + 2, randn(3, 8, seed=6))],
-    {"this multiplies by the covariance; its square root belongs there":
-         lambda images, z: draw(images, z, root=lambda cov: cov),
-     "the mean image is missing": lambda images, z: draw(images, z, mean=0.0),
-     "this adds one mean of all pixels; every pixel has its own":
-         lambda images, z: draw(images, z, mean=images.mean()),
-     "this adds the mean of each channel; every pixel has its own": 
-         lambda images, z: draw(images, z, mean=channels(images)),
-     "the covariance is right, but its root is not the symmetric one: the eigenvectors stand on "
-     "both sides of that": lambda images, z: draw(images, z, root=turned),
-     "this does not turn back from the axes of the eigenvectors: they stand on both sides":
-         lambda images, z: draw(images, z, root=lambda cov: turned(cov, back=False)),
-     "this covariance is taken around 0; it belongs to deviations from the mean":
-         lambda images, z: with_cov(images, z, lambda x: x.T @ x / len(x)),
-     "this adds up products of deviations; the covariance divides them by N - 1":
-         lambda images, z: with_cov(images, z, lambda x: x.T.cov() * (len(x) - 1)),
-     "this is the correlation, in which every pixel has spread 1; take the covariance":
-         lambda images, z: with_cov(images, z, lambda x: x.T.corrcoef()),
-     "this clamps the draws; a Gaussian knows of no black and white":
-         lambda images, z: draw(images, z).clamp(-1, 1),
-     "every pixel has its own spread here; the covariance also says how pixels vary together":
-         lambda images, z: draw(images, z, root=lambda cov: cov.diagonal().sqrt().diag()),
-     "this takes the root of each entry; the root of a matrix is another thing":
-         lambda images, z: draw(images, z, root=lambda cov: cov.sqrt()),
-     "a Gaussian with the right covariance, by a Cholesky root; the task asks for the symmetric "
-     "root, psd_sqrt": lambda images, z: draw(images, z, root=lambda c: torch.linalg.cholesky(c).T),
-     "z @ L of a Cholesky root L has another covariance (it would be z @ L.T); take psd_sqrt":
-         lambda images, z: draw(images, z, root=torch.linalg.cholesky),
-     "the covariance divides by N - 1 images; this divides by N":
-         lambda images, z: draw(images, z, correction=0),
-     "these are rows of pixels; give them the shape (n, C, H, W) of images":
-         lambda images, z: draw(images, z, shape=False)},
-    "Mean and covariance are right, and nothing else is.")
+    MISDRAWN,
+    "Mean and covariance are right, and nothing else is.", keeps_inputs=True)

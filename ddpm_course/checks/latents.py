@@ -1,8 +1,11 @@
 "Checkers for the exercises of chapter 51."
 
+import math
+
 import torch
 
-from ddpm_course.checks import Exercise, randn
+from ddpm_course.checks import Exercise, outcome, randn
+from ddpm_course.checks.batches import MISMERGED, Joining, merged
 
 
 # ---- one scale a channel ----
@@ -60,6 +63,12 @@ normalized = Exercise(
              apply=lambda z, mean, std: (z + mean) / std)
     | either("the mean is over all channels; each has its own", *ALL, std_dims=CHANNEL)
     | either("the spread is over all channels; each has its own", *CHANNEL, std_dims=ALL)
+    | either("std_mean gives the spread first and then the mean; here they are exchanged", *CHANNEL,
+             apply=lambda z, mean, std: (z - std) / mean)
+    | either("this normalizes over images and channels; take images and positions, (0, 2, 3)", 0, 1)
+    | either("this leaves out the last dimension: take (0, 2, 3)", 0, 2)
+    | either("this divides by the root of the standard deviation; that is a root already", *CHANNEL,
+             apply=lambda z, mean, std: (z - mean) / std.sqrt())
     | {"this divides by N h w - 1; pass correction=0": over(*CHANNEL, correction=1),
        "the mean is gone, but the spread is as it was; divide by it":
            over(*CHANNEL, apply=lambda z, mean, std: z - mean),
@@ -67,6 +76,11 @@ normalized = Exercise(
        "from the mean": lambda z: (z - z.mean(CHANNEL, keepdim=True)) / of_squares(z),
        "this divides by the root of the mean square, and the mean is still there":
            lambda z: z / of_squares(z),
+       "this divides by the largest value; divide by the standard deviation": lambda z: (
+           (z - z.mean(CHANNEL, keepdim=True)) / z.abs().amax(CHANNEL, keepdim=True)),
+       "this stretches each channel from 0 to 1; mean 0 and standard deviation 1 are asked for":
+           lambda z: (z - z.amin(CHANNEL, keepdim=True)) / (
+               z.amax(CHANNEL, keepdim=True) - z.amin(CHANNEL, keepdim=True)),
        "this adds 1e-5 to the variance, as batch normalization does":
            lambda z: torch.nn.functional.batch_norm(z, None, None, training=True)},
     "One number a channel, the same for every image: that is what decode can undo.",
@@ -81,98 +95,27 @@ def batches():
             ([randn(30, seed=5) + 1e7, randn(20, seed=6) + 1e7],)]
 
 
-def mean(parts): return torch.cat(parts).mean()
+class OneAtATime(Exercise):
+    "An exercise in which the batches must not be joined."
+    def changed(self, answer):
+        with Joining() as joining: outcome(answer, self.cases()[0])
+        if joining.seen: return ("this joins the batches to one tensor, which a large data set "
+                                 "would not fit into; touch one batch at a time")
+        return super().changed(answer)
 
 
-def std(parts, correction=0): return torch.cat(parts).std(correction=correction)
-
-
-def plain(values): return torch.stack(values).mean() # short batches count as much as long ones
-
-
-def weighed(values, parts):
-    return sum(len(b) * v for v, b in zip(values, parts)) / len(torch.cat(parts))
-
-
-def means(parts): return [b.mean() for b in parts]
-
-
-def spreads(parts, correction=0): return [b.std(correction=correction) for b in parts]
-
-
-def within(parts): return [b.var(correction=0) for b in parts]
-
-
-def around(parts, center): return (torch.cat(parts) - center).square().mean().sqrt()
-
-
-def so_far(parts):
-    "Deviations from the mean of what has been seen yet."
-    seen = [torch.cat(parts[:i + 1]).mean() for i in range(len(parts))]
-    return torch.cat([b - m for b, m in zip(parts, seen)]).square().mean().sqrt()
-
-
-SHORT = "short batches count as much as long ones"
-BETWEEN = "what the batches differ by is lost"
-
-
-def pair(first, second): return lambda parts: (first(parts), second(parts))
-
-
-def mean_of_means(parts): return plain(means(parts))
-
-
-streamed = Exercise(
-    pair(mean, std), batches,
-    {f"this is the mean of the batches' means: {SHORT}": pair(mean_of_means, std),
-     f"this is the mean of the batches' means, and the spread around it: {SHORT}":
-         pair(mean_of_means, lambda p: around(p, plain(means(p)))),
-     f"these are the means over the batches of both numbers: {SHORT}, and {BETWEEN}":
-         pair(mean_of_means, lambda p: plain(spreads(p))),
-     f"these are the means over the batches of both numbers, with a correction: {SHORT}, and "
-     f"{BETWEEN}": pair(mean_of_means, lambda p: plain(spreads(p, 1))),
-     f"this averages the batches' means and variances: {SHORT}, and {BETWEEN}":
-         pair(mean_of_means, lambda p: plain(within(p)).sqrt()),
-     f"this averages the batches' standard deviations; {BETWEEN}":
-         pair(mean, lambda p: weighed(spreads(p), p)),
-     f"this averages the batches' standard deviations: {SHORT}, and {BETWEEN}":
-         pair(mean, lambda p: plain(spreads(p))),
-     f"this is the root of the mean of the batches' variances: {SHORT}, and {BETWEEN}":
-         pair(mean, lambda p: plain(within(p)).sqrt()),
-     "this is the root of the averaged variances within batches; the spread between their means "
-     "belongs to it": pair(mean, lambda p: weighed(within(p), p).sqrt()),
-     "this is the spread between the batches' means; that within batches belongs to it":
-         pair(mean, lambda p: torch.stack(means(p)).std(correction=0)),
-     "these are deviations from the mean of the batches so far; it moves as more arrive":
-         pair(mean, so_far),
-     "the sum of squares is divided by the number of batches; divide by that of the numbers":
-         pair(mean, lambda p: std(p) * (len(torch.cat(p)) / len(p))**0.5),
-     "the sum is divided by the number of batches; divide by that of the numbers":
-         pair(lambda p: torch.cat(p).sum() / len(p), std),
-     "n is not under the root; divide the sum of squares by it first":
-         pair(mean, lambda p: std(p) / len(torch.cat(p))**0.5),
-     "the sum of squares is not divided by how many there are":
-         pair(mean, lambda p: std(p) * len(torch.cat(p))**0.5),
-     "these are absolute deviations; the standard deviation is the root of the mean squared one":
-         pair(mean, lambda p: (torch.cat(p) - mean(p)).abs().mean()),
-     "the two are exchanged: the mean comes first": pair(std, mean),
-     "this is the last batch alone":
-         lambda p: (p[-1].mean(), p[-1].std(correction=0)),
-     "the second number is the variance; take its root": pair(mean, lambda p: std(p)**2),
-     "this is the root of the mean square; subtract the squared mean before taking it":
-         pair(mean, lambda p: torch.cat(p).square().mean().sqrt()),
-     "E[z^2] - E[z]^2 is the difference of two large numbers here, and loses its digits: add up "
-     "squared deviations, batch by batch": pair(
-         mean, lambda p: (torch.cat(p).square().mean() - mean(p)**2).clamp(min=0).sqrt()),
-     "this divides by one less than there are numbers": pair(mean, lambda p: std(p, 1))},
-    "Counts, means and squared deviations can be merged, and nothing cancels.", tol=1e-9)
+streamed = OneAtATime(
+    merged, batches,
+    MISMERGED,
+    "Counts, means and squared deviations can be merged, and nothing cancels.", tol=1e-9,
+    keeps_inputs=True)
 
 
 # ---- the schedule in disguise ----
 
 def schedules():
     return [(torch.linspace(0.999, 0.001, 9, dtype=torch.float64), 5.49),
-            (torch.linspace(0.9, 0.1, 5, dtype=torch.float64), 0.25)]
+            (torch.linspace(0.95, 0.1, 5, dtype=torch.float64), 0.25)]
 
 
 def disguised(alpha_bars, by): # the SNR times `by`
@@ -213,13 +156,30 @@ disguise = Exercise(
          alpha_bars * std**2 / (std**2 + 1 - alpha_bars)),
      "alpha_bar is SNR / (1 + SNR); this divides by 1 - SNR":
          lambda alpha_bars, std: snr(alpha_bars, std) / (1 - snr(alpha_bars, std)),
+     "this divides the new signal by 1 minus itself; divide by the sum of signal and noise":
+         lambda alpha_bars, std: alpha_bars * std**2 / (1 - alpha_bars * std**2),
+     "this takes the root of std; the SNR grows with the variance, std squared":
+         lambda alpha_bars, std: disguised(alpha_bars, std**0.5),
+     "this multiplies the log-SNR by std^2; it is the SNR that is multiplied":
+         lambda alpha_bars, std: (alpha_bars.logit() * std**2).sigmoid(),
+     "the log-SNR is a natural logarithm; this adds one to the base 10": lambda alpha_bars, std: (
+         (alpha_bars.logit() + 2 * math.log10(std)).sigmoid()),
+     "sigmoid takes the logarithm of the SNR, and this gives it the SNR":
+         lambda alpha_bars, std: snr(alpha_bars, std).sigmoid(),
+     "this squares the share of the signal rate; square both rates first, and divide by their sum":
+         lambda alpha_bars, std: (snr(alpha_bars, std)**0.5 / (1 + snr(alpha_bars, std)**0.5))**2,
+     "std has no say here: this is the schedule that was given": lambda alpha_bars, std: alpha_bars,
+     "this squares std twice; the SNR grows with the variance, std squared":
+         lambda alpha_bars, std: disguised(alpha_bars, std**4),
+     "alpha_bar is squared, too; the signal is std^2 alpha_bar": lambda alpha_bars, std: (
+         (alpha_bars * std)**2 / ((alpha_bars * std)**2 + 1 - alpha_bars)),
      "this is 1 - alpha_bar, the share of the noise":
          lambda alpha_bars, std: 1 - disguised(alpha_bars, std**2),
      "this is the signal rate; alpha_bar is its square":
          lambda alpha_bars, std: disguised(alpha_bars, std**2).sqrt(),
      "this is the SNR; alpha_bar is SNR / (1 + SNR)": snr},
     "A scale is a shift of the log-SNR by 2 log std: forget it, and you train under another "
-    "schedule.")
+    "schedule.", keeps_inputs=True)
 
 
 # ---- the first step ----
@@ -255,6 +215,22 @@ first_step = Exercise(
          with_x0(lambda e, t, prev: -e * ((1 - t) * t)**0.5),
      "the noise rate of x_t is sqrt(1 - alpha_bar_t); its root is missing":
          with_x0(lambda e, t, prev: -e * (1 - t) / t**0.5),
+     "the roots are missing in x0_hat: it is sqrt(1 - alpha_bar_t) over sqrt(alpha_bar_t)":
+         with_x0(lambda e, t, prev: -e * (1 - t) / t),
+     "this takes x_t for x0_hat: take the network's noise away first, and divide":
+         with_x0(lambda e, t, prev: (1 - t)**0.5),
+     "x_t over sqrt(alpha_bar_t) still holds its noise; take the network's away first":
+         with_x0(lambda e, t, prev: ((1 - t) / t)**0.5),
+     "this squares e; the share counts once":
+         with_x0(lambda e, t, prev: e * rest(e, t)),
+     "the ratio in x0_hat is upside down: (1 - alpha_bar_t) over alpha_bar_t":
+         with_x0(lambda e, t, prev: -e * (t / (1 - t))**0.5),
+     "x0_hat is multiplied by sqrt(alpha_bar_prev) alone; it holds that of t already":
+         lambda e, t, prev: (t / prev)**0.5 * rest(e, t) + (1 - prev)**0.5 * (1 + e),
+     "this rescales the noise of x_t; DDIM goes through x0_hat":
+         lambda e, t, prev: (1 + e) * ((1 - prev) / (1 - t))**0.5,
+     "x0_hat has the share e alone; this multiplies it by 1 + e, too":
+         lambda e, t, prev: (prev**0.5 * rest(e, t) + (1 - prev)**0.5) * (1 + e),
      "DDIM is not clipped here; x0_hat leaves [-1, 1]":
          with_x0(lambda e, t, prev: min(1, max(-1, rest(e, t)))),
      "x_t is sqrt(1 - alpha_bar_t) eps, and so is what the network takes for noise":
@@ -269,7 +245,8 @@ first_step = Exercise(
          lambda e, t, prev: rest(e, t) + (1 - prev)**0.5 * (1 + e),
      "x0_hat is multiplied by sqrt(alpha_bar_prev); its root is missing":
          lambda e, t, prev: prev * rest(e, t) + (1 - prev)**0.5 * (1 + e),
-     "x0_hat is multiplied by sqrt(alpha_bar_prev); this has that of t":
+     "x0_hat is divided by the root of alpha_bar_t and multiplied by that of alpha_bar_prev; here "
+     "both are of the same one":
          lambda e, t, prev: t**0.5 * rest(e, t) + (1 - prev)**0.5 * (1 + e),
      "the roots are missing: rates are sqrt(alpha_bar) and sqrt(1 - alpha_bar)":
          lambda e, t, prev: -prev * e * (1 - t) / t + (1 - prev) * (1 + e),
@@ -280,6 +257,8 @@ first_step = Exercise(
          (prev * (1 - t) / t)**0.5 * (1 - e) + (1 - prev)**0.5 * e),
      "the network overestimates the noise, so it is (1 + e) eps, and not (1 - e) eps":
          lambda e, t, prev: stepped(-e, t, prev),
+     "the network overestimates the noise: (1 + e) eps in the second term, and not (1 - e) eps":
+         with_noise(lambda e, t, prev: (1 - prev)**0.5 * (1 - e)),
      "the second term steps to alpha_bar_prev; this has alpha_bar_t":
          with_noise(lambda e, t, prev: (1 - t)**0.5 * (1 + e)),
      "the second term is multiplied by sqrt(1 - alpha_bar_prev); its root is missing":

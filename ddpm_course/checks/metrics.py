@@ -3,6 +3,7 @@
 import torch
 
 from ddpm_course.checks import Exercise
+from ddpm_course.checks.pairings import MISPAIRED, mmd
 
 
 def rows(n, D, seed, scale=1.0):
@@ -12,7 +13,7 @@ def rows(n, D, seed, scale=1.0):
 
 # ---- above the floor ----
 
-FLOORS = {100: 12.0, 200: 5.0, 797: 1.5}
+FLOORS = {100: 12.07, 200: 5.04, 797: 1.52}
 
 over_floor = Exercise(
     lambda distance, n, floor_at: distance - floor_at[n],
@@ -39,6 +40,17 @@ over_floor = Exercise(
          lambda distance, n, floor_at: floor_at[n],
      "this says whether the distance exceeds the floor; asked for is by how much":
          lambda distance, n, floor_at: distance > floor_at[n],
+     "nothing is subtracted here; the floor that belongs to n is floor_at[n]":
+         lambda distance, n, floor_at: distance,
+     "this is the right difference, rounded; return it as it is":
+         lambda distance, n, floor_at: round(distance - floor_at[n], 1),
+     "this is the difference, times n; the difference alone is the excess":
+         lambda distance, n, floor_at: (distance - floor_at[n]) * n,
+     "this subtracts the floors of all n; the one that belongs to n is floor_at[n]":
+         lambda distance, n, floor_at: distance - sum(floor_at.values()),
+     "this cuts the fraction off": lambda distance, n, floor_at: int(distance - floor_at[n]),
+     "this subtracts half the floor; the whole floor is what real images have":
+         lambda distance, n, floor_at: distance - floor_at[n] / 2,
      "this subtracts the number of images; the floor that belongs to it is floor_at[n]":
          lambda distance, n, floor_at: distance - n,
      "this is the excess as a share of the distance; the bias adds, so a difference is enough":
@@ -58,89 +70,11 @@ over_floor = Exercise(
 
 # ---- pairs of different images ----
 
-def cubic(a, b): return (a @ b.T / a.shape[1] + 1)**3
-
-
-def mmd(a, b, k=cubic, cross=2.0):
-    def others(x): return (k(x, x).sum() - k(x, x).trace()) / (len(x) * (len(x) - 1))
-    return others(a) + others(b) - cross * k(a, b).mean()
-
-
-def within(count, total=lambda k: k.sum() - k.trace()):
-    "A distance whose first two terms are `total` of the kernels over another `count`."
-    def others(x): return total(cubic(x, x)) / count(len(x))
-    return lambda a, b: others(a) + others(b) - 2 * cubic(a, b).mean()
-
-
-def mixed(count):
-    "A distance whose mixed term is a sum over another `count`."
-    return lambda a, b: mmd(a, b, cross=0.0) - 2 * cubic(a, b).sum() / count(a, b)
-
-
-def by(divisor): return lambda a, b: mmd(a, b, lambda x, y: (x @ y.T / divisor(x) + 1)**3)
-
-
-def of_a(a, b):
-    k = cubic(b, b)
-    return mmd(a, a, cross=0.0) / 2 + (k.sum() - k.trace()) / (len(a) * (len(a) - 1)) \
-        - 2 * cubic(a, b).mean()
-
-
-def crossed_without_diagonal(a, b):
-    k = cubic(a, b)
-    cross = (k.sum() - k.diagonal().sum()) / (k.numel() - min(len(a), len(b)))
-    return mmd(a, b, cross=0.0) - 2 * cross
-
-
 unbiased = Exercise(
     mmd,
     lambda: [(rows(6, 4, 1), rows(9, 4, 2) + 0.5), (rows(5, 2, 3), rows(5, 2, 4)),
              (rows(6, 3, 5), rows(7, 3, 6) + 2)],
-    {"the pairs of an image with itself are still in: leave the diagonals of the first two terms "
-     "out": lambda a, b: cubic(a, a).mean() + cubic(b, b).mean() - 2 * cubic(a, b).mean(),
-     "the diagonals are left out of the sums, but not of the count: N (N - 1) pairs remain":
-         within(lambda n: n**2),
-     "the diagonals are left out of the count, but not of the sums":
-         within(lambda n: n * (n - 1), lambda k: k.sum()),
-     "this subtracts the mean of the diagonal; leave its terms out of the sum, and out of the "
-     "count": within(lambda n: 1, lambda k: k.mean() - k.diagonal().mean()),
-     "there are N (N - 1) entries off the diagonal; this counts each pair once and adds it twice":
-         within(lambda n: n * (n - 1) / 2),
-     "a triangle holds each pair once, so N (N - 1) / 2 of them; this divides by N (N - 1)":
-         within(lambda n: n * (n - 1), lambda k: k.triu(1).sum()),
-     "N - 1 of N images are different ones: N (N - 1) pairs, and not (N - 1)^2":
-         within(lambda n: (n - 1)**2),
-     "the diagonal of the pairs within b is still in": lambda a, b:
-         mmd(a, b) - mmd(b, b, cross=0.0) / 2 + cubic(b, b).mean(),
-     "a and b may differ in number; this divides the pairs within b by those within a": of_a,
-     "the mixed term is a sum; divide it by its N M pairs": mixed(lambda a, b: 1),
-     "the mixed term has N M pairs; this divides it by N (N - 1)":
-         mixed(lambda a, b: len(a) * (len(a) - 1)),
-     "the mixed term has N M pairs; this divides it by N^2": mixed(lambda a, b: len(a)**2),
-     "the mixed term leaves out pairs, too; an image of a and one of b are never the same image":
-         crossed_without_diagonal,
-     "the mixed term counts twice": lambda a, b: mmd(a, b, cross=1.0),
-     "the mixed term is subtracted": lambda a, b: mmd(a, b, cross=-2.0),
-     "the mixed term is missing": lambda a, b: mmd(a, b, cross=0.0),
-     "the pairs within b are missing": lambda a, b: mmd(a, b) - mmd(b, b, cross=0.0) / 2,
-     "the kernel divides the product by the number of features":
-         by(lambda x: 1),
-     "the kernel divides by the number of features, not by that of images": by(len),
-     "the kernel divides by the number of features, not by its root":
-         by(lambda x: x.shape[1]**0.5),
-     "the kernel is cubic; this one has no power":
-         lambda a, b: mmd(a, b, lambda x, y: x @ y.T / x.shape[1] + 1),
-     "the kernel is cubic; this one is squared":
-         lambda a, b: mmd(a, b, lambda x, y: (x @ y.T / x.shape[1] + 1)**2),
-     "the kernel adds 1 before it takes the power":
-         lambda a, b: mmd(a, b, lambda x, y: (x @ y.T / x.shape[1])**3),
-     "the sign is upside down: pairs within a set come first": lambda a, b: -mmd(a, b),
-     "this is cut off at 0; an unbiased value may fall below":
-         lambda a, b: mmd(a, b).clamp(min=0),
-     "this is the root of the distance, and NaN where that is below 0; by the field's convention "
-     "it stays squared": lambda a, b: mmd(a, b).sqrt(),
-     "this is the root of the distance; by the field's convention it stays squared":
-         lambda a, b: mmd(a, b).clamp(min=0).sqrt()},
+    MISPAIRED,
     "Different images only: then equals are at distance 0 on average, for any n.")
 
 
@@ -170,12 +104,32 @@ gray_levels = Exercise(
          lambda x: ((x - x.min()) / (x.max() - x.min()) * 16).round().long(),
      "the range from -1 to 1 is 2 wide; 16 levels over that make 8 a unit":
          lambda x: levels(x, 16),
+     "this goes from 0 to 1; 16 levels over the range from -1 to 1 make 8 a unit":
+         lambda x: levels(x, 0.5),
+     "this clamps to [-1, 1] after it multiplied; clamp first":
+         lambda x: ((x + 1) * 8).clamp(-1, 1).round().long(),
+     "this clamps images to 0..16 before they are levels; they are in [-1, 1]":
+         lambda x: ((x.clamp(0, 16) + 1) * 8).round().long(),
+     "this adds 1 after it multiplied; shift first, so that 0 is level 8":
+         lambda x: (x.clamp(-1, 1) * 8 + 1).round().long(),
+     "this clamps from above alone; values below -1 are to become 0":
+         lambda x: ((x.clamp(max=1) + 1) * 8).round().long(),
+     "this clamps from below alone; values above 1 are to become 16":
+         lambda x: ((x.clamp(min=-1) + 1) * 8).round().long(),
      "these are 17 equal bins; rounding to the nearest gives the two ends half a bin":
          lambda x: levels(x, 8.5, torch.floor).clamp(max=16),
+     "these are 17 equal bins, and white comes out as 17; round, and the two ends get half a bin":
+         lambda x: levels(x, 8.5, torch.floor),
+     "this takes -16..16; shift by 1 first, so that -1 is level 0, and 8 a unit makes 1 level 16":
+         lambda x: (x.clamp(-1, 1) * 16).round().long(),
+     "this divides 0..255 by 16, and 255 / 16 is less than 16: multiply by 16 / 255":
+         lambda x: levels(x, 127.5 / 16),
      "this becomes whole before it is multiplied, and only 0, 8 and 16 are left":
          lambda x: (x.clamp(-1, 1) + 1).long() * 8,
      "this rounds before it multiplies, and only 0, 8 and 16 are left":
          lambda x: levels(x.clamp(-1, 1).round()),
+     "this shifts and rounds before it multiplies, and only 0, 8 and 16 are left":
+         lambda x: (x.clamp(-1, 1) + 1).round().long() * 8,
      "this clamps to 0..15; the top level is 16": lambda x: levels(x).clamp(max=15),
      "this clamps to [0, 1] before it shifts, and all below 0 becomes middle gray":
          lambda x: levels(x.clamp(0, 1)),
@@ -205,25 +159,48 @@ def gap(images, train, dim=1, p=2.0): return torch.cdist(images, train, p).min(d
 def among(held_out): return torch.cdist(held_out, held_out).fill_diagonal_(torch.inf)
 
 
-def planted(seed):
-    "Fakes of which some are copies, exact and nearly so; held-out images; training images."
+def planted(seed, tie=True):
+    """Fakes of which some are copies, exact and nearly so; held-out images; training images.
+
+    One fake is a held-out image, if wanted, and one is a little farther than the nearest of those.
+    """
     # at most 25 rows, where torch.cdist is exact: a copy is at 0, and the tie below is one
     train, held_out, fakes = (rows(n, 6, seed + i) for i, n in enumerate((25, 24, 21)))
     fakes[:3] = train[:3]
     fakes[3:6] = train[3:6] + rows(3, 6, seed + 3, 0.1)
-    fakes[6] = held_out[gap(held_out, train).argmin()]
+    nearest, second = gap(held_out, train).sort().values[:2]
+    if tie: fakes[6] = held_out[gap(held_out, train).argmin()]
+    fakes[7] = train[7] + (0.9 * nearest + 0.1 * second) * torch.eye(6)[0]
     return fakes, held_out, train
 
 
 suspects = Exercise(
     lambda fakes, held_out, train: gap(fakes, train) < gap(held_out, train).min(),
-    lambda: [planted(1), planted(41), planted(71)],
+    lambda: [planted(1), planted(41, tie=False), planted(71)],
     {"this is upside down: copies lie near, so their distance is small":
          lambda fakes, held_out, train: gap(fakes, train) > gap(held_out, train).min(),
      "as near as the nearest held-out image is not nearer: < and not <=":
          lambda fakes, held_out, train: gap(fakes, train) <= gap(held_out, train).min(),
      "this asks how near held-out images lie to the fakes; ask how near they come to training "
      "images": lambda fakes, held_out, train: gap(fakes, train) < gap(held_out, fakes).min(),
+     "every held-out image is at distance 0 from itself, and nothing is nearer; ask how near they "
+     "come to training images": lambda fakes, held_out, train: gap(fakes, train) < 0,
+     "this leaves out some of the held-out images; nearer than every one means than the nearest":
+         lambda fakes, held_out, train: gap(fakes, train) < gap(held_out, train).quantile(0.05),
+     "this takes the farthest training image of each; a copy is near to one":
+         lambda fakes, held_out, train: torch.cdist(fakes, train).amax(1)
+             < torch.cdist(held_out, train).amax(1).min(),
+     "this compares squared distances with distances": lambda fakes, held_out, train:
+         gap(fakes, train)**2 < gap(held_out, train).min(),
+     "this asks how near training images lie to each other; ask how near held-out images come to "
+     "them": lambda fakes, held_out, train: gap(fakes, train) < among(train).min(),
+     "this answers for each held-out image; each fake has its own answer":
+         lambda fakes, held_out, train: (
+             gap(fakes, train)[:, None] < gap(held_out, train)).all(0),
+     "the fakes and the held-out images are exchanged": lambda fakes, held_out, train:
+         gap(held_out, train) < gap(fakes, train).min(),
+     "these are the suspects themselves; give true or false for each fake":
+         lambda fakes, held_out, train: fakes[gap(fakes, train) < gap(held_out, train).min()],
      "this asks how near held-out images lie to each other; ask how near they come to training "
      "images": lambda fakes, held_out, train: gap(fakes, train) < among(held_out).min(),
      "the second of min's two answers is the number of an image; compare the distances":

@@ -3,6 +3,7 @@
 import torch
 
 from ddpm_course.checks import Exercise
+from ddpm_course.checks.fronts import MISFRONTED, better, kept
 
 FIFTY = list(range(980, -1, -20))
 FOUR = [900, 600, 300, 0]
@@ -59,12 +60,33 @@ evaluations = Exercise(
          lambda ts, s, interval: spanned(ts, s, interval, 1),
      "this takes the width of the interval; the sampler walks `timesteps` alone":
          lambda ts, s, interval: spanned(ts, s, interval, 0),
+     "only the steps inside the interval are counted; each of the others costs a call, too":
+         lambda ts, s, interval: len(ts) if s in (0, 1) else 2 * len(inner(ts, interval)),
+     "the second calls alone are counted where there is an interval; every step costs a first one":
+         lambda ts, s, interval: calls(ts, s, interval) - len(ts) * (
+             interval is not None and s not in (0, 1)),
+     "two calls a step, and another inside the interval; outside it one is enough":
+         lambda ts, s, interval: calls(ts, s, interval) + len(ts) * (
+             interval is not None and s not in (0, 1)),
      "outside the interval every step still costs a call; none is skipped": lambda ts, s, interval:
          len(inner(ts, interval)) * (1 if s in (0, 1) else 2),
      "these are the steps at which guidance acts; the others cost one call each, and these two":
          lambda ts, s, interval: len(inner(ts, interval)),
      "a step at which guidance acts costs two calls; this counts three": lambda ts, s, interval:
          2 * calls(ts, s, interval) - len(ts),
+     "below 1 both passes have weight: 0.5 costs two calls": lambda ts, s, interval:
+         len(ts) if s < 1 else calls(ts, s, interval, single=()),
+     "the ends of the interval are exchanged: low comes first": lambda ts, s, interval:
+         calls(ts, s, interval, lambda t, low, high: high <= t <= low),
+     "one step is not counted; every timestep of the list costs a call": lambda ts, s, interval:
+         calls(ts, s, interval) - (interval is not None and s not in (0, 1)),
+     "one step is not counted; every timestep of the list costs a call, at any scale":
+         lambda ts, s, interval: calls(ts, s, interval) - 1,
+     "this counts the largest timestep; the steps are as many as the list is long":
+         lambda ts, s, interval: calls(ts, s, interval) + (max(ts) - len(ts)) * (
+             2 if interval is None and s not in (0, 1) else 1),
+     "an interval that ends at 0 is an interval, too: ask whether it `is None`":
+         lambda ts, s, interval: calls(ts, s, interval if interval and interval[1] else None),
      "at scale 0 the unconditional pass is left: one call": lambda ts, s, interval:
          0 if s == 0 else calls(ts, s, interval),
      "the ends of the interval belong to it": lambda ts, s, interval:
@@ -94,86 +116,10 @@ def scores():
             ([30, 20, 10, 20, 30], [5.0, 2.0, 3.0, 2.0, 1.0])] # two rows are equal
 
 
-def dominated(costs, distances, beats):
-    rows = list(zip(costs, distances))
-    return [any(beats(c, d, cost, distance) for c, d in rows) for cost, distance in rows]
-
-
-def kept(costs, distances, beats): return [not lost for lost in dominated(costs, distances, beats)]
-
-
-def of_others(costs, distances, beats):
-    "Rows that are beaten by none of the others, whichever these are."
-    rows = list(enumerate(zip(costs, distances)))
-    return [not any(i != j and beats(*row, *other) for i, row in rows) for j, other in rows]
-
-
-def walked(costs, distances, key):
-    "From the cheapest row on, those that are better than all that were kept."
-    out = [False] * len(costs)
-    best = float("inf")
-    for i in sorted(range(len(costs)), key=lambda i: key(costs[i], distances[i])):
-        if distances[i] < best:
-            out[i] = True
-            best = distances[i]
-    return out
-
-
-def before(costs, distances):
-    return [kept(costs[:i + 1], distances[:i + 1], better)[i] for i in range(len(costs))]
-
-
-def better(c, d, cost, distance): return c <= cost and d <= distance and (c < cost or d < distance)
-
-
 front = Exercise(
     lambda costs, distances: kept(costs, distances, better), scores,
-    {"these are the rows that lose; keep the others":
-         lambda costs, distances: dominated(costs, distances, better),
-     "a row that costs as much and is better beats this one, too; "
-     "so does one as good that costs less":
-         lambda costs, distances: kept(costs, distances, lambda c, d, x, y: c < x and d < y),
-     "a row does not beat itself: it has to be better in one of the two":
-         lambda costs, distances: kept(costs, distances, lambda c, d, x, y: c <= x and d <= y),
-     "two equal rows do not beat each other: one has to be better in one of the two":
-         lambda costs, distances: of_others(costs, distances,
-                                            lambda c, d, x, y: c <= x and d <= y),
-     "of two equal rows only the first is kept; neither beats the other":
-         lambda costs, distances: walked(costs, distances, lambda c, d: (c, d)),
-     "of rows that cost the same, a worse one that comes first in the list is kept; sort by both":
-         lambda costs, distances: walked(costs, distances, lambda c, d: c),
-     "of rows that cost the same, the better one beats the other":
-         lambda costs, distances: kept(costs, distances, lambda c, d, x, y: c < x and d <= y),
-     "of rows that are as good, the cheaper one beats the others":
-         lambda costs, distances: kept(costs, distances, lambda c, d, x, y: c <= x and d < y),
-     "this compares a row with those before it; one after it may beat it, too": before,
-     "one row that beats it is enough: any, not all": lambda costs, distances: [
-         not all(better(c, d, x, y) for c, d in zip(costs, distances) if (c, d) != (x, y))
-         for x, y in zip(costs, distances)],
-     "these are the rows that beat another; asked for are those that none beats":
-         lambda costs, distances: [
-             any(better(x, y, c, d) for c, d in zip(costs, distances))
-             for x, y in zip(costs, distances)],
-     "this keeps the cheapest and the best alone; between them others may be worth their price":
-         lambda costs, distances: [c == min(costs) or d == min(distances)
-                                   for c, d in zip(costs, distances)],
-     "less cost is better; this keeps the rows with more":
-         lambda costs, distances: kept([-c for c in costs], distances, better),
-     "it has to be at least as good in both; "
-     "a row that is better in one and worse in the other beats nothing":
-         lambda costs, distances: kept(costs, distances, lambda c, d, x, y: c < x or d < y),
-     "a smaller distance is better; this keeps the rows with the larger one":
-         lambda costs, distances: kept(costs, [-d for d in distances], better),
-     "less cost and less distance are better; this keeps the worst":
-         lambda costs, distances: kept([-c for c in costs], [-d for d in distances], better),
-     "this asks for the smallest distance alone; "
-     "a worse one that costs less may be worth its price":
-         lambda costs, distances: [d == min(distances) for d in distances],
-     "this asks for the smallest cost alone":
-         lambda costs, distances: [c == min(costs) for c in costs],
-     "these are the rows themselves, or their numbers; return True or False for each row":
-         lambda costs, distances: torch.tensor(kept(costs, distances, better)).nonzero()[:, 0]},
-    "Of the rows that are left, each is the best for its cost.")
+    MISFRONTED,
+    "Of the rows that are left, each is the best for its cost.", keeps_inputs=True)
 
 
 def noisy():
@@ -241,6 +187,34 @@ best_of_many = Exercise(
          usual(values), second(values)[first(values).amin(1).argmin()].mean()),
      "the mean is over the settings; average the seeds of each, the second dimension":
          lambda values: (usual(values.T), tuned(values.T, first, second)),
+     "the numbers of seeds choose the setting: average the seeds of each, the second dimension":
+         lambda values: (usual(values.T), second(values)[first(values).mean(0).argmin()].mean()),
+     "this halves the settings, and reports all seeds; the seeds are to be split": lambda values: (
+         usual(values), values[values[:len(values) // 2].mean(1).argmin()].mean()),
+     "one seed is reported by neither half: the second begins where the first ends":
+         lambda values: (usual(values), tuned(values, first, lambda v: second(v)[:, 1:])),
+     "the first half chooses the largest distance; the smallest is the best":
+         lambda values: (usual(values), -tuned(-values, first, second)),
+     "a median chooses; the mean of the first half is to": lambda values: (
+         usual(values), second(values)[first(values).median(1).values.argmin()].mean()),
+     "the first number is the number of a setting; report its mean": lambda values: (
+         values.mean(1).argmin(), tuned(values, first, second)),
+     "the first number is the mean of each setting's best run; report the best setting's mean":
+         lambda values: (values.amin(1).mean(), tuned(values, first, second)),
+     "the second number is a sum; report the mean": lambda values: (
+         usual(values), len(second(values).T) * tuned(values, first, second)),
+     "the second number is the best single run of those left; report their mean": lambda values: (
+         usual(values), second(values)[first(values).mean(1).argmin()].min()),
+     "the first number is a sum; report the mean": lambda values: (
+         len(values.T) * usual(values), tuned(values, first, second)),
+     "the first half has `seeds // 2`; this takes one less": cut_at(lambda v: v.shape[1] // 2 - 1),
+     "the first half has `seeds // 2`; this takes one more": cut_at(lambda v: v.shape[1] // 2 + 1),
+     "the second number is the number of a setting; report its mean": lambda values: (
+         usual(values), first(values).mean(1).argmin()),
+     "the second number is the difference of the two; report the honest mean itself":
+         lambda values: (usual(values), tuned(values, first, second) - usual(values)),
+     "the second number is one distance for each seed that is left; report their mean":
+         lambda values: (usual(values), second(values)[first(values).mean(1).argmin()]),
      "the first number is the smallest mean of a seed; average the seeds of each setting":
          lambda values: (usual(values.T), tuned(values, first, second)),
      "the first number lets each seed choose its own setting; the best mean is one setting's":

@@ -2,14 +2,10 @@
 
 import math
 
-import numpy as np
 import torch
 
 from ddpm_course.checks import Exercise
-
-
-def even(a, b, n):
-    return torch.linspace(a, b, n, dtype=torch.float64)
+from ddpm_course.checks.shares import MISSHARED, even, placed
 
 
 def widths():
@@ -46,6 +42,10 @@ shift = Exercise(
         "logarithm": lambda alpha_bars, k: (
             moved(alpha_bars, -2 * math.log2(k))
         ),
+        "this takes a logarithm to the base 10; the log-SNR is a natural logarithm":
+            lambda alpha_bars, k: moved(alpha_bars, -2 * math.log10(k)),
+        "this takes the root of alpha_bar first; the SNR is alpha_bar / (1 - alpha_bar) itself":
+            lambda alpha_bars, k: moved(alpha_bars.sqrt(), -2 * math.log(k)),
         "this divides the log-SNR by k^2; it is the SNR that is divided, so a logarithm is "
         "subtracted": lambda alpha_bars, k: (
             (alpha_bars.logit() / k**2).sigmoid()
@@ -56,8 +56,8 @@ shift = Exercise(
         ),
         "this subtracts log (2k); 2 log k is the logarithm of k^2":
             lambda alpha_bars, k: moved(alpha_bars, -math.log(2 * k)),
-        "this lowers the logarithm of the ratio of the rates, which is half the log-SNR; that "
-        "falls by log k": lambda alpha_bars, k: moved(alpha_bars, -4 * math.log(k)),
+        "this lowers the log-SNR by 4 log k; the logarithm of the ratio of the rates is half of "
+        "it, and falls by log k": lambda alpha_bars, k: moved(alpha_bars, -4 * math.log(k)),
         "sigmoid takes the whole log-SNR; this gives it the logarithm of the ratio of the rates, "
         "half of that": lambda alpha_bars, k: (alpha_bars.logit() / 2 - 2 * math.log(k)).sigmoid(),
         "this gives sigmoid half the log-SNR": lambda alpha_bars, k: (
@@ -74,6 +74,14 @@ shift = Exercise(
             lambda alpha_bars, k: 1 - 1 / (1 + alpha_bars / (1 - alpha_bars) - 2 * math.log(k)),
         "this multiplies the log-SNR; 2 log k is to be subtracted from it": lambda alpha_bars, k: (
             (alpha_bars.logit() * 2 * math.log(k)).sigmoid()),
+        "sigmoid takes the logarithm of the SNR, and this gives it the SNR":
+            lambda alpha_bars, k: (alpha_bars / (1 - alpha_bars) / k**2).sigmoid(),
+        "this multiplies 1 - alpha_bar by k^2, and cuts off what passes 1; it is the SNR that is "
+        "divided": lambda alpha_bars, k: (1 - k**2 * (1 - alpha_bars)).clamp(min=0),
+        "this subtracts 2 log k from the SNR, and gives it to sigmoid; both take the logarithm":
+            lambda alpha_bars, k: (alpha_bars / (1 - alpha_bars) - 2 * math.log(k)).sigmoid(),
+        "this lowers the log-SNR by half of log k; averaging divides the variance of the noise by "
+        "k^2, so it takes 2 log k": lambda alpha_bars, k: moved(alpha_bars, -math.log(k) / 2),
         "these are signal rates; alpha_bar is their square": lambda alpha_bars, k: (
             moved(alpha_bars, -2 * math.log(k)).sqrt()),
         "this is 1 - alpha_bar, the variance of the noise": lambda alpha_bars, k: (
@@ -85,6 +93,7 @@ shift = Exercise(
     },
     praise="For k = 1 nothing changes, and two shifts in a row are one by the product of their "
            "widths.",
+    keeps_inputs=True,
 )
 
 
@@ -133,6 +142,20 @@ zero_terminal = Exercise(
         "what is left stretched": lambda s: s - s[-1] * even(0, 1, len(s)),
         "this puts the first rate back by hand, and the others are shifted and not stretched":
             lambda s: torch.cat([s[:1], s[1:] - s[-1]]),
+        "the first and the last rate are exchanged: the last one is subtracted":
+            lambda s: (s - s[0]) * s[-1] / (s[-1] - s[0]),
+        "this takes the second rate for the first; positions count from 0":
+            lambda s: (s - s[-1]) * s[1] / (s[1] - s[-1]),
+        "this multiplies by 1 less the last rate; shift first, by the last rate":
+            lambda s: s * (1 - s[-1]),
+        "this adds the two rates below; the old range is s_1 - s_T":
+            lambda s: (s - s[-1]) * s[0] / (s[0] + s[-1]),
+        "this takes the first rate for 1 below; the shifted range is s_1 - s_T":
+            lambda s: (s - s[-1]) * s[0] / (1 - s[-1]),
+        "these are alpha_bars, shifted and not stretched; the signal rates were asked for":
+            lambda s: s**2 - s[-1]**2,
+        "this is a straight line; shift and stretch the rates that are given":
+            lambda s: s[0] * even(1, 0, len(s)),
         "this divides by the first rate; multiply by s_1 / (s_1 - s_T), the old range over the new":
             lambda s: (s - s[-1]) / s[0],
         "this stretches by the last rate; multiply by s_1 / (s_1 - s_T)":
@@ -159,71 +182,17 @@ def curves():
         (plain, torch.sigmoid(plain), 6),
         (uneven, torch.exp(-((uneven - 1) ** 2) / 8) + 0.05, 9),
         (uneven, torch.sigmoid(uneven - 2) + 0.01, 5),
+        (plain[::125], torch.ones(33, dtype=torch.float64), 6), # far enough apart to miss one
     ]
-
-
-def swapped(level, loss, n):
-    "np.interp asked for areas at levels."
-    total = areas(level, loss)
-    return torch.from_numpy(np.interp(np.linspace(0, total[-1].item(), n), level, total))
-
-
-def areas(level, density, by_width=True):
-    "The area under `density` up to each level, summed over widths or, if not by_width, points."
-    middle = (density[1:] + density[:-1]) / 2
-    parts = middle * (level[:-1] - level[1:]) if by_width else middle
-    return torch.cat([torch.zeros(1, dtype=torch.float64), parts.cumsum(0)])
-
-
-def placed(level, density, n, by_width=True, shares=even, sign=1):
-    "n levels with equal shares of `density`: at the areas `shares(0, whole, n)`."
-    total = sign * areas(level, density, by_width)
-    return torch.from_numpy(np.interp(shares(0, total[-1].item(), n), total, level))
 
 
 equal_shares = Exercise(
     right=placed,
     cases=curves,
-    wrong={
-        "these levels are evenly spaced: the loss has no say": lambda level, loss, n: even(
-            level[0], level[-1], n
-        ),
-        "this spaces them evenly over the points of the grid; the points are no measure of "
-        "anything": lambda level, loss, n: (
-            level[np.linspace(0, len(level) - 1, n).round()]
-        ),
-        "this adds up the losses of the grid's points; each stands for a stretch of levels, so "
-        "multiply it by the width of that stretch": lambda level, loss, n: (
-            placed(level, loss, n, by_width=False)
-        ),
-        "here the steps crowd where the loss is small: this shares out 1 / "
-        "loss": lambda level, loss, n: (
-            placed(level, 1 / loss, n)
-        ),
-        "this shares out the square of the loss": lambda level, loss, n: placed(level, loss**2, n),
-        "n levels bound n - 1 shares; this makes one share too many, so the last level is not the "
-        "end": lambda level, loss, n: (
-            placed(level, loss, n + 1)[:-1]
-        ),
-        "n levels bound n - 1 shares; this makes one share too many, so the first level is not the "
-        "beginning": lambda level, loss, n: placed(level, loss, n + 1)[1:],
-        "this leaves out both ends, where `level` begins and where it ends":
-            lambda level, loss, n: placed(level, loss, n + 2)[1:-1],
-        "these are the middles of n shares; their ends are asked for, and n - 1 shares":
-            lambda level, loss, n: placed(level, loss, 2 * n + 1)[1::2],
-        "the areas go from 0 to the whole; this asks for those from 0 to 1":
-            lambda level, loss, n: placed(level, loss, n, shares=lambda a, b, n: even(0, 1, n)),
-        "these levels rise; begin where `level` does":
-            lambda level, loss, n: placed(level, loss, n).flip(0),
-        "the levels fall, so level[1:] - level[:-1] is negative, and np.interp needs areas that "
-        "grow": lambda level, loss, n: placed(level, loss, n, sign=-1),
-        "the arguments of np.interp are swapped: it is asked for levels at given areas, so the "
-        "areas come second and the levels last": lambda level, loss, n: (
-            swapped(level, loss, n)
-        ),
-    },
+    wrong=MISSHARED,
     praise="Between any two neighbors now lies the same area under the curve.",
     tol=2e-3,
+    keeps_inputs=True,
 )
 
 
@@ -246,8 +215,8 @@ plus_one = Exercise(
         "of it": lambda snr, gamma: (
             snr.clamp(max=gamma) / snr
         ),
-        "this adds 1 after the minimum; the bug adds it before, so that gamma caps SNR + "
-        "1": lambda snr, gamma: (
+        "this adds 1 after the minimum, or to gamma as well; the bug adds it to the SNR alone, so "
+        "that gamma caps SNR + 1": lambda snr, gamma: (
             (snr.clamp(max=gamma) + 1) / (snr + 1)
         ),
         "this is max where min belongs: another real bug, and a worse one": lambda snr, gamma: (
@@ -259,6 +228,22 @@ plus_one = Exercise(
         ),
         "this divides by SNR; the bug divides by SNR + 1, as is right for v":
             lambda snr, gamma: (snr + 1).clamp(max=gamma) / snr,
+        "this divides by SNR and adds 1 then; SNR + 1 below is to be in brackets":
+            lambda snr, gamma: (snr + 1).clamp(max=gamma) / snr + 1,
+        "this subtracts 1 from the SNR; the bug adds it":
+            lambda snr, gamma: (snr - 1).clamp(max=gamma) / (snr - 1),
+        "gamma caps SNR + 1, and not its logarithm":
+            lambda snr, gamma: (snr + 1).log().clamp(max=gamma) / (snr + 1),
+        "this adds 1 after the minimum, and divides by SNR; add it before, and divide by SNR + 1":
+            lambda snr, gamma: (snr.clamp(max=gamma) + 1) / snr,
+        "this divides gamma by SNR; the smaller of SNR + 1 and gamma is divided by SNR + 1":
+            lambda snr, gamma: gamma / snr,
+        "this multiplies by SNR; the weight has none": lambda snr, gamma: (
+            (snr + 1).clamp(max=gamma) / (snr + 1) * snr),
+        "gamma loses 1 here; it stays what it is": lambda snr, gamma: (
+            (snr + 1).clamp(max=gamma - 1) / (snr + 1)),
+        "this divides 1; the smaller of SNR + 1 and gamma is divided":
+            lambda snr, gamma: 1 / (snr + 1),
         "this adds 1 to the SNR twice before it divides":
             lambda snr, gamma: (snr + 1).clamp(max=gamma) / (snr + 2),
         "this takes the maximum; the bug is in the 1, and the minimum stays":
@@ -271,7 +256,7 @@ plus_one = Exercise(
             lambda snr, gamma: (snr + 1).clamp(max=gamma) * (snr + 1),
         "this adds 1 to the weight; the bug adds it to the SNR":
             lambda snr, gamma: snr.clamp(max=gamma) / (snr + 1) + 1,
-        "this takes the minimum after the division; gamma caps what is divided":
+        "the minimum is missing, or taken after the division; gamma caps what is divided, SNR + 1":
             lambda snr, gamma: (snr / (snr + 1)).clamp(max=gamma),
         "this is 1 everywhere: the minimum is missing, or taken after the division":
             lambda snr, gamma: torch.ones_like(snr),

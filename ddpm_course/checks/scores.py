@@ -3,6 +3,7 @@
 import torch
 
 from ddpm_course.checks import Exercise, randn
+from ddpm_course.checks.intervals import MISPLACED
 
 
 def generator(seed): return torch.Generator().manual_seed(seed)
@@ -39,7 +40,8 @@ standard_error = Exercise( # of random numbers in an order of one's own, hence t
              (tailed(randn(60, seed=2).exp()), 10_000, generator(1))],
     {"this is the spread of x itself; the mean of n numbers spreads less":
          lambda x, resamples, rng: x.std(),
-     "this is the spread of the numbers that were drawn; take the mean of each resample first":
+     "this is the spread of the numbers that were drawn; take the mean of each resample first, and "
+     "the spread of the means as it is":
          lambda x, resamples, rng: resampled(x, resamples, rng).std(),
      "this is the formula, std / sqrt(n); the task asks for resamples":
          lambda x, resamples, rng: x.std() / len(x)**0.5,
@@ -53,7 +55,7 @@ standard_error = Exercise( # of random numbers in an order of one's own, hence t
          lambda x, resamples, rng: between(x, resamples, rng, low=1),
      "this is the variance of the means; the standard error is its root":
          lambda x, resamples, rng: resampled(x, resamples, rng).mean(1).var(),
-     "this divides by n once more; the means already are means":
+     "this divides by the root of n once more; the means spread less already":
          lambda x, resamples, rng: resampled(x, resamples, rng).mean(1).std() / len(x)**0.5,
      "this divides by the root of the resamples; more of them do not make the mean surer":
          lambda x, resamples, rng: resampled(x, resamples, rng).mean(1).std() / resamples**0.5,
@@ -68,8 +70,25 @@ standard_error = Exercise( # of random numbers in an order of one's own, hence t
          lambda x, resamples, rng: resampled(x, resamples, rng).std(1).std(),
      "this averages the resamples' standard deviations; asked for is the spread of their means":
          lambda x, resamples, rng: resampled(x, resamples, rng).std(1).mean(),
+     "this averages the resamples' standard errors by the formula; asked for is the spread of "
+     "their means": lambda x, resamples, rng:
+         resampled(x, resamples, rng).std(1).mean() / len(x)**0.5,
+     "this is how far apart the smallest and the largest mean are; take their std()":
+         lambda x, resamples, rng: torch.stack(
+             resampled(x, resamples, rng).mean(1).aminmax()).diff()[0],
+     "these are absolute deviations of the means, averaged; take their std()":
+         lambda x, resamples, rng: (m := resampled(x, resamples, rng).mean(1)).sub(
+             m.mean()).abs().mean(),
+     "this is the spread of one number, and NaN: draw (resamples, n) numbers, and average rows":
+         lambda x, resamples, rng: 0 * between(x, 2, rng) + torch.nan,
      "this is the spread of the sums; take the mean of each resample":
          lambda x, resamples, rng: between(x, resamples, rng) * len(x),
+     "this is the spread of the medians; take the mean of each resample":
+         lambda x, resamples, rng: resampled(x, resamples, rng).median(1).values.std(),
+     "this is the spread of one resample; asked for is that of the means of many":
+         lambda x, resamples, rng: resampled(x, 1, rng).std(),
+     "these are the means, one a resample; asked for is their spread":
+         lambda x, resamples, rng: resampled(x, resamples, rng).mean(1),
      "this is half of a 95 % interval; the standard error is without the factor 1.96":
          lambda x, resamples, rng: 1.96 * between(x, resamples, rng),
      "this averages over the resamples instead of within each":
@@ -81,29 +100,7 @@ standard_error = Exercise( # of random numbers in an order of one's own, hence t
 plain_interval = Exercise(
     lambda values: (values.quantile(0.025), values.quantile(0.975)),
     lambda: [(randn(1000, seed=1),), (randn(201, seed=2).exp(),)],
-    {"these are the smallest and the largest value": lambda values: (values.min(), values.max()),
-     "this leaves 5 % out on each side; 2.5 % each make 95 %":
-         lambda values: (values.quantile(0.05), values.quantile(0.95)),
-     "this is the interval of 99 %; that of 95 % leaves out 2.5 % on each side":
-         lambda values: (values.quantile(0.005), values.quantile(0.995)),
-     "this leaves out a quarter on each side; 2.5 % are 0.025":
-         lambda values: (values.quantile(0.25), values.quantile(0.75)),
-     "these are 0.25 % and 99.75 %; 2.5 % are 0.025":
-         lambda values: (values.quantile(0.0025), values.quantile(0.9975)),
-     "this leaves out 2.5 % below and 5 % above; 2.5 % each make 95 %":
-         lambda values: (values.quantile(0.025), values.quantile(0.95)),
-     "this takes the values at these places of the sorted list; quantile also goes between two":
-         lambda values: tuple(values.sort().values[int(q * len(values))] for q in (0.025, 0.975)),
-     "this is mean plus and minus one standard deviation; ask for the points themselves":
-         lambda values: (values.mean() - values.std(), values.mean() + values.std()),
-     "this is mean plus and minus two standard deviations; ask for the points themselves":
-         lambda values: (values.mean() - 1.96 * values.std(), values.mean() + 1.96 * values.std()),
-     "this is the spread of the mean; the resampled values are not averaged again": lambda values: (
-         values.mean() - 1.96 * values.std() / len(values)**0.5,
-         values.mean() + 1.96 * values.std() / len(values)**0.5),
-     "these are deviations from the mean; the plain interval is not recentered": lambda values: (
-         values.quantile(0.025) - values.mean(), values.quantile(0.975) - values.mean()),
-     "low comes first": lambda values: (values.quantile(0.975), values.quantile(0.025))},
+    MISPLACED,
     "Now look where the value itself lies.")
 
 
@@ -138,7 +135,8 @@ def welch(a, b): # half-width with the degrees of freedom of both together
 
 
 LADDER = (0.3, 0.4, 0.47, 0.495, 0.505, 0.6, 0.703, 0.7066, 0.715, 0.76, 0.825, 0.85, 0.91, 0.935,
-          0.97, 1.03, 1.1, 1.15, 1.3, 1.5, 2.5) # gaps, in half-widths; each tells another two apart
+          0.97, 1.03, 1.1, 1.15, 1.3, 1.5, 1.9,
+          2.5) # gaps, in half-widths; each tells another two apart
 
 
 def told_cases():
@@ -165,7 +163,9 @@ told_apart = Exercise(
          lambda a, b: apart(a, b, 0.8**0.5 * both_halves(a, b)),
      "std() has divided by n - 1 already; the mean of n runs has the variance over n, 5":
          lambda a, b: apart(a, b, both_halves(a, b, n=4)),
-     "each mean is over 5 runs, not over all 10":
+     "this takes the variance for the spread: var() is std() squared":
+         lambda a, b: apart(a, b, 2.776 * (a.var()**2 + b.var()**2)**0.5 / 5**0.5),
+     "each mean is over 5 runs, not over all 10, and the two variances add up: none is halved":
          lambda a, b: apart(a, b, both_halves(a, b, n=10)),
      "this divides the spread by n; the variance falls like 1/n, and the spread like its root":
          lambda a, b: apart(a, b, both_halves(a, b) / 5**0.5),
@@ -191,6 +191,18 @@ told_apart = Exercise(
          lambda a, b: apart(a, b, welch(a, b)),
      "this asks whether a mean lies in the other's interval; a difference has the errors of both":
          lambda a, b: apart(a, b, half(a)) and apart(a, b, half(b)),
+     "this takes the spread of single runs, averaged over both; the mean of n runs spreads less":
+         lambda a, b: apart(a, b, both_halves(a, b, n=2)),
+     "this takes the smaller of the two half-widths; a difference has the errors of both":
+         lambda a, b: apart(a, b, min(half(a), half(b))),
+     "this subtracts the squared half-widths; independent errors add up":
+         lambda a, b: apart(a, b, (half(a)**2 - half(b)**2).abs()**0.5),
+     "this takes the mean of the half-widths; independent errors add in quadrature":
+         lambda a, b: apart(a, b, (half(a) + half(b)) / 2),
+     "this takes the root of the sum; square the half-widths before you add them":
+         lambda a, b: apart(a, b, (half(a) + half(b))**0.5),
+     "2.571 is Student's factor for 6 runs; for 5 it is 2.776":
+         lambda a, b: apart(a, b, both_halves(a, b, t=2.571)),
      "this is True where the means are not told apart":
          lambda a, b: not apart(a, b, both_halves(a, b)),
      "any difference counts as apart here": lambda a, b: apart(a, b, 0.0),
@@ -211,7 +223,7 @@ def error(x): return x.std() / len(x)**0.5
 
 paired_error = Exercise(
     lambda a, b: error(a - b),
-    lambda: [matched(50, 1, 2.0), matched(300, 7, 0.5), matched(20, 11, -3.0)],
+    lambda: [matched(50, 1, 2.0), matched(300, 7, 0.5)[::-1], matched(20, 11, -3.0)],
     {"this adds the errors in quadrature, as if the images were independent; take the spread of "
      "the differences": lambda a, b: (error(a)**2 + error(b)**2)**0.5,
      "this adds the two errors; take the spread of the differences":
@@ -241,6 +253,15 @@ paired_error = Exercise(
          lambda a, b: (a - b).var() / len(a),
      "this divides by n; the variance falls like 1/n, and the spread like its root":
          lambda a, b: (a - b).std() / len(a),
+     "this divides the variance by the root of n; the spread, std(), is divided by that":
+         lambda a, b: (a - b).var() / len(a)**0.5,
+     "this multiplies by the root of n; the mean of n spreads less than one, so divide":
+         lambda a, b: (a - b).std() * len(a)**0.5,
+     "this is the standard error of a alone": lambda a, b: error(a),
+     "this is the standard error of b alone": lambda a, b: error(b),
+     "this divides the mean difference by the root of n; the spread of the differences belongs "
+     "there":
+         lambda a, b: (a - b).mean() / len(a)**0.5,
      "this is the difference of the means; asked for is how far luck could move it":
          lambda a, b: a.mean() - b.mean(),
      "this takes the spread of the sums a + b; the luck they share has to drop out":
@@ -249,5 +270,14 @@ paired_error = Exercise(
          lambda a, b: 1.96 * error(a - b),
      "this spread divides by n; from a sample divide by n - 1, as std() does":
          lambda a, b: (a - b).std(correction=0) / len(a)**0.5,
+     "this takes the larger of the two errors; take the spread of the differences":
+         lambda a, b: max(error(a), error(b)),
+     "this takes the mean of the two variances; take that of the differences":
+         lambda a, b: ((a.var() + b.var()) / (2 * len(a)))**0.5,
+     "this averages the sizes of the differences; take their std()":
+         lambda a, b: (a - b).abs().mean() / len(a)**0.5,
+     "this multiplies the two scores; the difference is what counts": lambda a, b: error(a * b),
+     "the spread of one number is NaN: take the differences image by image":
+         lambda a, b: a.mean() * torch.nan,
      "this treats all 2n numbers as one sample": lambda a, b: error(torch.cat([a, b]))},
     "What both images share drops out of their difference.")

@@ -5,80 +5,17 @@ import math
 import torch
 
 from ddpm_course.checks import Exercise, outcome, randn
+from ddpm_course.checks.gaussians import MISDIVERGED, kl_of
 
 
 # ---- KL between two Gaussians ----
-
-def nats_of(ratio, shift, log, one=1):
-    "One number an image, from the parts of the KL: (var1 / var2, shift^2 / var2, log var1 / var2)."
-    return 0.5 * (ratio + shift - one - log).flatten(1).sum(1)
-
-
-def parts(m1, l1, m2, l2): return (l1 - l2).exp(), (m1 - m2).square() / l2.exp(), l1 - l2
-
-
-def kl_of(mean1, logvar1, mean2, logvar2): return nats_of(*parts(mean1, logvar1, mean2, logvar2))
-
-
-def changed(ratio=None, shift=None, log=None, one=1):
-    "A KL with another function of (mean1, logvar1, mean2, logvar2) for some part."
-    def f(*args):
-        new = [g(*args) if g else part for g, part in zip((ratio, shift, log), parts(*args))]
-        return nats_of(*new, one=one)
-    return f
-
 
 kl_between = Exercise(
     kl_of,
     lambda: [[randn(3, 2, 4, 5, seed=4 * i + k) * (0.7 if k % 2 else 1) for k in range(4)]
              for i in range(2)],
-    {"exp(logvar) is the variance already; this squares it":
-         lambda m1, l1, m2, l2: kl_of(m1, 2 * l1, m2, 2 * l2),
-     "logvar is taken for the variance; take its exponential": changed(
-         lambda m1, l1, m2, l2: l1 / l2, lambda m1, l1, m2, l2: (m1 - m2)**2 / l2,
-         lambda m1, l1, m2, l2: (l1 / l2).log()),
-     "exp(logvar / 2) is the standard deviation; the KL has variances, exp(logvar)": changed(
-         lambda m1, l1, m2, l2: (0.5 * (l1 - l2)).exp(),
-         lambda m1, l1, m2, l2: (m1 - m2)**2 / (0.5 * l2).exp()),
-     "the squared difference of the means is divided by the second standard deviation; take the "
-     "variance": changed(shift=lambda m1, l1, m2, l2: (m1 - m2)**2 / (0.5 * l2).exp()),
-     "this is KL(second || first); the expectation is over the first":
-         lambda m1, l1, m2, l2: kl_of(m2, l2, m1, l1),
-     "this is the KL to N(0, 1); compare with the second Gaussian":
-         lambda m1, l1, m2, l2: kl_of(m1, l1, 0 * m2, 0 * l2),
-     "this is the difference of two KLs to N(0, 1), and may fall below 0":
-         lambda m1, l1, m2, l2: kl_of(m1, l1, 0 * m1, 0 * l1) - kl_of(m2, l2, 0 * m1, 0 * l1),
-     "the squared difference of the means is to be divided by the second variance, too":
-         changed(shift=lambda m1, l1, m2, l2: (m1 - m2)**2),
-     "the squared difference of the means is divided by the first variance; the second Gaussian "
-     "sets the scale": changed(shift=lambda m1, l1, m2, l2: (m1 - m2)**2 / l1.exp()),
-     "the difference of the means is missing": changed(shift=lambda m1, l1, m2, l2: 0),
-     "the difference of the means is to be squared":
-         changed(shift=lambda m1, l1, m2, l2: (m1 - m2) / l2.exp()),
-     "the squared difference of the means is halved twice; the 1/2 stands in front of all":
-         changed(shift=lambda *args: parts(*args)[1] / 2),
-     "this divides by the first variance; the second Gaussian sets the scale": changed(
-         lambda m1, l1, m2, l2: (l2 - l1).exp(), lambda m1, l1, m2, l2: (m1 - m2)**2 / l1.exp()),
-     "the ratio of the variances is upside down: the first over the second":
-         changed(lambda m1, l1, m2, l2: (l2 - l1).exp()),
-     "the first variance is to be divided by the second": changed(lambda m, l, m2, l2: l.exp()),
-     "twice too much; there is a factor 1/2": lambda *args: 2 * kl_of(*args),
-     "the sign of the logarithms is wrong: it is logvar2 - logvar1":
-         changed(log=lambda m1, l1, m2, l2: l2 - l1),
-     "the logarithms are missing": changed(log=lambda m1, l1, m2, l2: 0),
-     "logvar2 - logvar1 is to be halved, too: log sigma is half of it":
-         changed(log=lambda m1, l1, m2, l2: 2 * (l1 - l2)),
-     "only the logarithms are halved here; the 1/2 stands in front of all":
-         lambda m1, l1, m2, l2: 2 * kl_of(m1, l1, m2, l2) + 0.5 * (l1 - l2).flatten(1).sum(1),
-     "the -1 is missing; without it the KL of a Gaussian to itself is not 0": changed(one=0),
-     "the 1 is to be subtracted; then the KL of a Gaussian to itself is 0": changed(one=-1),
-     "these are bits; take the natural logarithm": lambda *args: kl_of(*args) / math.log(2),
-     "a KL is never negative: the sign is wrong": lambda *args: -kl_of(*args),
-     "this is the mean over the latent numbers; their nats add up":
-         lambda *args: kl_of(*args) / args[0][0].numel(),
-     "this is one number for the whole batch; keep one an image": lambda *args: kl_of(*args).sum(),
-     "this is the mean of the batch; keep one number an image": lambda *args: kl_of(*args).mean()},
-    "With N(0, 1) as the second Gaussian it is `kl`.")
+    MISDIVERGED,
+    "With N(0, 1) as the second Gaussian it is `kl`.", keeps_inputs=True)
 
 
 # ---- the reparameterization ----
@@ -116,8 +53,8 @@ class Sampled(Exercise):
         if ignores_noise(answer, self.cases()[0]):
             raise AssertionError(f"Not yet: {OWN_NOISE}")
         wrong = {what: with_gradients(f) for what, f in self.wrong.items()}
-        Exercise(with_gradients(self.right), self.cases, wrong, self.praise)(
-            with_gradients(answer))
+        Exercise(with_gradients(self.right), self.cases, wrong, self.praise,
+                 keeps_inputs=True)(with_gradients(answer))
 
 
 reparameterize = Sampled(
@@ -152,6 +89,17 @@ reparameterize = Sampled(
      "the noise is missing: every sample is the same": lambda m, l, noise: m + (0.5 * l).exp(),
      "the noise keeps its spread of 1 here; multiply it by the standard deviation":
          lambda m, l, noise: m + noise,
+     "this is the mean alone; the noise, times the standard deviation, is to be added":
+         lambda m, l, noise: m + 0 * noise,
+     "mean and logvar are exchanged": lambda m, l, noise: reparameterized(l, m, noise),
+     "this takes the exponential of the mean; only logvar is a logarithm":
+         lambda m, l, noise: reparameterized(m.exp(), l, noise),
+     "logvar is taken for the variance, without its sign; the spread is exp(logvar / 2)":
+         lambda m, l, noise: m + l.abs().sqrt() * noise,
+     "exp(logvar / 2) is the standard deviation; exp(logvar / 4) is its root":
+         lambda m, l, noise: reparameterized(m, l / 2, noise),
+     "this takes softplus; the standard deviation is exp(logvar / 2)":
+         lambda m, l, noise: m + torch.nn.functional.softplus(l) * noise,
      "this leaves out the mean": lambda m, l, noise: (0.5 * l).exp() * noise},
     "The randomness comes from outside, so the sample is a differentiable function of what the "
     "encoder said.")
@@ -235,8 +183,24 @@ vae_loss = Exercise(
      "the exponential of logvar is missing in the KL": wrong_nats(lambda m, l: m.square() - 1),
      "the mean is to be squared in the KL": wrong_nats(lambda m, l: m + l.exp() - 1 - l),
      "logvar is to be subtracted in the KL": wrong_nats(lambda m, l: m.square() + l.exp() - 1 + l),
+     "the -1 is missing in the KL": wrong_nats(lambda m, l: m.square() + l.exp() - l),
+     "the 1 is to be subtracted in the KL": wrong_nats(lambda m, l: m.square() + l.exp() + 1 - l),
+     "the error is divided by D twice; its mean is divided already":
+         wrong_loss(lambda error, nats, D, d, w: (error + w * nats) / D),
+     "D is the number of pixel values of one image; this is the number of channels":
+         wrong_loss(lambda error, nats, D, d, w: error + w * nats / 3),
+     "this multiplies the KL by D; divide it": wrong_loss(
+         lambda error, nats, D, d, w: error + w * nats * D),
+     "the KL has the variance, exp(logvar); this takes its root":
+         wrong_nats(lambda m, l: m.square() + (l / 2).exp() - 1 - l),
+     "exp(logvar) is the variance already; this squares it":
+         wrong_nats(lambda m, l: m.square() + (2 * l).exp() - 1 - l),
+     "the -logvar is missing in the KL": wrong_nats(lambda m, l: m.square() + l.exp() - 1),
+     "the squared mean is to be added in the KL":
+         wrong_nats(lambda m, l: l.exp() - 1 - l - m.square()),
+     "the squared mean is missing in the KL": wrong_nats(lambda m, l: l.exp() - 1 - l),
      "the KL is missing": wrong_loss(lambda error, nats, D, d, w: error)},
-    "One number an image: the training loop takes the mean.")
+    "One number an image: the training loop takes the mean.", keeps_inputs=True)
 
 
 # ---- nats of the best linear autoencoder ----
@@ -281,6 +245,21 @@ nats = Exercise(
      "this takes sigma^2 = 2 w / V; it is w / (2 V)": lambda V, w: used(V, 4 * w).sum(),
      "this takes sigma^2 = w / (2 V + w); with the best J, 2 J^2 + w is 2 V":
          lambda V, w: logs(V + w / 2, w).sum(),
+     "these are variances already; this squares them": lambda V, w: used(V**2, w).sum(),
+     "this takes the root of the variances; sigma^2 is w / (2 V)":
+         lambda V, w: used(V.sqrt(), w).sum(),
+     "the variance of the means is 1 - sigma^2; this takes 1, and counts sigma^2 twice":
+         with_means(lambda V, w: 1),
+     "this is 1/2 (1 - sigma^2), half the variance of the means; the nats are -1/2 log sigma^2":
+         lambda V, w: 0.5 * (1 - (w / (2 * V)).clamp(max=1)).sum(),
+     "this cuts V off at w; the water line is w / 2":
+         lambda V, w: logs(V.clamp(min=w), w).sum(),
+     "above the water line it is 1/2 log(2 V / w); the 2 is missing in the logarithm":
+         lambda V, w: logs(V / 2, w)[V > w / 2].sum(),
+     "this squares w; sigma^2 is w / (2 V)": lambda V, w: used(V, w**2).sum(),
+     "this adds up what stands above the water line; the nats are its logarithms, 1/2 log(2 V / w)":
+         lambda V, w: (V - w / 2).clamp(min=0).sum(),
+     "this is the largest direction alone; their nats add up": lambda V, w: used(V, w).max(),
      "this is 1/2 log(1 + V / w); with sigma^2 = w / (2 V) it is 1/2 log(2 V / w), above w/2":
          lambda V, w: logs(V + w, 2 * w).sum(),
      "this is the mean over the directions; their nats add up": lambda V, w: used(V, w).mean(),

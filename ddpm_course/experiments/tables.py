@@ -3,16 +3,15 @@
 import csv
 import itertools
 import re
-import tempfile
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
-from pathlib import Path
 from typing import Callable
 
 from ..cards import save_scores
+from ..disk import as_folder, atomic_file
 from ..protocols import NOT_RECORDED
-from ..saving import load_model
+from ..saving import Trained
 from ..scores import Score, average, format_score
 from ..training import digits_model, train_digits
 from .runner import run_rows
@@ -46,18 +45,24 @@ class Table:
             raise ValueError(f"size={size!r}; {self.name} has {', '.join(self.grid)}")
         return self.grid[size]
 
-    def run(self, out, # folder for NAME.json, NAME.csv and NAME.png
+    def run(self, out, # folder for NAME.json, NAME.csv, NAME.png; of other sizes, NAME-SIZE...
             size: str="digits", workers: int=2): # processes of one thread each; 0: this process
         "Fill the table, or go on where it was stopped; its rows, seeds averaged."
         rows = self.rows(size)
+        out = as_folder(out)
         if self.prepare: self.prepare()
         command = f"ddpm-course table {self.name} --size {size}"
         cards, abouts = run_rows(self.name, self.row, rows, out, workers, command)
-        save_scores(Path(out) / f"{self.name}.json", cards, abouts)
-        save_csv(Path(out) / f"{self.name}.csv", cards, self.columns)
+        stem = self.stem(size)
+        save_scores(out / f"{stem}.json", cards, abouts)
+        save_csv(out / f"{stem}.csv", cards, self.columns)
         summary = self.summary(cards)
-        self.plot(summary).savefig(Path(out) / f"{self.name}.png")
+        with atomic_file(out / f"{stem}.png") as new: self.plot(summary).savefig(new, format="png")
         return summary
+
+    def stem(self, size):
+        "How files are called: NAME, or NAME-SIZE, so that no size writes over another's."
+        return self.name if size == "digits" else f"{self.name}-{size}"
 
     def summary(self, cards, # the rows of a file
                 vary=()): # options that were not recorded
@@ -145,7 +150,7 @@ def save_csv(file, rows, columns):
     columns = filled(rows, dict.fromkeys([*columns, "seed", *cards]))
     parts = [(c, f"{c}_low", f"{c}_high") if c in cards else (c,) for c in columns]
     blank = {c: [""] * len(names) for c, names in zip(columns, parts)}
-    with open(file, "w", newline="", encoding="utf-8") as f:
+    with atomic_file(file) as new, open(new, "w", newline="", encoding="utf-8") as f:
         writer = csv.writer(f)
         writer.writerow(itertools.chain(*parts))
         for row in rows:
@@ -157,9 +162,8 @@ def save_csv(file, rows, columns):
 @lru_cache(maxsize=1)
 def smoke_model():
     "A digits network after 20 training steps, `Trained`: enough to see that a table runs."
-    folder = tempfile.mkdtemp()
-    train_digits(folder, steps=20, device="cpu", progress=False)
-    return load_model(Path(folder) / "model")
+    run = train_digits(None, steps=20, device="cpu", progress=False)
+    return Trained(run.ema.model, run.about["schedule"], run.about["shape"], run.about["clip"], {})
 
 
 NETWORKS = {"digits": digits_model, "smoke": smoke_model} # what a row may sample from
