@@ -598,7 +598,7 @@ def test_a_table_for_pages_marks_the_best_and_holds_numbers_and_words():
         best={"distance": min},
         note="made by hand",
     )._repr_html_()
-    assert page.count("<b>") == 1 and '★</span> <b>1.000</b> <small style="' in page
+    assert page.count("<b>") == 1 and '★</span>&nbsp;<b>1.000</b> <small style="' in page
     assert "<caption>smaller &lt; larger</caption>" in page and ">images</th>" in page
     assert page.index("</tbody>") < page.index("made by hand")
     view = TableView(

@@ -207,7 +207,7 @@ class TableView:
 TABLE = ('<table class="table table-sm caption-top" data-quarto-disable-processing="true" '
          'style="font-size:.92em;margin-bottom:.5rem">')
 NOTE = '<tfoot><tr><td colspan="{}" style="text-align:left"><small>{}</small></td></tr></tfoot>'
-STAR = '<span role="img" aria-label="best">★</span> '
+STAR = '<span role="img" aria-label="best">★</span>&nbsp;'
 
 
 def side_of(rows, column, digits=None):
