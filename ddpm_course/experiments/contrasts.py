@@ -23,7 +23,7 @@ def contrasts(pairs, # {label: (a, b)}: `average`s over the same seeds
             for label, (a, b) in pairs.items()}
 
 
-def side_by_side(panels):
+def one_beside_others(panels):
     "(figure, axes): the last panel on the right, the others one above the other on its left."
     *left, right = (len(found) for found in panels.values())
     figure = new_figure(6.4, max(sum(0.2 * n + 0.9 for n in left), 0.2 * right + 0.9))
@@ -37,7 +37,7 @@ def forest(panels, # {title: {label: `Contrast`}}
            xlabels): # one a panel, such as "distance"
     """A line for each difference beside that of no difference: thick 95 %, thin the joint interval;
     filled where even that one does not hold 0."""
-    figure, axes = side_by_side(panels)
+    figure, axes = one_beside_others(panels)
     for ax, xlabel, (title, found) in zip(axes, xlabels, panels.items()):
         places = range(len(found), 0, -1)
         for y, (single, joint) in zip(places, found.values()):
