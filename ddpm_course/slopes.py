@@ -62,8 +62,7 @@ def matched(x, # centered features (n, D) of the fakes
     squares, axes = torch.linalg.eigh(root @ (x.T @ x / (len(x) - 1)) @ root)
     rounding = len(root) * torch.finfo(x.dtype).eps * squares.max()
     scale = torch.where(squares > rounding, squares, 0).sqrt()
-    axes = axes * (scale > 0) # beyond the range of the fakes there is nothing
-    return x @ root @ (axes / torch.where(scale > 0, scale, 1)), scale, axes
+    return x @ root @ axes / torch.where(scale > 0, scale, 1), scale, axes # a scale of 0: no cost
 
 
 def frechet_slopes(x, # features (n, D) of one side

@@ -17,6 +17,7 @@ from ddpm_course.experiments.coverage import (
     run_coverage,
     simulate,
 )
+from ddpm_course.shares import wilson
 
 
 def toy(factor, off=0.0):
@@ -41,7 +42,7 @@ def test_a_right_interval_passes_and_others_fail():
     moved = simulate(cell_of({"factor": 1.0, "off": 1.0}), toy)
     assert moved["above"] > 10 * moved["below"]
     assert moved["coverage"] + moved["above"] + moved["below"] == pytest.approx(1, abs=2e-4)
-    assert right["band"][0] < right["coverage"] < right["band"][1]
+    assert right["band"] == pytest.approx(wilson(right["coverage"], 2000, 0.99), abs=1e-4)
     assert {"date", "cpu", "torch"} <= right["about"].keys()
 
 

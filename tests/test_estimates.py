@@ -151,9 +151,9 @@ def test_a_tables_family_is_data():
 
 
 def test_halves_of_a_mean_scatter_as_the_mean_does():
-    for n in (60, 61): # odd halves are a little smaller
+    for n in (7, 60, 61): # odd halves are a little smaller
         x = randn(n, seed=3)
-        found = by_halves(lambda i: x[i].mean(), n, repeats=2000)
+        found = by_halves(lambda i: x[i].mean(), n, repeats=4000)
         assert found.value == pytest.approx(x.mean().item())
         assert found.error == pytest.approx(x.std().item() / n**0.5, rel=0.06)
     assert by_halves(lambda i: x[i].mean(), 61) == by_halves(lambda i: x[i].mean(), 61)
@@ -200,6 +200,12 @@ def test_fixed_labels_narrow_a_share_by_what_they_explain():
     expected = ((0.25 + 0) / 2 / (0.75 * 0.25)) ** 0.5
     assert (high - low) / (outer - inner) == pytest.approx(expected, rel=0.01)
     assert share_interval(hits, torch.zeros(4000)) == pytest.approx((inner, outer), rel=1e-3)
+
+
+def test_small_strata_that_explain_nothing_narrow_nothing():
+    hits = (torch.rand(6000, generator=torch.Generator().manual_seed(0)) < 0.8).double()
+    inner, outer = share_interval(hits, torch.arange(6000) // 4), share_interval(hits)
+    assert (inner[1] - inner[0]) / (outer[1] - outer[0]) == pytest.approx(1, abs=0.01)
 
 
 def test_small_strata_that_agree_by_luck_are_not_sure():

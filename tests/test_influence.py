@@ -20,6 +20,7 @@ from ddpm_course.influence import (
 from ddpm_course.metrics import polynomial_kernel, split_scores, squared_mmd
 from ddpm_course.scores import Score
 from ddpm_course.slopes import (
+    frechet_kernel,
     frechet_influence,
     frechet_influences,
     kernel_influence,
@@ -141,6 +142,66 @@ def test_the_second_order_is_the_second_derivative(name):
     # the score of weights has a derivative in the total, too, which centering takes out but for 1/n
     assert (found - shown).norm() < 0.08 * shown.norm()
     assert torch.corrcoef(torch.stack([found.flatten().double(), shown.flatten()]))[0, 1] > 0.995
+
+
+def crossed(kind, x, y):
+    "The score of images with weights on both sides."
+    if kind == "frechet":
+        def score(w, v):
+            side = lambda z, u: ((u / u.sum()) @ z, torch.cov(z.T, aweights=u, correction=0))
+            (m1, c1), (m2, c2) = side(x, w), side(y, v)
+            return frechet_distance(m1, c1, m2, c2)
+    else:
+        def score(w, v):
+            return -2 * (w @ polynomial_kernel(x, y) @ v / w.sum() / v.sum()).item()
+    return score
+
+
+@pytest.mark.parametrize("kind", ["frechet", "kernel"])
+def test_the_second_order_between_two_sets_is_the_mixed_derivative(kind):
+    n, m, step = 16, 20, 1e-3
+    x, y = X[:n, :3], Y[:m, :3]
+    makes = {"frechet": lambda: frechet_influences(x, y),
+             "kernel": lambda: kernel_influences(x, y, polynomial_kernel)}
+    score, cross = crossed(kind, x, y), makes[kind]()[2]
+    order = [torch.randperm(k, generator=torch.Generator().manual_seed(0)) for k in (n, m)]
+    units = [torch.eye(k, dtype=torch.float64) * step for k in (n, m)]
+
+    def mixed(i, j):
+        at = lambda a, b: score(1 + a * units[0][i], 1 + b * units[1][j])
+        return n * m * sum(a * b * at(a, b) for a in (1, -1) for b in (1, -1)) / (4 * step**2)
+
+    full = torch.tensor([[mixed(i, j) for j in order[1]] for i in order[0]], dtype=torch.float64)
+    full = centered(full)
+    expected = torch.stack([full[i, (i + torch.arange(8)) % m] for i in range(n)]).flatten()
+    assert (cross.double().abs() - expected.abs()).norm() < 0.1 * expected.norm()
+
+
+def test_a_block_is_centered_without_bias():
+    "Noise stays as large as it was, however few images there are of each label."
+    rows, columns = torch.arange(600) // 3, torch.arange(400) // 4
+    noise = randn(600, 400) + 5 * randn(200, 400, seed=1)[rows] + 5 * randn(600, 100)[:, columns]
+    left = centered(noise, rows, columns)
+    assert left.square().mean() == pytest.approx(1, abs=0.05)
+    assert abs(left[:3].mean(0)).max() < 1e-12 and abs(left[:, :4].mean(1)).max() < 1e-12
+    assert centered(noise[:, :1]).shape == (600, 1)
+
+
+def test_the_kernel_of_the_frechet_distance_is_symmetric_and_centered():
+    x = randn(4000, 3)
+    scale = torch.tensor([1.0, 0.5, 0.0], dtype=torch.float64)
+    gram = frechet_kernel(x[:50], x, scale)
+    assert torch.allclose(gram[:, :50], gram[:, :50].T)
+    assert abs(gram.mean()) < 0.02 and abs(gram.mean(1)).max() < 0.15 * gram.std()
+    ours = gram[3, 7].item()
+    a, b = x[3], x[7]
+    expected = 2 * (a[0] * b[0] + 0.5 * a[1] * b[1])
+    for i, r in enumerate(scale):
+        for j, s in enumerate(scale):
+            if r + s > 0:
+                same = float(i == j)
+                expected += r * s / (r + s) * (a[i] * a[j] - same) * (b[i] * b[j] - same)
+    assert ours == pytest.approx(expected.item())
 
 
 def test_the_bias_of_the_frechet_distance_is_the_closed_form():
@@ -268,6 +329,14 @@ def test_the_second_order_is_taken_off_once_and_stays():
     assert variance(small) == pytest.approx(0.8 * whole, rel=1e-4)
     assert variance((0.7 * whole * 2) ** 0.5) == pytest.approx(0.7 * whole, rel=1e-4) # at least it
     assert variance(100.0) == pytest.approx(whole) # no more than the slopes' own scatter
+
+
+def test_what_two_sets_share_is_taken_off_once():
+    sets = randn(50).float(), randn(80).float()
+    parts = [Influence(x - x.mean(), torch.empty(0)) for x in sets]
+    total = sum(mean_variance(part.first)[0] for part in parts)
+    cross = torch.full((4,), (0.1 * total * 50 * 80) ** 0.5)
+    assert estimate_score(0.0, *parts, cross=cross).error ** 2 == pytest.approx(0.9 * total)
 
 
 def test_large_sets_are_judged_by_some_images():
