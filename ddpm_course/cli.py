@@ -4,6 +4,7 @@ import sys
 from fastcore.script import anno_parser
 
 from .disk import as_folder
+from .experiments.coverage import describe, run_coverage
 from .experiments.demo import QUICK_STEPS, run_demo
 from .experiments.registry import TABLES, run_table
 from .experiments.shipping import recorded, retrain
@@ -40,7 +41,14 @@ def train(name:str, # digits, classifier, vae or latent
     print(f"The network is in {out / 'model'}")
 
 
-COMMANDS = {"demo": demo, "table": table, "train": train}
+def coverage(out:str="runs/coverage.json", # a file that is there is gone on with
+             repetitions:int=2000, # of each cell
+             only:str=""): # kinds of intervals that hold this text; all if empty
+    "Simulate how often each kind of interval holds the truth; a run that was stopped goes on."
+    print(describe(run_coverage(Path(out), repetitions, only)))
+
+
+COMMANDS = {"demo": demo, "table": table, "train": train, "coverage": coverage}
 
 
 def main(argv=None):

@@ -37,15 +37,15 @@ def check_device(device, here):
 ONE_FIT = threading.RLock()
 
 
-def one_at_a_time(fit):
+def one_at_a_time(function):
     "Calls in other threads wait: accelerate's state and the global generators are of a process."
     states = (accelerate.state.AcceleratorState, accelerate.state.PartialState,
               accelerate.state.GradientState)
-    @wraps(fit)
+    @wraps(function)
     def call(*args, **kwargs):
         with ONE_FIT:
             kept = [dict(state._shared_state) for state in states]
-            try: return fit(*args, **kwargs)
+            try: return function(*args, **kwargs)
             finally: # a call within another one leaves its state as it was
                 for state, was in zip(states, kept):
                     if was: state._shared_state.update(was)
