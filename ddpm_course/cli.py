@@ -1,6 +1,7 @@
 "The command `ddpm-course`: it parses, and nothing else."
 
 import sys
+from pathlib import Path
 from fastcore.script import anno_parser
 
 from .disk import as_folder
