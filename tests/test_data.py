@@ -619,5 +619,5 @@ def test_a_crop_that_draws_its_own_numbers_is_noticed():
         top, left = (int(torch.randint(side - size + 1, (1,))) for side in x.shape[-2:])
         return x[..., top : top + size, left : left + size]
 
-    with pytest.raises(AssertionError, match="two calls with the same u differ"):
+    with pytest.raises(AssertionError, match="two calls with the same arguments differ"):
         check.random_crop(crop)
