@@ -2,7 +2,7 @@
 
 `python tests/lab.py nbs/10_images.ipynb ...` prints how long each control takes to act."""
 
-import json, shutil, socket, subprocess, sys, time, urllib.request
+import json, shutil, socket, subprocess, sys, tempfile, time, urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
