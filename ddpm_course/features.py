@@ -16,6 +16,7 @@ import torch
 
 from .images import check_images
 from .models import device_of, inference_mode
+from .overlaps import check_symmetric, overlap
 from .stats import FeatureStats
 
 # %% ../nbs/30_features.ipynb #2195fec6
@@ -79,12 +80,9 @@ def nearest(x, # images or features, one row each after flattening: (N, ...)
 # %% ../nbs/30_features.ipynb #a64acefc
 def psd_sqrt(cov): # covariance (D, D)
     "The symmetric square root (D, D) of a covariance, of full rank or not."
-    scale = cov.abs().max()
-    if (cov - cov.T).abs().max() > 1e-6 * scale:
-        raise ValueError("the covariance is not symmetric; "
-                         "expected features.T.cov() of features (N, D)")
+    check_symmetric(cov)
     values, vectors = torch.linalg.eigh(cov)
-    if values.min() < -1e-6 * scale:
+    if values.min() < -1e-6 * cov.abs().max():
         raise ValueError(f"the covariance has the eigenvalue {values.min():.3g}; "
                          "expected none below 0")
     rounding = len(cov) * torch.finfo(cov.dtype).eps * values.max()
@@ -108,8 +106,9 @@ def frechet_distance(mu1, # mean (D,)
     if not all(a.isfinite().all() for a in given):
         raise ValueError("a mean or covariance holds NaN or infinity; "
                          "look for NaN in the features")
-    overlap = torch.linalg.svdvals(psd_sqrt(cov1) @ psd_sqrt(cov2)).sum()
-    distance = (mu1 - mu2).square().sum() + cov1.trace() + cov2.trace() - 2 * overlap
+    shared = overlap(cov1, cov2) # the fast way, where one of them has full rank
+    if shared is None: shared = torch.linalg.svdvals(psd_sqrt(cov1) @ psd_sqrt(cov2)).sum()
+    distance = (mu1 - mu2).square().sum() + cov1.trace() + cov2.trace() - 2 * shared
     return max(0.0, distance.item()) # rounding may leave -1e-16
 
 # %% ../nbs/30_features.ipynb #44fcc0b0
