@@ -13,12 +13,15 @@ from dataclasses import dataclass
 
 import torch
 
+from .arguments import check_fields, explained
 from .images import check_images
-from .models import predicts_of, split_output
+from .kinds import a_call, optional
+from .models import predicts_of, split_output, told_by
 from .noising import NoiseSchedule, PREDICTS, q_sample, v_from
 from .randomness import BatchRandom
 
 # %% ../nbs/13_ddpm.ipynb #60c76953
+@explained
 def target(predicts, # "eps", "x0" or "v"
            schedule, x0, t, eps): # as for `q_sample`
     "What a network of this parameterization should answer at x_t."
@@ -46,6 +49,7 @@ def _weighted(loss, weight, schedule, t, predicts):
                      f"expected one number per example, {tuple(loss.shape)}")
 
 # %% ../nbs/13_ddpm.ipynb #dd9672bf
+@explained(model=a_call)
 def ddpm_loss(model, # model(x_t, t, y), any parameterization
               schedule, # NoiseSchedule
               x0, # clean images (B, C, H, W) in [-1, 1]
@@ -64,7 +68,7 @@ def ddpm_loss(model, # model(x_t, t, y), any parameterization
     t = rng.randint(len(schedule)) if t is None else t
     eps = rng.randn_like(x0) if eps is None else eps
     x_t = q_sample(schedule, x0, t, eps)
-    num_classes = getattr(model, "num_classes", None)
+    num_classes = told_by(model, "num_classes")
     labels = () if num_classes is None else [drop_labels(y, num_classes, drop, rng)]
     predicts = predicts_of(model)
     out, _ = split_output(model(x_t, t, *labels), x_t)
@@ -79,6 +83,8 @@ class DDPMLoss:
     schedule: NoiseSchedule
     drop: float = 0.0 # share of labels replaced by "no label"
     weight: Callable | None = None # (schedule, t, predicts) -> (B,); 1 if None
+
+    def __post_init__(self): check_fields(self, weight=optional(a_call))
 
     def __call__(self, model, x, y, rng):
         return ddpm_loss(model, self.schedule, x, y, rng=rng, drop=self.drop,
