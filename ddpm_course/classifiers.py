@@ -7,12 +7,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .arguments import checked
 from .data import image_folder
 from .images import Images, load_digits
+from .kinds import whole
 from .models import device_of, inference_mode, register
 from .saving import load_model
 from .shipped import load_shipped
 from .training import fit
+from .unet_inputs import A_WIDTH
 
 
 # ---- the digits classifier ----
@@ -109,6 +112,7 @@ class ResNet(nn.Module):
     predicts = None
     num_classes = None
 
+    @checked(in_channels=A_WIDTH, classes=A_WIDTH, width=A_WIDTH, blocks=whole(1, 64))
     def __init__(self,
                  name: str, # what distances in its features are called
                  in_channels: int=3,

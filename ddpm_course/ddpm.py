@@ -16,7 +16,7 @@ import torch
 from .arguments import check_fields, explained
 from .images import check_images
 from .kinds import a_call, optional
-from .models import predicts_of, split_output, told_by
+from .models import predicts_of, split_output, said_by
 from .noising import NoiseSchedule, PREDICTS, q_sample, v_from
 from .randomness import BatchRandom
 
@@ -68,7 +68,7 @@ def ddpm_loss(model, # model(x_t, t, y), any parameterization
     t = rng.randint(len(schedule)) if t is None else t
     eps = rng.randn_like(x0) if eps is None else eps
     x_t = q_sample(schedule, x0, t, eps)
-    num_classes = told_by(model, "num_classes")
+    num_classes = said_by(model, "num_classes")
     labels = () if num_classes is None else [drop_labels(y, num_classes, drop, rng)]
     predicts = predicts_of(model)
     out, _ = split_output(model(x_t, t, *labels), x_t)

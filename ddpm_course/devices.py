@@ -6,6 +6,7 @@ import accelerate
 import torch
 
 from .models import Wrapper
+from .sets import check_data
 
 
 def auto_precision(device):
@@ -71,9 +72,10 @@ class DatasetAdapter:
     def batch(self, index, rng=None):
         "Images (B, C, H, W) and labels (B,) at `index`."
         pairs = torch.utils.data.default_collate([self.dataset[i] for i in index.tolist()])
-        return [part.to(self.device) for part in pairs]
+        return [part.to(self.device) if hasattr(part, "to") else part for part in pairs]
 
 
-def as_batches(data):
-    "A data set with batch(index, rng): itself, or a torch dataset adapted."
+def as_batches(data, model, loss):
+    "A data set with batch(index, rng): itself, or a torch dataset adapted, fit to be trained on."
+    check_data(data, model, loss)
     return data if hasattr(data, "batch") else DatasetAdapter(data)

@@ -6,7 +6,7 @@ import warnings
 from numbers import Integral, Real
 
 from .kinds import a_call, number
-from .models import predicts_of, told_by
+from .models import predicts_of, said_by
 
 
 def check_guidance(scale, interval=None, rescale=0.0):
@@ -32,7 +32,7 @@ def an_interval(interval, name):
 
 def check_classes(model):
     "ValueError unless the model has classes to be guided to."
-    if told_by(a_call(model, "model"), "num_classes") is None:
+    if said_by(a_call(model, "model"), "num_classes") is None:
         raise ValueError("cfg: this model has no classes (num_classes is None): unconditional, or "
                          "its labels are bound already; pass the class-conditional model itself, "
                          "or see autoguidance")
@@ -41,7 +41,7 @@ def check_classes(model):
 def check_pair(model, bad):
     "ValueError unless the two models have their labels bound and predict the same."
     for name, m in (("model", model), ("bad", bad)):
-        if (n := told_by(a_call(m, name), "num_classes")) is not None:
+        if (n := said_by(a_call(m, name), "num_classes")) is not None:
             raise ValueError(f"autoguidance: {name} has {n} classes and no labels; "
                              f"bind them first: condition({name}, y)")
     predicts = predicts_of(model)
@@ -53,8 +53,8 @@ def check_pair(model, bad):
 
 def warn_undropped(model, negative):
     "Warn of a model that guidance would ask about `no label`, which it never saw in training."
-    none = told_by(model, "num_classes")
-    if told_by(model, "label_drop") != 0 or not (negative == none).any(): return
+    none = said_by(model, "num_classes")
+    if said_by(model, "label_drop") != 0 or not (negative == none).any(): return
     warnings.warn(f"this model was trained without label dropout: it never saw the label "
                   f"{none} (\"no label\"), so what it answers there is arbitrary, and "
                   "samples will be distorted or saturated, the more so the larger the scale; train "

@@ -20,7 +20,7 @@ from .guards import (
     named_interval, named_labels, named_model, warn_undropped)
 from .kinds import share, some_images
 from .models import (
-    Wrapper, check_bound, check_labels, inference_mode, split_output, told_by)
+    Wrapper, check_bound, check_labels, inference_mode, split_output, said_by)
 
 # %% ../nbs/60_guidance.ipynb #506accff
 class LabeledMixture:
@@ -72,7 +72,7 @@ class Guided(Wrapper):
         self.scale = scale
         self.interval = interval
         self.rescale = rescale
-        none = told_by(model, "num_classes")
+        none = said_by(model, "num_classes")
         self.options = {"guidance": "cfg", "scale": float(scale),
                         "rescale": float(rescale), "interval": named_interval(interval),
                         "negative": named_labels(negative, none)}
@@ -117,7 +117,7 @@ def cfg(model, # a model with num_classes, trained with label dropout
     check_classes(model)
     check_guidance(scale, interval, rescale)
     y = check_bound(y, model)
-    if negative is None: negative = told_by(model, "num_classes")
+    if negative is None: negative = said_by(model, "num_classes")
     negative = check_bound(negative, model, "negative")
     if scale != 1: warn_undropped(model, negative)
     return Guided(model, y, negative, scale, interval, rescale)

@@ -5,6 +5,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from .kinds import described
+
 FIXED = { # what a UNet2DModel must have, if it says anything about it
     "act_fn": "silu", "center_input_sample": False, "time_embedding_type": "positional",
     "time_embedding_dim": None, "downsample_type": "conv", "upsample_type": "conv",
@@ -16,9 +18,21 @@ NAMES = {"in_channels": "in_channels", "layers_per_block": "layers", "norm_num_g
          "downsample_padding": "downsample_padding", "flip_sin_to_cos": "flip_sin_to_cos"}
 
 
+def whole_config(config):
+    "The config of a UNet2DModel as a dict, or ValueError where it describes something else."
+    found = dict(config) if hasattr(config, "keys") else {}
+    needed = {*NAMES, "block_out_channels", "out_channels", "down_block_types", "up_block_types"}
+    if lacks := sorted(needed - found.keys()):
+        name = found.get("_class_name", type(config).__name__)
+        hint = "of a pipeline, pass its .unet, or the folder with subfolder='unet'"
+        raise ValueError(f"got the configuration of a {name}, which lacks {lacks[:3]}; expected a "
+                         f"UNet2DModel: {hint}")
+    return found
+
+
 def config_from_diffusers(config): # the config of a UNet2DModel
     "The arguments of `UNet` that build the same network; ValueError where there is none."
-    c = dict(config)
+    c = whole_config(config)
     odd = {name: c[name] for name, value in FIXED.items() if c.get(name, value) != value}
     if c["out_channels"] not in (c["in_channels"], 2 * c["in_channels"]):
         odd["out_channels"] = c["out_channels"]
@@ -85,6 +99,10 @@ def network_from_diffusers(cls, # our `UNet`
     if isinstance(source, (str, Path)):
         from diffusers import UNet2DModel
         source = UNet2DModel.from_pretrained(source, **kwargs)
+    if not isinstance(source, torch.nn.Module) or not hasattr(source, "config"):
+        whole_config(getattr(source, "config", {"_class_name": type(source).__name__}))
+        raise TypeError(f"source={described(source)}; expected a UNet2DModel, its folder or its "
+                        "name on the hub; of a pipeline, pass its .unet")
     model = cls(**config_from_diffusers(source.config), predicts=predicts).to(source.dtype)
     model.load_state_dict(weights_from_diffusers(source.state_dict(), model))
     return model.eval()

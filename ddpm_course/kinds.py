@@ -99,7 +99,8 @@ def one_of(*names):
     "The kind of choices: one of these names."
     def check(value, name):
         if isinstance(value, str) and value in names: return value
-        raise ValueError(f"{name}={described(value)}; expected one of {', '.join(names)}")
+        wanted = " or ".join(map(repr, names)) if len(names) == 2 else f"one of {', '.join(names)}"
+        raise ValueError(f"{name}={described(value)}; expected {wanted}")
     return check
 
 
@@ -113,6 +114,11 @@ def text(value, name):
     "The kind of names and titles."
     if isinstance(value, str): return value
     raise TypeError(f"{name}={described(value)}; expected a text")
+
+
+def anything(value, name):
+    "The kind of arguments that are looked at elsewhere."
+    return value
 
 
 def a_call(value, name):

@@ -49,7 +49,7 @@ def inner_model(model):
     return None
 
 
-def told_by(model, name, default=None):
+def said_by(model, name, default=None):
     "What a model says of itself, or the network inside what was put around it."
     while model is not None:
         try: return getattr(model, name)
@@ -59,7 +59,7 @@ def told_by(model, name, default=None):
 
 def predicts_of(model):
     "What the model's output means; a plain function counts as an eps-predictor, a Module says it."
-    predicts = told_by(model, "predicts")
+    predicts = said_by(model, "predicts")
     if predicts in PREDICTS: return predicts
     while isinstance(model, Wrapper): model = model.model
     if predicts is None and not isinstance(model, torch.nn.Module): return "eps"
@@ -121,14 +121,14 @@ def check_bound(y, # labels (B,), or one int for all images
     if found.ndim > 1 or not found.numel():
         raise ValueError(f"{name}: got shape {tuple(found.shape)}; expected one label an image, "
                          "(B,), or one int for all")
-    check_labels(found.reshape(-1).cpu(), told_by(model, "num_classes"), found.numel(), name)
+    check_labels(found.reshape(-1).cpu(), said_by(model, "num_classes"), found.numel(), name)
     return found
 
 
 def condition(model, # a model with num_classes
               y): # int64 labels (B,), or one int for all images; num_classes means no label
     "The model with its labels bound: what a sampler calls as model(x_t, t)."
-    if told_by(model, "num_classes") is None:
+    if said_by(model, "num_classes") is None:
         raise ValueError("condition: this model has no classes (num_classes is None); "
                          "use it without labels")
     return Conditioned(model, check_bound(y, model))
@@ -136,7 +136,7 @@ def condition(model, # a model with num_classes
 
 def device_of(model, x=None):
     "Where to sample: the device of the model's parameters; of x, or the CPU, where it has none."
-    parameters = told_by(model, "parameters", tuple)
+    parameters = said_by(model, "parameters", tuple)
     return next((p.device for p in parameters()), torch.device("cpu") if x is None else x.device)
 
 
@@ -144,9 +144,9 @@ HELD = {} # id of a network: how many are in an `inference_mode` of it that bega
 LOCK = threading.Lock()
 
 
-def hold(model):
+def keep_evaluating(model):
     "Put a network into evaluation mode until it is let go as often; None where there is no need."
-    network = getattr(told_by(model, "eval"), "__self__", None)
+    network = getattr(said_by(model, "eval"), "__self__", None)
     with LOCK: # two threads may sample from one network: the last one gives it its mode back
         if network is None or not (network.training or id(network) in HELD): return None
         HELD[id(network)] = HELD.get(id(network), 0) + 1
@@ -155,7 +155,7 @@ def hold(model):
 
 
 def let_go(network):
-    "Take back one `hold`."
+    "Take back one `keep_evaluating`."
     with LOCK:
         HELD[id(network)] -= 1
         if HELD[id(network)]: return
@@ -173,8 +173,8 @@ class inference_mode:
 
     def __enter__(self):
         self.grad = torch.is_grad_enabled()
-        training = HELD or told_by(self.model, "training", False)
-        self.held = hold(self.model) if training else None
+        training = HELD or said_by(self.model, "training", False)
+        self.held = keep_evaluating(self.model) if training else None
         if self.grad: torch.set_grad_enabled(False)
 
     def __exit__(self, *error):

@@ -30,8 +30,6 @@ def check_betas(betas): # anything that makes a tensor (T,)
         t = int(bad.nonzero()[0])
         raise ValueError(f"betas[{t}] = {betas[t]:g}; expected values in (0, 1), no "
                          "rounding errors, with 1 allowed at the last step alone")
-    if (1 - betas[:-1]).prod() < 1e-75: # float32 could not hold its square root
-        raise ValueError("betas: alpha_bar vanishes before the end; take smaller betas")
     return betas
 
 # %% ../nbs/11_noising.ipynb #be05185e

@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 from .arguments import bound
 from .images import check_images
 from .kinds import a_call, a_device, flag, listed, steps_to_take, tensor, whole
-from .models import device_of, inference_mode, predicts_of, told_by
+from .models import device_of, inference_mode, predicts_of, said_by
 from .randomness import ImageNoise, image_seeds, seeds_of_images
 
 
@@ -52,7 +52,7 @@ class Step(NamedTuple):
 def a_bound_model(value, name):
     "The kind of models that samplers call as model(x_t, t): what they predict is known."
     predicts_of(a_call(value, name))
-    if (n := told_by(value, "num_classes")) is None: return value
+    if (n := said_by(value, "num_classes")) is None: return value
     raise ValueError(f"this model has {n} classes and got no labels; bind them first: "
                      f"condition(model, y), or y = {n} for no label")
 
@@ -77,6 +77,17 @@ def warn_of_signal(schedule, t):
                       f"start at {len(schedule) - 1}, or pass x_T, noised to t={t}", stacklevel=3)
 
 
+def check_signal(model, schedule, timesteps):
+    "ValueError where the signal is too small to be divided by, which clean data are read from."
+    first = 0 if predicts_of(model) == "eps" else 1 # v and x0 start from alpha_bar = 0, too
+    if first == 0 and schedule.ends_in_noise and timesteps[0] == len(schedule) - 1: first = 1
+    for t in timesteps[first:]:
+        if schedule.alpha_bar(t) < 1e-75: # float32 cannot hold its square root
+            raise ValueError(f"schedule: alpha_bar is {schedule.alpha_bar(t):g} at t={t}, where "
+                             "nothing is left of an image; expected 0 at the last timestep alone: "
+                             "take smaller betas")
+
+
 def check_start(x_T, noise, shape, n):
     "Refuse an x_T or a noise of n steps that does not fit the shape of the images."
     if x_T is not None and check_images(x_T, "x_T").shape != shape:
@@ -90,6 +101,7 @@ def begin(model, schedule, shape, timesteps, x_T, noise, seed, device): # as for
     "x_T on its device, pairs (t, previous t) that end at -1 (clean data), an iterator of noise."
     shape = tuple(shape)
     check_start(x_T, noise, shape, len(timesteps))
+    check_signal(model, schedule, timesteps)
     if x_T is None: warn_of_signal(schedule, timesteps[0])
     if x_T is None or noise is None:
         stream = ImageNoise(image_seeds(seed, shape[0]), shape)

@@ -22,6 +22,7 @@ from .saving import Trained
 from .shipped import load_shipped
 from .training import fit
 from .unet import Downsample, Stage, Upsample, zero_
+from .unet_inputs import check_vae
 
 # %% ../nbs/50_vae.ipynb #a6bd2cda
 def kl(mean, # (B, ...)
@@ -102,12 +103,9 @@ class VAE(nn.Module):
                  layers: int=1, # blocks at each width, in each half
                  groups: int=8): # of the normalizations
         super().__init__()
-        self.config = dict(in_channels=in_channels, latent_channels=latent_channels,
-                           channels=list(channels), layers=layers, groups=groups)
-        odd = not channels or any(c < 1 or c % groups for c in channels)
-        if min(in_channels, latent_channels, layers, groups) < 1 or odd:
-            raise ValueError(f"VAE of {self.config}; expected whole numbers above 0, "
-                             "and channels that are multiples of groups")
+        given = dict(in_channels=in_channels, latent_channels=latent_channels,
+                     channels=channels, layers=layers, groups=groups)
+        self.config = check_vae(given) | {"channels": list(channels)}
         self.latent_channels = latent_channels
         self.factor = 2 ** (len(channels) - 1)
         self.conv_in = nn.Conv2d(in_channels, channels[0], 3, padding=1)

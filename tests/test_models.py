@@ -17,7 +17,7 @@ from ddpm_course.models import (
     inference_mode,
     predicts_of,
     split_output,
-    told_by,
+    said_by,
 )
 from ddpm_course.noising import PREDICTS, eps_from_x0, linear_schedule, q_sample, v_from
 from ddpm_course.randomness import BatchRandom, ImageNoise, image_seeds
@@ -198,9 +198,9 @@ def test_what_a_network_predicts_is_seen_through_what_is_put_around_it():
         bound,
     ):
         assert predicts_of(around) == "v"
-        assert told_by(around, "label_drop") == 0.1 and device_of(around).type == "cpu"
-    assert told_by(torch.nn.DataParallel(net), "num_classes") == 3
-    assert told_by(bound, "num_classes") is None
+        assert said_by(around, "label_drop") == 0.1 and device_of(around).type == "cpu"
+    assert said_by(torch.nn.DataParallel(net), "num_classes") == 3
+    assert said_by(bound, "num_classes") is None
     assert predicts_of(lambda x_t, t: x_t) == "eps"  # nothing can be seen through a function
     x = torch.ones(1, 1, 2, 1)
     v = estimate(net, SCHEDULE, x, 40)[0]

@@ -17,7 +17,7 @@ from ddpm_course.ddim import SPACINGS, ddim_invert, ddim_sample, ddim_steps, sle
 from ddpm_course.ancestral import ddpm_sample, ddpm_steps
 from ddpm_course.models import condition
 from ddpm_course.exact import GaussianMixture
-from ddpm_course.noising import NoiseSchedule, cosine_schedule, linear_schedule
+from ddpm_course.noising import PREDICTS, NoiseSchedule, cosine_schedule, linear_schedule
 from fakes import randn
 
 SCHEDULES = {"linear": linear_schedule(), "cosine": cosine_schedule()}
@@ -830,3 +830,12 @@ def test_a_start_where_the_schedule_holds_no_noise_is_told(schedule, more, says)
 def test_pictures_of_nan_are_no_pictures():
     with pytest.raises(FloatingPointError, match="3 of 3 sampled images hold NaN"):
         ddim_sample(lambda x_t, t: x_t * math.nan, SCHEDULES["linear"], SHAPE, 5)
+
+
+@pytest.mark.parametrize("predicts", PREDICTS)
+def test_a_schedule_that_vanishes_before_its_end_is_refused(predicts):
+    "After 2,000 steps of 0.1, alpha_bar is 1e-92: float32 has no such signal to divide by."
+    schedule = NoiseSchedule([0.1] * 2000)
+    with pytest.raises(ValueError, match="alpha_bar is .* where nothing is left of an image"):
+        ddim_sample(Crooked(predicts), schedule, SHAPE, 20)
+    ddim_sample(Crooked(predicts), schedule, SHAPE, timesteps=[1000, 500, 10], seed=0)
