@@ -10,7 +10,7 @@ from .kinds import (
     a_schedule, amount, class_names_of, clip_size, count, flag, number, one_of, optional,
     seed_of_run, share, sizes, some_images, text, timestep, whole)
 
-NAMED = { # what parameters of these names are, wherever they stand; see the chapter on notation
+KNOWN_NAMES = { # what parameters of these names are, wherever they stand
     "schedule": a_schedule, "x_t": some_images, "x0": some_images, "eps": some_images,
     "t": timestep, "predicts": one_of("eps", "x0", "v"), "clip": clip_size, "T": count,
     "steps": count, "n": count, "seed": seed_of_run, "batch": count, "batch_size": count,
@@ -24,7 +24,7 @@ ANNOTATED = {int: whole(), float: number(), bool: flag, str: text}
 
 def kind_of(parameter):
     "The kind that a parameter's name stands for, or else its annotation; None if neither says."
-    if parameter.name in NAMED: return NAMED[parameter.name]
+    if parameter.name in KNOWN_NAMES: return KNOWN_NAMES[parameter.name]
     options = typing.get_args(parameter.annotation) or (parameter.annotation,)
     kind = next((ANNOTATED[option] for option in options if option in ANNOTATED), None)
     return optional(kind) if kind and type(None) in options else kind

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from .data import image_folder
+from .interop import from_extra
 from .kinds import described, reals, whole
 from .models import register
 from .saving import load_model
@@ -66,7 +67,7 @@ class Perceptual:
     "LPIPS per image: how far apart two images are for a recognition network (Zhang et al. 2018)."
     def __init__(self, backbone: str="vgg"): # "vgg" (528 MB), "alex" (233) or "squeeze" (5)
         import torchvision
-        from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity as LPIPS
+        LPIPS = from_extra("torchmetrics.image.lpip").LearnedPerceptualImagePatchSimilarity
         if backbone not in BACKBONES:
             raise ValueError(f"backbone={backbone!r}; expected one of {', '.join(BACKBONES)}")
         self.__name__ = f"Perceptual({backbone!r})" # by which `fit` tells one loss from another
@@ -130,7 +131,7 @@ class Autoencoder(nn.Module):
     def __init__(self, net=None, # an AutoencoderKL; made anew from the config if None
                  **config): # of AutoencoderKL
         super().__init__()
-        from diffusers import AutoencoderKL
+        AutoencoderKL = from_extra("diffusers").AutoencoderKL
         self.net = AutoencoderKL(**check_kl(config)) if net is None else net
         kept = {k: v for k, v in self.net.config.items() if not k.startswith("_")}
         self.config = json.loads(json.dumps(kept))
@@ -179,7 +180,7 @@ def check_is_autoencoder(cls, source, where, options):
 def load_autoencoder(source="stabilityai/sd-vae-ft-mse", # repository on the hub, or a folder
                      **kwargs): # for from_pretrained: subfolder, revision, torch_dtype, ...
     "A pretrained autoencoder of diffusers, in evaluation mode and without gradients."
-    from diffusers import AutoencoderKL
+    AutoencoderKL = from_extra("diffusers").AutoencoderKL
     source = str(source)
     where = "/".join([source, *filter(None, [kwargs.get("subfolder")])])
     check_is_autoencoder(AutoencoderKL, source, where, kwargs)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from .disk import write_whole
 from .scores import Score
 
 
@@ -47,10 +48,8 @@ def save_scores(file, # JSON file to write
     entries = [as_entry(s, a) for s, a in zip(scores, abouts, strict=True)]
     file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
-    new = file.with_name(f".{file.name}.{os.getpid()}.new") # whole or not at all
     lines = ",\n".join(map(json.dumps, entries)) # a row a line
-    new.write_text(f'{{"scores": [\n{lines}\n]}}\n', encoding="utf-8")
-    new.replace(file)
+    write_whole(file, f'{{"scores": [\n{lines}\n]}}\n')
 
 
 def from_entry(entry):
@@ -67,7 +66,7 @@ def load_entries(file):
         return [from_entry(entry) for entry in entries]
     except (ValueError, TypeError, KeyError, AttributeError) as e:
         raise ValueError(f"{file} does not hold scores as save_scores writes them "
-                         f"({type(e).__name__}: {e}); make it again") from e
+                         f"({type(e).__name__}: {e}); delete it, and make it again") from e
 
 
 def load_scores(file):

@@ -45,7 +45,7 @@ def spaced_timesteps(T: int, # length of the schedule
     ts = (T - 1) * (u if spacing == "linspace" else u**2)
     return make_distinct(ts.round().long().tolist())[::-1]
 
-
+# %% ../nbs/16_ddim.ipynb #9b7c0e31
 def _walk(T, steps, spacing, timesteps):
     "The list of timesteps that a sampler walks: a given one, or one made by a rule."
     if timesteps is None: return spaced_timesteps(T, steps, spacing)

@@ -1,12 +1,15 @@
 "Where and how precisely a network is trained: accelerate around it, and nothing left of it."
 
+import threading
 from contextlib import contextmanager
+from functools import wraps
 
 import accelerate
 import torch
 
 from .models import Wrapper
-from .sets import check_data
+from .randomness import untouched_random
+from .sets import check_data, fit_arguments
 
 
 def auto_precision(device):
@@ -16,12 +19,43 @@ def auto_precision(device):
     return "bf16" if device.type == "cpu" and torch.cpu._is_amx_tile_supported() else "no"
 
 
+def as_device(device):
+    "A `torch.device`, or None for any; ValueError where it names none."
+    try: return None if device is None else torch.device(device)
+    except (RuntimeError, TypeError, ValueError):
+        raise ValueError(f"device={device!r} names no device; expected None, 'cpu' or "
+                         "'cuda'") from None
+
+
 def check_device(device, here):
     "ValueError unless `device`, as the caller gave it, is where accelerate would train."
-    asked = torch.device(here if device is None else device)
+    asked = as_device(here if device is None else device)
     if asked.type != here.type or asked.index not in (None, here.index or 0):
         raise ValueError(f"device={device}, but training would run on {here}; use None or 'cpu', "
                          "and choose a GPU with CUDA_VISIBLE_DEVICES")
+
+
+ONE_FIT = threading.RLock()
+
+
+def one_at_a_time(function):
+    "Calls in other threads wait: accelerate's state and the global generators are of a process."
+    states = (accelerate.state.AcceleratorState, accelerate.state.PartialState,
+              accelerate.state.GradientState)
+    @wraps(function)
+    def call(*args, **kwargs):
+        with ONE_FIT:
+            kept = [dict(state._shared_state) for state in states]
+            try: return function(*args, **kwargs)
+            finally: # a call within another one leaves its state as it was
+                for state, was in zip(states, kept):
+                    if was: state._shared_state.update(was)
+    return call
+
+
+def fit_door(fit):
+    "Arguments are looked at; then calls in other threads wait for their turn."
+    return fit_arguments(one_at_a_time(fit))
 
 
 def make_accelerator(precision="auto", # "bf16", "no" (float32), or "auto"
@@ -32,6 +66,7 @@ def make_accelerator(precision="auto", # "bf16", "no" (float32), or "auto"
     if precision not in ("auto", "bf16", "no"):
         raise ValueError(f"precision={precision!r}; expected 'auto', 'bf16' or 'no' (float32)")
     accelerate.state.AcceleratorState._reset_state(reset_partial_state=True) # one a process
+    as_device(device)
     here = accelerate.PartialState(cpu=str(device).startswith("cpu")).device
     check_device(device, here)
     return accelerate.Accelerator(
@@ -53,7 +88,7 @@ def accelerated(accelerator, model, optimizer):
     net = Accelerated(model)
     net.wrapped, optimizer = accelerator.prepare(model, optimizer)
     try:
-        with torch.enable_grad(), torch.random.fork_rng(devices): yield net, optimizer
+        with torch.enable_grad(), untouched_random(devices): yield net, optimizer
     finally:
         for name in set(vars(model)) - own: delattr(model, name) # a wrapped forward and a mark
         model.eval()
@@ -64,7 +99,7 @@ class DatasetAdapter:
     def __init__(self, dataset, device="cpu"):
         self.dataset = dataset
         self.device = device
-        self.shape = tuple(dataset[0][0].shape)
+        with untouched_random(): self.shape = tuple(dataset[0][0].shape)
 
     def __len__(self): return len(self.dataset)
     def to(self, device): return DatasetAdapter(self.dataset, device)
@@ -77,5 +112,5 @@ class DatasetAdapter:
 
 def as_batches(data, model, loss):
     "A data set with batch(index, rng): itself, or a torch dataset adapted, fit to be trained on."
-    check_data(data, model, loss)
+    with untouched_random(): check_data(data, model, loss) # it may draw a first example
     return data if hasattr(data, "batch") else DatasetAdapter(data)

@@ -96,7 +96,7 @@ def draw_unet(model, # a network with conv_in, down, mid, up and conv_out, such 
     places, skips = _places(sizes)
     names = list(sizes)
     inches = (6.6, 0.8 * len(model.up) + 2.2)
-    ax = plt.subplots(figsize=inches, dpi=110, facecolor="none", layout="tight")[1]
+    ax = plt.subplots(figsize=inches, facecolor="none", layout="tight")[1]
     _route(ax, places, names)
     for name, (kind, size) in sizes.items():
         box(ax, places[name], f"{kind}\n{times(size)}", COLORS.get(kind, BLUE))

@@ -34,7 +34,7 @@ class Features:
     @property
     def stats(self): return FeatureStats(self.name).update(self.values)
 
-# %% ../nbs/30_features.ipynb #46db5fa5
+# %% ../nbs/30_features.ipynb #32d52f3e
 def _check_range(x):
     "Images that keep to [-1, 1], with some overshoot; a warning for those in [0, 1]."
     if not len(x): raise ValueError("no images to look at")
@@ -47,6 +47,7 @@ def _check_range(x):
                       "in [-1, 1] here: x * 2 - 1 converts from [0, 1]", stacklevel=3)
     return x
 
+# %% ../nbs/30_features.ipynb #46db5fa5
 def extract(net, # has .features, .head and .name
             images, # float (N, C, H, W) in [-1, 1], or an iterable of such batches
             batch: int=100) -> Features: # images at a time

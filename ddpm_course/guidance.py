@@ -145,19 +145,6 @@ class Autoguided(Wrapper):
         self.scale = scale
         self.interval = interval
 
-    @property
-    def options(self) -> dict:
-        "All that `autoguidance` was asked for, as JSON has it, for a score's protocol."
-        return {"guidance": "autoguidance", "scale": float(self.scale),
-                "interval": named_interval(self.interval), "bad": named_model(self.bad),
-                "model": getattr(self.model, "options", None)}
-
-    @property
-    def evaluations(self) -> int:
-        "Evaluations of an image in a step at which guidance acts, of both models."
-        asked = [self.model] if self.scale == 1 else [self.model, self.bad]
-        return sum(getattr(model, "evaluations", 1) for model in asked)
-
     def __call__(self, x_t, t, y=None):
         if y is not None: raise ValueError("labels are bound; call it without y")
         pred, var = split_output(self.model(x_t, t), x_t)
@@ -179,3 +166,18 @@ def autoguidance(model, # labels bound by `condition` or `cfg`, or no labels at 
     check_guidance(scale, interval)
     check_pair(model, bad)
     return Autoguided(model, bad, scale, interval)
+
+# %% ../nbs/60_guidance.ipynb #3c8b2e6a
+@patch(as_prop=True)
+def options(self: Autoguided):
+    "All that `autoguidance` was asked for, as JSON has it, for a score's protocol."
+    return {"guidance": "autoguidance", "scale": float(self.scale),
+            "interval": named_interval(self.interval), "bad": named_model(self.bad),
+            "model": getattr(self.model, "options", None)}
+
+
+@patch(as_prop=True)
+def evaluations(self: Autoguided):
+    "Evaluations of an image in a step at which guidance acts, of both models."
+    asked = [self.model] if self.scale == 1 else [self.model, self.bad]
+    return sum(getattr(model, "evaluations", 1) for model in asked)

@@ -90,9 +90,11 @@ def show_images(x, # float images (B, C, H, W) in [-1, 1]
     columns = min(columns, len(check_images(x)))
     grid = image_grid(x, columns)
     if ax is None:
-        size = columns * scale, -(-len(x) // columns) * scale + 0.3 * bool(title)
-        ax = plt.subplots(figsize=size, layout="constrained")[1]
-    ax.imshow(grid.numpy(), interpolation="nearest")
+        height = -(-len(x) // columns) * scale + 0.3 * (bool(title) + bool(heads))
+        ax = plt.subplots(figsize=(columns * scale, height), layout="constrained")[1]
+    gap = (image_grid(0 * x, columns) == 255)[..., :1] # the ground shows through
+    pixels = torch.cat([grid, ~gap * 255], 2) # RGBA
+    ax.imshow(pixels.numpy(), interpolation="nearest")
     ax.set(xticks=[], yticks=[], title=title or "")
     for axis, labels, length in zip((ax.yaxis, ax.xaxis), (rows, heads), grid.shape):
         if labels is None: continue

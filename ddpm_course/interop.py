@@ -1,11 +1,21 @@
 "The configuration and weights of diffusers' UNet2DModel under our names."
 
+import importlib
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from .kinds import described
+
+
+def from_extra(name):
+    "A module that only some of the course needs; ImportError with advice where it is missing."
+    try: return importlib.import_module(name)
+    except ModuleNotFoundError as e:
+        raise ModuleNotFoundError(f"this needs {e.name}, which is not installed: "
+                                  "pip install 'ddpm_course[course]'", name=e.name) from e
+
 
 FIXED = { # what a UNet2DModel must have, if it says anything about it
     "act_fn": "silu", "center_input_sample": False, "time_embedding_type": "positional",
@@ -97,8 +107,7 @@ def network_from_diffusers(cls, # our `UNet`
                            **kwargs): # for UNet2DModel.from_pretrained: subfolder, revision, ...
     "The same network as a diffusers UNet2DModel, with its weights, in evaluation mode."
     if isinstance(source, (str, Path)):
-        from diffusers import UNet2DModel
-        source = UNet2DModel.from_pretrained(source, **kwargs)
+        source = from_extra("diffusers").UNet2DModel.from_pretrained(source, **kwargs)
     if not isinstance(source, torch.nn.Module) or not hasattr(source, "config"):
         whole_config(getattr(source, "config", {"_class_name": type(source).__name__}))
         raise TypeError(f"source={described(source)}; expected a UNet2DModel, its folder or its "

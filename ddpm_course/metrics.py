@@ -36,11 +36,6 @@ def squared_mmd(a, # features (N, D)
     return (_others(a) + _others(b) - 2 * polynomial_kernel(a, b).mean()).item()
 
 # %% ../nbs/32_metrics.ipynb #ee903b0f
-def _same_network(fake, real):
-    if fake.name == real.name: return
-    raise ValueError(f"features of {fake.name!r} for the fakes and of {real.name!r} "
-                     "for the reals; extract both with one network")
-
 def frechet(fake, # `Features` of generated images
             real, # `Features` or `FeatureStats` of real images, from the same network
             reference: str="", # which real images: "CIFAR-10 train"
@@ -64,6 +59,11 @@ def frechet(fake, # `Features` of generated images
                  **protocol)
 
 # %% ../nbs/32_metrics.ipynb #f9c70049
+def _same_network(fake, real):
+    if fake.name == real.name: return
+    raise ValueError(f"features of {fake.name!r} for the fakes and of {real.name!r} "
+                     "for the reals; extract both with one network")
+
 def fid(fake, # `Features` by `Inception`
         real, # `Features` or `FeatureStats` by `Inception`
         reference: str="", # which real images: "CIFAR-10 train"

@@ -1,7 +1,10 @@
 "Random numbers that do not depend on batch size, device or number of ranks."
 
+import random
+from contextlib import contextmanager
 from functools import lru_cache
 
+import numpy as np
 import torch
 
 from .arguments import checked
@@ -100,3 +103,15 @@ def batch_index(step, batch_size, n, seed):
     epochs = position // n
     parts = [epoch_order(n, seed, e)[position[epochs == e] % n] for e in epochs.unique().tolist()]
     return torch.cat(parts)
+
+
+@contextmanager
+def untouched_random(devices=()): # GPUs whose generators count, too
+    "What the block draws from the global generators changes nothing after it."
+    python = random.getstate()
+    numpys = np.random.get_state()
+    try:
+        with torch.random.fork_rng([*devices]): yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpys)

@@ -145,13 +145,29 @@ def class_names(root, # holds one folder a class
     return names
 
 
+def files_below(folder):
+    "Files below a folder, sorted, in linked folders too; hidden ones don't count."
+    def refuse(error):
+        raise PermissionError(error.errno, f"{error.filename} cannot be read ({error.strerror}); "
+                              "mend its permissions, or leave its class out with classes=")
+    found = []
+    trail = {} # the real folders above each folder: a link to one of them goes around in a circle
+    for here, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
+        real = os.path.realpath(here)
+        above = trail.get(here, frozenset()) | {real}
+        visible = [name for name in folders if name[0] != "."]
+        folders[:] = [f for f in visible if os.path.realpath(os.path.join(here, f)) not in above]
+        trail |= {os.path.join(here, f): above for f in folders}
+        found += [Path(here, name) for name in files if name[0] != "."]
+    return sorted(p for p in found if p.is_file())
+
+
 def find_images(root, # holds one folder a class
                 classes=None): # class folders to use, in this order; all, sorted, if None
     "Files below root/class/, their labels (N,), and the class names; hidden files don't count."
     root = Path(root).expanduser()
     names = class_names(root, classes)
-    found = [[p for p in sorted((root / name).rglob("*")) if p.is_file() and _visible(p, root)]
-             for name in names]
+    found = [files_below(root / name) for name in names]
     if empty := [name for name, files in zip(names, found) if not files]:
         raise FileNotFoundError(f"{root} has no images of {empty[:5]}; {len(empty)} of "
                                 f"{len(names)} class folders are empty; "
@@ -209,6 +225,15 @@ def read_all(files, # paths
     return good
 
 
+def _results(reads):
+    "What futures give; what to do in the middle of a run is noted on the error of a bad picture."
+    try: return [read.result() for read in reads]
+    except ValueError as e:
+        e.add_note("In the middle of a run: put a picture in its place that can be read, under the "
+                   "same name; with resume=True the run goes on.")
+        raise
+
+
 class FilePixels:
     "Images on disk, indexed like a uint8 tensor (N, C, H, W); read by threads, ahead if asked."
     dtype = torch.uint8
@@ -252,4 +277,4 @@ class FilePixels:
         index = torch.as_tensor(index)
         wanted = (index.nonzero()[:, 0] if index.dtype == torch.bool else index).tolist()
         reads = self.submit(wanted)
-        return torch.stack([reads[i].result() for i in wanted])
+        return torch.stack(_results(reads[i] for i in wanted))

@@ -1,23 +1,26 @@
 "A training run: its state, what makes it this run, its checkpoints, its loop, and its signals."
 
-import hashlib
 import json
 import math
-import shutil
+import random
+import re
 import signal
 import threading
+import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from tqdm.auto import tqdm
 
-from .disk import atomic_folder
-from .noising import NoiseSchedule
+from .disk import atomic_folder, discard
+from .identity import check_same_run, config_of
 from .randomness import BatchRandom, batch_index
 from .saving import Spec, load_weights, save_model, write_model
+from .states import check_weights, put_state, read_state, state_of
 
 # the state of a run
 
@@ -51,26 +54,6 @@ def check_run(accelerator, model, data, recipe):
                          f"a model of num_classes={classes} expects 0..{classes - 1}")
 
 
-def _name(value): return getattr(value, "__name__", type(value).__name__)
-
-
-def _as_json(value):
-    "What JSON cannot hold, as something that it can: a digest of betas, a dataclass, a name."
-    if isinstance(value, NoiseSchedule):
-        return hashlib.sha256(str(value.betas.tolist()).encode()).hexdigest()[:16]
-    return {_name(value): vars(value)} if is_dataclass(value) else _name(value)
-
-
-def config_of(accelerator, model, data, loss, recipe):
-    "All that makes a run this one, as it will come back from a checkpoint."
-    config = asdict(recipe) | {
-        "precision": accelerator.mixed_precision, "model": type(model).__name__,
-        "arguments": getattr(model, "config", None), "loss": _name(loss),
-        "loss_fields": getattr(loss, "__dict__", {}), "examples": len(data),
-        "shape": getattr(data, "shape", None), "flip": getattr(data, "flip", False)}
-    return json.loads(json.dumps(config, default=_as_json))
-
-
 def start_run(accelerator, model, data, loss, recipe, clip):
     "The `Run` at step 0, on the accelerator's device, still without an average."
     check_run(accelerator, model, data, recipe)
@@ -81,7 +64,7 @@ def start_run(accelerator, model, data, loss, recipe, clip):
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr, fused=True,
                                   weight_decay=recipe.weight_decay)
     about = {"schedule": getattr(loss, "schedule", None), **known, **getattr(data, "about", {})}
-    config = config_of(accelerator, model, data, loss, recipe)
+    config = config_of(accelerator, model, data, loss, recipe) | {"clip": clip}
     return Run(model, optimizer, recipe, config, about, accelerator.is_main_process)
 
 
@@ -99,93 +82,108 @@ def passes(accelerator, recipe, step, n):
 
 
 def pass_random(recipe, step, rows, device):
-    "The `BatchRandom` of a pass; torch's own stream, which dropout reads, is set apart from it."
+    "The `BatchRandom` of a pass; the global generators, which dropout reads, are set apart."
     rng = BatchRandom(recipe.seed, step, recipe.batch_size, rows, device)
-    torch.manual_seed((rng.generator.initial_seed() ^ 0x5DEECE66) + rows.start)
+    seed = (rng.generator.initial_seed() ^ 0x5DEECE66) + rows.start
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
     return rng
 
 
 # checkpoints
 
+STEP = re.compile(r"step-(\d{8}|[1-9]\d{8,})") # names that `save_checkpoint` gives
+
 
 def checkpoints(out):
-    "The checkpoint folders of a run, oldest first."
-    return sorted((Path(out) / "checkpoints").glob("step-*"))
+    "The checkpoint folders of a run, oldest first; copies under other names are not among them."
+    found = [p for p in (Path(out) / "checkpoints").glob("step-*")
+             if STEP.fullmatch(p.name) and p.is_dir() and not p.is_symlink()]
+    return sorted(found, key=step_of)
+
+
+def step_of(folder):
+    "The step that a checkpoint's name tells."
+    return int(Path(folder).name.removeprefix("step-"))
+
+
+def told_by(folder):
+    "What a checkpoint says of itself; ValueError if it cannot be read."
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return {"training": dict(config["training"]), "moments": config.get("moments"),
+                "step": config.get("step", step_of(folder))}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
+        raise ValueError(f"{folder} cannot be read (config.json: {type(e).__name__}: {e}); "
+                         "delete it to continue from the checkpoint before it") from e
+
+
+def wrote(run, folder):
+    "Whether a folder is a checkpoint that this very run left."
+    try:
+        told = told_by(folder)
+        check_same_run(folder, told["training"], run.config)
+    except ValueError: return False
+    return told["step"] == step_of(folder)
 
 
 def save_checkpoint(run, out, keep=2):
-    "Write `out`/checkpoints/step-N, whole or not at all, and delete all but the last `keep`."
+    "Write `out`/checkpoints/step-N, whole or not at all; of its own it keeps the last `keep`."
     folder = Path(out) / "checkpoints" / f"step-{run.step:08d}"
-    moments = run.optimizer.state_dict()["state"].items()
-    state = {f"{i}.{name}": v.contiguous() for i, s in moments for name, v in s.items()}
-    for name in ("losses", "norms"):
-        state[name] = torch.tensor(getattr(run, name), dtype=torch.float64)
     if not folder.exists():
         with atomic_folder(folder) as new:
-            write_model(new, run.model, ema=run.ema.model, training=run.config, **run.about)
-            save_file(state, new / "training.safetensors")
-    for old in checkpoints(out)[:-keep]: shutil.rmtree(old)
+            write_model(new, run.model, ema=run.ema.model, training=run.config, step=run.step,
+                        moments=len(run.optimizer.state), **run.about)
+            save_file(state_of(run), new / "training.safetensors")
+    own = [old for old in checkpoints(out) if wrote(run, old)]
+    for old in own[:-keep]: discard(old)
 
 
 def load_checkpoint(run, folder):
-    "Put a run into the state of a checkpoint."
+    "Put a run into the state of a checkpoint, all of which is checked first."
+    files = {"model.safetensors": run.model, "ema.safetensors": run.ema.model}
     try:
-        state = load_file(folder / "training.safetensors")
-        load_weights(run.model, folder / "model.safetensors")
-        load_weights(run.ema.model, folder / "ema.safetensors")
+        told = told_by(folder)
+        step = told["step"]
+        if step != step_of(folder): raise ValueError(f"it holds step {step}")
+        state = read_state(folder / "training.safetensors", run, step, told["moments"])
+        for name, model in files.items(): check_weights(folder / name, model)
+        for name, model in files.items(): load_weights(model, folder / name)
     except Exception as e:
-        raise ValueError(f"{folder} cannot be read ({e}); "
-                         "delete it to continue from the checkpoint before it") from e
-    run.losses = state.pop("losses").tolist()
-    run.norms = state.pop("norms").tolist()
-    run.step = len(run.losses)
-    parameters = run.optimizer.param_groups[0]["params"]
-    for key, value in state.items():
-        i, name = key.split(".")
-        p = parameters[int(i)]
-        like_p = value.shape == p.shape # moments lie in memory as p does; "step" is one number
-        kept = torch.empty_like(p).copy_(value) if like_p else value.to(p.device, copy=True)
-        run.optimizer.state[p][name] = kept # a copy: the file will be deleted
-
-
-def check_same_run(out, was, now):
-    "ValueError that names what changed between the run in a folder and the one at hand."
-    changed = [f"{k}: was {was.get(k)}, is {now.get(k)}"
-               for k in was | now if was.get(k) != now.get(k)]
-    if changed:
-        raise ValueError(f"{out} holds a run of another configuration ({'; '.join(changed)}); "
-                         "resume with the old one, or choose another folder")
-
-
-def open_run(out, run, resume, accelerator):
-    "Claim a run folder; or, to resume, check that its run is this one, and load where it was."
-    found = checkpoints(out)
-    if not found and (Path(out) / "model").exists():
-        raise FileExistsError(f"{out} already holds a model, and no checkpoints to resume from; "
-                              "choose another folder")
-    if found and not resume:
-        raise FileExistsError(f"{out} already holds a run; pass resume=True to continue it, "
-                              "or choose another folder")
-    accelerator.wait_for_everyone() # all have looked before one writes
-    if found:
-        was = json.loads((found[-1] / "config.json").read_text())["training"]
-        check_same_run(out, was, run.config)
-        load_checkpoint(run, found[-1])
-    elif run.is_main: save_checkpoint(run, out) # step 0: now there is something to go back to
-    accelerator.wait_for_everyone()
+        raise ValueError(f"{folder} cannot be read ({e}); delete it to continue from the "
+                         "checkpoint before it") from e
+    put_state(run, state)
 
 
 # the loop
 
 
+def is_again(number, received, times):
+    "Whether a Ctrl-C comes after another one, which has not ended the step."
+    times.append(time.monotonic())
+    launched = torch.distributed.is_available() and torch.distributed.is_initialized()
+    late = times[-1] - times[0] > 1 or not launched # a launcher passes on what a terminal has sent
+    return number == signal.SIGINT and signal.SIGINT in received and late
+
+
 @contextmanager
 def stop_signals():
-    "A list that gains every SIGTERM or SIGINT (Ctrl-C); the block ends as the first one asks."
+    """A list that gains every SIGTERM, SIGHUP or SIGINT (Ctrl-C); the block ends as the first asks.
+
+    A second Ctrl-C does not wait for the end of the block.
+    """
     main = threading.current_thread() is threading.main_thread()
     received = []
-    wanted = [n for n in (signal.SIGTERM, signal.SIGINT)
-              if main and signal.getsignal(n) != signal.SIG_IGN] # no handlers in other threads
-    old = {n: signal.signal(n, lambda n, frame: received.append(n)) for n in wanted}
+    times = []
+    def handle(number, frame):
+        again = is_again(number, received, times)
+        received.append(number)
+        if again: raise KeyboardInterrupt
+    names = [n for n in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, n) and main]
+    wanted = [n for n in map(signal.Signals.__getitem__, names)
+              if signal.getsignal(n) != signal.SIG_IGN] # no handlers in other threads
+    old = {n: signal.signal(n, handle) for n in wanted}
     try: yield received
     finally:
         for n, handler in old.items(): signal.signal(n, handler or signal.SIG_DFL)
@@ -235,22 +233,51 @@ def save_finished(run, out):
     save_model(folder, run.model, ema=run.ema.model, training=run.config, **run.about)
 
 
-def train_loop(accelerator, run, step, plan):
+def is_between_steps(run):
+    "Whether weights, their average, moments and losses are all those after `run.step` steps."
+    done = [float(moments["step"]) for moments in run.optimizer.state.values()]
+    return len(run.losses) == run.step and max(done, default=0) == run.step
+
+
+def rescue(accelerator, run, pending, out, error):
+    "Save a run that an error ends, if it stands between two steps; a note on the error says so."
+    if accelerator.num_processes > 1: return # others may be elsewhere, and their losses unknown
+    if isinstance(error, SystemError): return # of the interpreter: its memory is not to be trusted
+    try:
+        if pending: record_losses(accelerator, run, pending, [])
+        if not is_between_steps(run): return
+        buffers = zip(run.model.buffers(), run.ema.model.buffers())
+        for now, before in buffers: now.copy_(before) # the step that failed may have changed them
+        save_checkpoint(run, out)
+        error.add_note(f"The run was saved at step {run.step} in {out}; resume=True goes on there.")
+    except Exception as e: error.add_note(f"The run could not be saved in {out}: {e}")
+
+
+def steps_until(accelerator, run, step, plan, received, bar, pending):
     "Call step() until the plan ends or a signal asks to leave."
     often = 1 if accelerator.device.type == "cpu" else 20 # asking a GPU for numbers makes it wait
     saves = plan.out is not None and run.is_main
-    pending = []
     leave = False
+    while run.step < plan.end and not leave:
+        pending.append(step())
+        due = run.step == plan.end or bool(plan.save_every) and run.step % plan.save_every == 0
+        if due or run.step % often == 0:
+            leave = record_losses(accelerator, run, pending, received)
+        if saves and (due or leave): save_checkpoint(run, plan.out)
+        show_progress(bar, run)
+        for callback in plan.callbacks: callback(run)
+
+
+def train_loop(accelerator, run, step, plan):
+    "The steps of a plan, saved when it ends, when a signal asks to leave, and when one fails."
+    saves = plan.out is not None and run.is_main
+    pending = []
     bar = tqdm(total=plan.end, initial=run.step, disable=not (plan.progress and run.is_main),
                desc="training", unit=" images", unit_scale=run.recipe.batch_size)
     with stop_signals() as received, bar:
-        while run.step < plan.end and not leave:
-            pending.append(step())
-            due = run.step == plan.end or bool(plan.save_every) and run.step % plan.save_every == 0
-            if due or run.step % often == 0:
-                leave = record_losses(accelerator, run, pending, received)
-            if saves and (due or leave): save_checkpoint(run, plan.out)
-            show_progress(bar, run)
-            for callback in plan.callbacks: callback(run)
+        try: steps_until(accelerator, run, step, plan, received, bar, pending)
+        except BaseException as e:
+            if saves: rescue(accelerator, run, pending, plan.out, e)
+            raise
         if saves: save_finished(run, plan.out)
         accelerator.wait_for_everyone() # nobody leaves while the first rank writes

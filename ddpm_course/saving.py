@@ -130,7 +130,6 @@ def _check_files(folder, weights):
         if name not in there:
             raise FileNotFoundError(f"{folder} has no {name}; it holds {there}{hint}")
 
-
 # %% ../nbs/20_saving.ipynb #92552d0c
 class Trained(NamedTuple):
     "A model folder in memory."
@@ -160,5 +159,9 @@ def load_model(folder, # a model folder, or a checkpoint
 # %% ../nbs/20_saving.ipynb #26908172
 def cache_folder():
     "Where small models are kept: $DDPM_COURSE_CACHE, or the user's cache folder."
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("DDPM_COURSE_CACHE") or Path(base) / "ddpm_course")
+    own = os.environ.get("DDPM_COURSE_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    try: return Path(own or Path(base) / "ddpm_course").expanduser()
+    except RuntimeError as e:
+        raise OSError("no home folder is known; set DDPM_COURSE_CACHE to a folder that "
+                      "can be written") from e

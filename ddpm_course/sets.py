@@ -54,7 +54,8 @@ def recipe_of(cls, options): # `training.Recipe`, {name: value}
 fit_arguments = checked({ # beside those that their names and annotations say
     "model": a_network_to_train, "loss": a_call,
     "callbacks": listed(a_call, what="a list of calls"), "save_every": whole(0),
-    "accumulate": whole(1), "stop_at": whole(0), "device": anything})
+    "accumulate": whole(1), "stop_at": whole(0), "device": anything,
+    "start": anything, "out": anything})
 curve_arguments = checked({"ts": listed(whole(), 1, "a list of timesteps"), "x0": clean_images})
 
 

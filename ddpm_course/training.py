@@ -17,18 +17,17 @@ from functools import partial
 import torch
 
 from .ancestral import ddpm_sample
-from .arguments import checked
+from .claims import run_folder
 from .ddpm import DDPMLoss, ddpm_loss
-from .devices import accelerated, as_batches, make_accelerator
+from .devices import accelerated, as_batches, fit_door, make_accelerator
 from .images import load_digits
 from .models import condition, inference_mode
 from .noising import cosine_schedule
 from .randomness import BatchRandom
-from .runs import (
-    Plan, Run, open_run, pass_random, passes, start_run, train_loop)
+from .runs import Plan, Run, pass_random, passes, start_run, train_loop
 from .saving import Trained
 from .sets import (
-    check_recipe, curve_arguments, fit_arguments, read_batch, recipe_of)
+    check_recipe, checked, curve_arguments, read_batch, recipe_of)
 from .shipped import load_shipped
 from .unet import UNet
 
@@ -56,6 +55,7 @@ class EMA:
         for a, b in zip(self.model.buffers(), model.buffers()): a.copy_(b)
 
 # %% ../nbs/21_training.ipynb #cc9d2f6c
+@checked
 def lr_at(step: int, steps: int, # 0..steps-1, of the whole run
           lr: float, warmup: int) -> float: # the highest rate; steps up to it
     "Learning rate: up a line, down half a cosine (Loshchilov & Hutter 2017, eq. 5)."
@@ -103,17 +103,18 @@ def train_step(accelerator, net, optimizer, run, data, loss): # net: as wrapped
                 norm = accelerator.clip_grad_norm_(net.parameters(), recipe.clip_grad)
             optimizer.step()
             optimizer.zero_grad()
+    run.ema.update(run.model, (run.step + 1) * recipe.batch_size, recipe.batch_size)
     run.step += 1
-    run.ema.update(run.model, run.step * recipe.batch_size, recipe.batch_size)
     return torch.stack([torch.stack(losses).detach().mean(), norm]).float()
 
 # %% ../nbs/21_training.ipynb #d9d08638
-@fit_arguments
+@fit_door
 def fit(model, # network to train, in place; moved to the device
         data, # a set with batch(index, rng) -> (x, y), or a torch Dataset of such pairs
         loss, # loss(model, x, y, rng) -> (B,), such as `DDPMLoss(schedule)`
         *, out=None, # run folder for checkpoints and model; None: nothing is written
         resume: bool=False, # continue the run in `out`, or start it
+        start: str=None, # another run's folder, or a model's: its weights are the first
         stop_at: int=None, # leave earlier, after this many steps
         callbacks=(), # called as callback(run) after every step, on all ranks
         save_every: int=1000, # steps between checkpoints; 0: only when leaving
@@ -129,11 +130,11 @@ def fit(model, # network to train, in place; moved to the device
     data = as_batches(data, model, loss).to(accelerator.device)
     run = start_run(accelerator, model, data, loss, recipe, clip)
     run.ema = EMA(model, recipe.ema_halflife)
-    if out is not None: open_run(out, run, resume, accelerator)
     end = recipe.steps if stop_at is None else min(recipe.steps, stop_at)
-    plan = Plan(end, out, save_every, callbacks, progress)
-    with accelerated(accelerator, model, run.optimizer) as (net, optimizer):
+    with run_folder(out, run, resume, accelerator, data, loss, start) as out, \
+            accelerated(accelerator, model, run.optimizer) as (net, optimizer):
         step = partial(train_step, accelerator, net, optimizer, run, data, loss)
+        plan = Plan(end, out, save_every, callbacks, progress)
         train_loop(accelerator, run, step, plan)
     return run
 
@@ -151,9 +152,8 @@ def preview(run, # a `Run`
     "Images from the averaged weights, on the CPU; the same noise at every call."
     model = run.ema.model if y is None else condition(run.ema.model, y)
     shape = (n if y is None else len(y), *run.about["shape"])
-    images = ddpm_sample(model, run.about["schedule"], shape, steps, seed=seed,
-                         clip=run.about["clip"])
-    return images.cpu()
+    return ddpm_sample(model, run.about["schedule"], shape, steps, seed=seed,
+                       clip=run.about["clip"]).cpu()
 
 # %% ../nbs/21_training.ipynb #9a917f01
 @curve_arguments
@@ -180,10 +180,9 @@ def train_digits(out, # run folder
                  **kwargs) -> Run: # for `fit`
     "Train the digits network of this course: class-conditional, eps, cosine schedule."
     torch.manual_seed(seed)
-    options = DIGITS_FIT | {"steps": steps} | kwargs
+    options = DIGITS_FIT | {"steps": steps, "seed": seed, "out": out} | kwargs
     loss = DDPMLoss(cosine_schedule(), drop=0.1)
-    data = load_digits("train")
-    return fit(UNet(**DIGITS_UNET), data, loss, out=out, seed=seed, **options)
+    return fit(UNet(**DIGITS_UNET), load_digits("train"), loss, **options)
 
 # %% ../nbs/21_training.ipynb #742198dd
 def digits_model() -> Trained:

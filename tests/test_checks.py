@@ -341,3 +341,9 @@ def test_an_error_alone_names_no_mistake_but_by_its_words():
     )
     assert complaint(exercise, exercise.wrong["too many"]) == "Not yet: too many"
     assert "shape '[7]'" in complaint(exercise, lambda x, n: x.view(7) if n == 3 else x * n)
+
+
+def test_parts_of_different_size_are_not_called_right_for_the_size_of_the_largest():
+    exercise = Exercise(lambda x: (x + 1e7, x), lambda: [(pair()[0],)], {"x": lambda x: (x, x)})
+    said = complaint(exercise, lambda x: (x + 1e7, x + 0.1))
+    assert "right" not in said and "part 2 of 2" in said

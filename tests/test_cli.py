@@ -2,11 +2,15 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from ddpm_course import cli
 from ddpm_course.cards import load_scores
+from ddpm_course.experiments import demo as demos
+from ddpm_course.saving import cache_folder
+from ddpm_course.unet import UNet
 
 
 def run(*args):
@@ -68,6 +72,66 @@ def test_a_folder_that_holds_a_run_is_left_alone(demo):
     assert before == {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
 
 
+def test_a_demo_that_was_stopped_goes_on_where_it_was(demo, tmp_path, monkeypatch):
+    whole, _ = demo
+    out = tmp_path / "demo"
+    real = demos.measure
+    done = []
+
+    def measure(sampler, *args, **kwargs):
+        done.append(sampler.name)
+        if done == ["DDIM", "DDPM"]:
+            raise KeyboardInterrupt
+        return real(sampler, *args, **kwargs)
+
+    monkeypatch.setattr(demos, "measure", measure)
+    with pytest.raises(KeyboardInterrupt):
+        demos.run_demo(out, 0, demos.QUICK_STEPS, None, "quick")
+    before = (out / "model" / "ema.safetensors").stat().st_mtime_ns
+    demos.run_demo(out, 0, demos.QUICK_STEPS, None, "quick")
+    assert done == ["DDIM", "DDPM", "DDPM"] # what was measured is not measured again
+    assert (out / "model" / "ema.safetensors").stat().st_mtime_ns == before
+    for name in ("samples.png", "model/ema.safetensors"):
+        assert (out / name).read_bytes() == (whole / name).read_bytes()
+    assert not (out / ".demo").exists() and not (out / ".demo.lock").exists()
+    with pytest.raises(FileExistsError, match="already holds a run that is finished"):
+        demos.run_demo(out, 0, demos.QUICK_STEPS, None, "quick")
+
+
+@pytest.mark.parametrize(
+    "arguments, says",
+    [
+        (("demo", "--out", ""), "names no folder"),
+        (("demo", "--device", ""), "device='' names no device"),
+        (("train", "digits", "--out", ""), "names no folder"),
+        (("table", "dynamics", "--size", "smoke", "--out", ""), "names no folder"),
+    ],
+)
+def test_an_empty_option_is_refused(arguments, says, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as e:
+        cli.main([*arguments])
+    assert says in str(e.value) and not [*tmp_path.iterdir()]
+
+
+def test_no_home_is_said(monkeypatch):
+    for name in ("DDPM_COURSE_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def nobody(path):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", nobody)
+    with pytest.raises(OSError, match="no home folder is known; set DDPM_COURSE_CACHE"):
+        cache_folder()
+
+
+def test_what_only_the_course_needs_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "diffusers", None)
+    with pytest.raises(ModuleNotFoundError, match="diffusers, which is not installed: pip install"):
+        UNet.from_diffusers("nowhere")
+
+
 def test_unknown_commands_and_help(capsys):
     with pytest.raises(SystemExit) as e:
         cli.main(["sampel"])
@@ -103,9 +167,9 @@ def test_a_table_by_command_goes_on_where_it_was(tmp_path):
     ), first.stderr
     assert {p.name for p in tmp_path.iterdir()} == {
         ".ddim-steps",
-        "ddim-steps.json",
-        "ddim-steps.csv",
-        "ddim-steps.png",
+        "ddim-steps-smoke.json",
+        "ddim-steps-smoke.csv",
+        "ddim-steps-smoke.png",
     }
     kept = {p: p.stat().st_mtime_ns for p in (tmp_path / ".ddim-steps").iterdir()}
     next(iter(kept)).unlink()

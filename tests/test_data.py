@@ -268,6 +268,40 @@ def test_hidden_files_and_links(folder, tmp_path_factory):
     assert len(find_images(folder)[0]) == len(find_images(linked)[0]) == 12
 
 
+def test_linked_folders_count_and_circles_end(folder, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    (other / "deep").mkdir()
+    for name in ("a.png", "deep/b.png"):
+        (other / name).write_bytes((folder / "china" / "0.png").read_bytes())
+    (folder / "china" / "more").symlink_to(other) # inside a class folder
+    (other / "back").symlink_to(folder / "china") # a circle
+    (other / "self").symlink_to(other)
+    (folder / "china" / "gone").symlink_to(other / "nowhere")
+    files, labels, _ = find_images(folder)
+    assert len(files) == 14 and labels.tolist() == [0] * 8 + [1] * 6
+    assert {p.name for p in files} >= {"a.png", "b.png"}
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads all")
+def test_a_folder_that_may_not_be_read_is_not_called_empty(folder):
+    (folder / "china").chmod(0)
+    try:
+        with pytest.raises(PermissionError, match="china cannot be read .*permissions"):
+            find_images(folder)
+    finally:
+        (folder / "china").chmod(0o755)
+
+
+def test_a_folder_that_fails_is_not_called_empty(folder, monkeypatch):
+    def denied(top, onerror, followlinks):
+        onerror(PermissionError(13, "Permission denied", str(top)))
+        return iter(())
+
+    monkeypatch.setattr(reading.os, "walk", denied)
+    with pytest.raises(PermissionError, match="china cannot be read .*permissions"):
+        find_images(folder)
+
+
 @pytest.mark.parametrize("on_error", ["raise", "skip"])
 def test_folders_that_cannot_be_used(tmp_path, folder, on_error):
     def says(text, *args, error=FileNotFoundError, **kwargs):
@@ -351,8 +385,9 @@ def test_half_a_file_on_disk_is_named_when_it_is_read(folder):
     images = image_folder(folder, size=16, in_memory=False)
     images.prefetch([1, 2])
     assert images.batch([0, 1])[0].isfinite().all()
-    with pytest.raises(ValueError, match="2.png cannot be read as an image"):
+    with pytest.raises(ValueError, match="2.png cannot be read as an image") as raised:
         images.batch([2, 3])
+    assert "resume=True the run goes on" in raised.value.__notes__[0]
 
 
 def test_a_failing_disk_is_not_a_bad_picture(folder, monkeypatch):

@@ -104,7 +104,8 @@ def test_show_images_draws_what_it_is_given():
     x = 0.2 * torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0), requires_grad=True)
     ax = show_images(x, columns=2, title="faint", rows=["a", "b"], heads=["c", "d"])
     drawn = ax.images[0].get_array()
-    assert drawn.min() >= 127 and drawn[..., 0][:8, :8].max() < 160 # no min-max
+    assert drawn[..., :3].min() >= 127 and drawn[..., 0][:8, :8].max() < 160 # no min-max
+    assert drawn[0, :17, 3].tolist() == [255] * 8 + [0] + [255] * 8 # the gap is transparent
     assert [t.get_text() for t in ax.get_yticklabels()] == ["a", "b"] and ax.get_title() == "faint"
     plt.close(ax.figure)
 

@@ -300,9 +300,10 @@ def test_another_cache_is_refused(space, digits, vae, tmp_path):
 
 def test_too_little_disk_is_said_before_starting(space, digits, tmp_path, monkeypatch):
     need = 2 * 2 * 4 * 4 * 2 * 1000 # float16, (2, 4, 4), two versions
+    need += 8 * 1000 + 4096 # labels and manifest
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(caches.shutil, "disk_usage", lambda path: usage._replace(free=need - 1))
-    with pytest.raises(OSError, match="needs 0 MB more for 1,000 images.*choose another path"):
+    with pytest.raises(OSError, match="needs 140 kB more for 1,000 images.*choose another path"):
         cache_latents(digits, space, tmp_path / "c", flip=True, progress=False)
     assert not list((tmp_path / "c").iterdir())
     monkeypatch.setattr(caches.shutil, "disk_usage", lambda path: usage._replace(free=need))
@@ -325,6 +326,73 @@ def test_damaged_caches(space, digits, tmp_path):
     np.save(shard_file(tmp_path / "c", 1), np.zeros((39, 1, 2, 4, 4), np.float16))
     with pytest.raises(ValueError, match="other sizes than its manifest"):
         CachedLatents(tmp_path / "c")
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.zeros(100, np.float32),
+        np.zeros((100, 1), np.int64),
+        np.zeros(99, np.int64),
+        np.zeros(100, np.int64), # well formed, and of other pictures
+        np.full(100, 10),
+    ],
+)
+def test_labels_of_a_cache_are_those_of_its_manifest(labels, space, digits, tmp_path):
+    cache_latents(some(digits, 100), space, tmp_path / "c", progress=False)
+    np.save(tmp_path / "c" / "labels.npy", labels)
+    with pytest.raises(ValueError, match="labels.npy holds .*not the labels of its cache"):
+        CachedLatents(tmp_path / "c")
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.float32])
+def test_shards_of_another_kind_are_refused(kind, space, digits, tmp_path):
+    cache_latents(some(digits, 100), space, tmp_path / "c", shard=40, progress=False)
+    np.save(shard_file(tmp_path / "c", 1), np.ones((40, 1, 2, 4, 4), kind))
+    with pytest.raises(ValueError, match="latents-00001.npy holds .*expected torch.float16"):
+        CachedLatents(tmp_path / "c")
+
+
+def test_shards_that_are_not_finite_are_refused(space, digits, tmp_path):
+    cache_latents(some(digits, 100), space, tmp_path / "c", shard=40, progress=False)
+    bad = np.ones((40, 1, 2, 4, 4), np.float16)
+    bad[7, 0, 1, 2, 3] = np.nan
+    np.save(shard_file(tmp_path / "c", 1), bad)
+    with pytest.raises(ValueError, match="latents-00001.npy holds latents that are not finite"):
+        CachedLatents(tmp_path / "c")
+
+
+@pytest.mark.parametrize("keep", [0, 60, 128, 1000, -1])
+def test_a_shard_that_was_cut_is_made_again(keep, space, digits, tmp_path):
+    few = some(digits, 100)
+    cache_latents(few, space, tmp_path / "c", shard=40, progress=False)
+    file = shard_file(tmp_path / "c", 1)
+    whole = file.read_bytes()
+    file.write_bytes(whole[:keep])
+    with pytest.raises(ValueError, match="other sizes|damaged"):
+        CachedLatents(tmp_path / "c")
+    cache_latents(few, space, tmp_path / "c", shard=40, progress=False)
+    assert file.read_bytes() == whole
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"count": "9"}', "[" * 100_000])
+def test_a_damaged_manifest_is_named(text, space, digits, tmp_path):
+    cache_latents(some(digits, 100), space, tmp_path / "c", progress=False)
+    (tmp_path / "c" / "manifest.json").write_text(text)
+    with pytest.raises(ValueError, match="manifest.json is damaged .*delete the cache"):
+        CachedLatents(tmp_path / "c")
+
+
+def test_a_finished_cache_may_be_read_only(space, digits, tmp_path, monkeypatch):
+    cache_latents(digits, space, tmp_path / "c", progress=False)
+    monkeypatch.setattr(caches, "hold", lambda *a, **k: pytest.fail("it is held"))
+    assert len(cache_latents(digits, space, tmp_path / "c", progress=False)) == 1000
+
+
+def test_a_cache_that_cannot_be_made_names_the_variable(space, digits, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="cannot be made .*DDPM_COURSE_CACHE"):
+        cache_latents(some(digits, 9), space, tmp_path / "file" / "c", progress=False)
 
 
 def test_files_are_encoded_like_pixels_in_memory(space, tmp_path):

@@ -611,3 +611,27 @@ def test_readme_shows_what_is_there():
         f"README.md shows {image} without alt"
         for image in re.findall(r"!\[\s*\]\(([^)]*)\)|<img(?![^>]*\balt=\"[^\"]+\")[^>]*>", readme)
     )
+
+
+WIDGET = re.compile(r"\binteract\(")
+
+
+@each
+def test_a_widget_has_names_and_a_twin_that_needs_no_kernel(path):
+    found = [*code(path)]
+    for i, cell in enumerate(found):
+        if not WIDGET.search(cell.source) or "import" in cell.source:
+            continue
+        assert "hide" in cell.directives, f"{path.name}, {cell}: the site would show a dead widget"
+        near = [c for c in found[max(0, i - 2) : i + 3] if "hide" not in c.directives]
+        players = [c for c in near if "<input" in "".join(map(html_of, c.outputs))]
+        assert players, f"{path.name}, {cell}: no player beside it, for readers without a kernel"
+        sliders = re.findall(r"\b(?:\w*Slider|Dropdown)\(", cell.source)
+        assert sliders and len(sliders) == cell.source.count("description="), (
+            f"{path.name}, {cell}: give every control a description"
+        )
+        assert "continuous_update=False" not in cell.source
+
+
+def html_of(output):
+    return "".join(output.get("data", {}).get("text/html", ""))

@@ -34,13 +34,14 @@ from ddpm_course.experiments.runner import compute_row, row_name, run_rows
 from ddpm_course.experiments.samplers import Sampler
 from ddpm_course.experiments.tables import (
     Table,
+    TableView,
     find_row,
     format_table,
     mean_over_seeds,
     product,
     smoke_model,
 )
-from ddpm_course.cards import load_about, load_scores, provenance
+from ddpm_course.cards import load_about, load_scores, provenance, save_scores
 from ddpm_course.guidance import cfg
 from ddpm_course.protocols import not_recorded
 from ddpm_course.shipped import fingerprint_of
@@ -421,9 +422,15 @@ def test_a_table_leaves_its_rows_and_shows_means_over_seeds(tmp_path):
     assert [row["distance"].value for row in summary] == [1.5, 2.5] and summary[0][
         "distance"
     ].seed == (0, 1)
-    assert {p.name for p in tmp_path.iterdir()} == {".toy", "toy.json", "toy.csv", "toy.png"}
-    assert [row["distance"].value for row in load_scores(tmp_path / "toy.json")] == [1, 2, 2, 3]
-    lines = list(csv.DictReader((tmp_path / "toy.csv").open()))
+    assert {p.name for p in tmp_path.iterdir()} == {
+        ".toy",
+        "toy-smoke.json",
+        "toy-smoke.csv",
+        "toy-smoke.png",
+    }
+    kept = load_scores(tmp_path / "toy-smoke.json")
+    assert [row["distance"].value for row in kept] == [1, 2, 2, 3]
+    lines = list(csv.DictReader((tmp_path / "toy-smoke.csv").open()))
     assert lines[2] == {
         "x": "2",
         "seconds": "0.5",
@@ -439,16 +446,17 @@ def test_a_table_leaves_its_rows_and_shows_means_over_seeds(tmp_path):
 def test_each_row_of_a_table_keeps_what_made_it(tmp_path):
     TOY.run(tmp_path, "smoke", workers=0)
     TOY.run(tmp_path, "three", workers=0) # goes on with the rows that are there
-    commands = [about["command"] for about in load_about(tmp_path / "toy.json")]
+    commands = [about["command"] for about in load_about(tmp_path / "toy-three.json")]
     assert (
         commands
         == ["ddpm-course table toy --size smoke"] * 4 + ["ddpm-course table toy --size three"] * 2
     )
     assert all(
         {"date", "cpu", "torch", "threads", "processes"} <= about.keys() and about["gpu"] is None
-        for about in load_about(tmp_path / "toy.json")
+        for about in load_about(tmp_path / "toy-three.json")
     )
-    assert [line.split(":")[0] for line in provenance(tmp_path / "toy.json").splitlines()] == [
+    told = provenance(tmp_path / "toy-three.json").splitlines()
+    assert [line.split(":")[0] for line in told] == [
         f"4 rows by {commands[0]}",
         f"2 rows by {commands[-1]}",
     ]
@@ -493,10 +501,56 @@ def test_a_failed_row_ends_a_table(tmp_path):
     ) # those under way, and not all the others
 
 
+def test_another_size_never_writes_over_the_files_of_one(tmp_path):
+    files = {p: p.write_text("hours") for p in (tmp_path / f"toy.{e}" for e in ("json", "csv"))}
+    TOY.run(tmp_path, "smoke", workers=0)
+    TOY.run(tmp_path, "three", workers=0)
+    assert all(p.read_text() == "hours" for p in files)
+    assert len(load_scores(tmp_path / "toy-smoke.json")) == 4
+
+
+def test_rows_of_other_code_or_machines_are_said_and_keep_their_record(tmp_path):
+    rows = [dict(x=1), dict(x=2)]
+    run_rows("toy", toy_row, rows, tmp_path, 0)
+    file = tmp_path / ".toy" / "x=1.json"
+    about = load_about(file)[0] | {"torch": "1.0", "code": "0123", "date": "2020-01-01"}
+    save_scores(file, load_scores(file), [about])
+    with pytest.warns(UserWarning, match="1 of 2 by another code, 1 of 2 by another torch.*delete"):
+        _, abouts = run_rows("toy", toy_row, rows, tmp_path, 0)
+    assert abouts[0]["date"] == "2020-01-01" and abouts[1]["torch"] == str(torch.__version__)
+
+
+def test_a_row_of_other_arguments_under_the_same_name_is_made_again(tmp_path):
+    file = tmp_path / "row.json"
+    values = [compute_row(toy_row, dict(x=x), file)[0][0]["distance"].value for x in (1, 2, 2)]
+    assert values == [1, 2, 2]
+
+
+def test_rows_have_names_that_files_can_have():
+    names = [row_name(dict(a=a)) for a in ("x/y", "x_y", "..", "a" * 300, "a" * 301, "x\0y")]
+    assert len({*names}) == 6 and not any("/" in n or "\0" in n or len(n) > 200 for n in names)
+
+
+def test_a_script_without_main_guard_is_told_so(tmp_path):
+    code = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from test_protocol import toy_row, run_rows
+run_rows("toy", toy_row, [dict(x=i) for i in range(3)], {str(tmp_path)!r})
+"""
+    (tmp_path / "table.py").write_text(code)
+    done = subprocess.run([sys.executable, tmp_path / "table.py"], capture_output=True, text=True)
+    assert done.returncode == 1
+    told = done.stderr.strip().splitlines()[-1]
+    assert "RuntimeError: the workers could not begin" in told and "__main__" in told
+    assert "bootstrapping" not in done.stderr
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no process groups to interrupt")
 def test_ctrl_c_ends_a_table_at_once(tmp_path):
     code = f"""
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler) # a shell may have told us to ignore it
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from test_protocol import toy_row, run_rows
 if __name__ == "__main__":
@@ -534,6 +588,26 @@ def test_a_table_as_text_lines_up_and_shows_intervals():
         "distance",
     ] # no floor to show
     assert lines[2].split() == ["5", "0.5", "20.000", "[19.000,", "21.000]"]
+
+
+def test_a_table_for_pages_marks_the_best_and_holds_numbers_and_words():
+    page = TableView(
+        [toy_row(1), toy_row(20)],
+        {"n_fake": "images", "distance": None},
+        caption="smaller < larger",
+        best={"distance": min},
+        note="made by hand",
+    )._repr_html_()
+    assert page.count("<b>") == 1 and '★</span>&nbsp;<b>1.000</b> <small style="' in page
+    assert "<caption>smaller &lt; larger</caption>" in page and ">images</th>" in page
+    assert page.index("</tbody>") < page.index("made by hand")
+    view = TableView(
+        [{"way": "a", "error": 0.51}, {"way": "b", "error": 0.509, "extra": 2}],
+        best={"error": min},
+        digits={"error": 2},
+    )
+    assert view._repr_html_().count("<b>0.51</b>") == 2 # alike as shown, marked alike
+    assert repr(view).splitlines()[0].split() == ["way", "error", "extra"]
 
 
 def test_the_one_row_that_is_meant_is_found():
@@ -617,5 +691,5 @@ def test_a_forest_shows_every_difference_and_which_are_apart():
     assert [text.get_text() for text in one.get_yticklabels()] == ["sure", "alone", "open"]
     assert len(two.get_yticklabels()) == 1 and two.get_xlabel() == "accuracy"
     points = [line for line in one.lines if line.get_marker() == "o"]
-    assert [p.get_markerfacecolor() for p in points] == ["tab:blue", "white", "white"]
+    assert [p.get_markerfacecolor() for p in points] == ["tab:blue", "none", "none"]
     assert [p.get_color() for p in points] == ["tab:blue", "tab:blue", "tab:gray"]

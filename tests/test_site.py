@@ -32,6 +32,13 @@ def test_an_entry_says_what_the_docstring_says(made):
     assert "| `T` | length of the schedule |" in entry
     assert "| `spacing` | one of SPACINGS |" in entry # its comment stands behind the `-> list`
     assert "- Raises `ValueError`: spacing=…; expected one of …" in entry
+    sample = next(e for e in made["ddim"] if e.startswith("## ddim_sample "))
+    for row in ("| `steps` | number of steps, 1..T |", "| `progress` | show a bar |"):
+        assert row in sample
+    rate = next(e for e in made["training"] if e.startswith("## lr_at "))
+    assert re.search(r"\| `step`, `steps` \| .*of the whole run \|", rate) # one line, two names
+    recipe = next(e for e in made["training"] if e.startswith("## Recipe "))
+    assert "| `warmup` | steps up to it |" in recipe
     assert "<summary>Source</summary>" in entry and "NoneType" not in "".join(made["ddim"])
 
 
@@ -112,13 +119,14 @@ def test_plumbing_is_folded_and_what_is_short_is_not(source, summary):
 def test_links_of_names_lead_to_this_copy_of_the_site():
     cell = pages.mk_cell(f"[`fit`]({pages.SITE}/reference_training.html#fit)", "markdown")
     pages.keep_links_inside(cell)
-    assert cell.source == "[`fit`](reference_training.html#fit)"
+    assert cell.source == '<a href="reference_training.html#fit"><code>fit</code></a>'
 
 
 def test_a_chapter_leads_to_its_reference_and_back():
     page = Page(("badge", "markdown"), ("## First", "markdown"))
     pages.link_reference(page).begin()
-    assert page.cells[1].source == "**Reference**: [`ddpm_course.ddpm`](reference_ddpm.ipynb)"
+    shown = '<a href="reference_ddpm.html"><code>ddpm_course.ddpm</code></a>'
+    assert page.cells[1].source == f"**Reference**: {shown}"
     assert reference.chapter_of()["ddpm"].name == "13_ddpm.ipynb"
 
 

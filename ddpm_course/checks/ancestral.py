@@ -7,7 +7,8 @@ import torch
 
 from ddpm_course.checks import Exercise, randn
 from ddpm_course.checks.steps import (
-    MISTAKES, chained, composed, evenly, fresh, from_above, levels, noise_free, of_levels, terms)
+    MISTAKES, chained, evenly, fresh, from_above, levels, noise_free, of_levels, terms)
+from ddpm_course.checks.variances import MISVARIANCES, exact_variance
 from ddpm_course.noising import cosine_schedule, linear_schedule
 
 
@@ -37,6 +38,8 @@ respaced_betas = Exercise(
         "this product of alphas lacks the last one: a slice ends before its second number, and "
         "beta_t itself belongs to the step":
             lambda *args: torch.stack([1 - (1 - step).prod() for step in chained(*args, 1)]),
+        "this product of alphas holds that of prev as well, which belongs to the step before":
+            lambda *args: torch.stack([1 - (1 - step).prod() for step in chained(*args, more=1)]),
         "this is the difference of the alpha_bars; shrinking multiplies, so use their ratio":
             of_levels(lambda ab, ab_prev: ab_prev - ab),
         "the order is reversed: the first beta belongs to the first timestep of the list, "
@@ -68,74 +71,13 @@ respaced_betas = Exercise(
 
 
 # ---- 2: the right variance ----
-def with_a(a, schedule, t, prev, s):
-    "The right variance with another a(terms)."
-    q = terms(schedule, t, prev, s)
-    return q.small + a(q)**2 * q.var
-
-
-exact_variance = composed(lambda q: q.small + q.a**2 * q.var)
-
-
-def long_chain(schedule, t, prev, s):
-    q = terms(schedule, t, prev, s, schedule.betas[t].item())
-    return q.small + q.a**2 * q.var
-
-
 right_variance = Exercise(
     right=exact_variance,
     cases=lambda: [(linear_schedule(), 500, 300, 0.5), (cosine_schedule(), 700, 650, 0.8),
                    (linear_schedule(), 99, -1, 0.3)],
-    wrong={
-        "this is the small variance, which is right for a single point: s is not in it":
-            composed(lambda q: q.small),
-        "this is the large variance, which is right for a standard normal: s is not in it":
-            composed(lambda q: q.large),
-        "x_0 comes with the factor a, so its variance comes with a squared":
-            composed(lambda q: q.small + q.a * q.var),
-        "the factor a is missing: the posterior's mean holds a x_0, so a^2 Var[x_0 | x_t]":
-            composed(lambda q: q.small + q.var),
-        "this takes the large variance for the posterior's":
-            composed(lambda q: q.large + q.a**2 * q.var),
-        "this is the part that x_0 adds; the posterior's own variance is missing":
-            composed(lambda q: q.a**2 * q.var),
-        "this is the standard deviation": composed(lambda q: (q.small + q.a**2 * q.var)**0.5),
-        "s^2 is what is unknown about x_0 before x_t is seen; given x_t it is less":
-            composed(lambda q: q.small + q.a**2 * q.s2),
-        "this is Var[eps | x_t]; the posterior asks for x_0":
-            composed(lambda q: q.small + q.a**2 * q.snr * q.var),
-        "this is the precision of x_0 given x_t; its variance is one over that":
-            composed(lambda q: q.small + q.a**2 / q.var),
-        "x_t holds sqrt(alpha_bar) x_0, so it adds alpha_bar / (1 - alpha_bar) to the precision "
-        "1 / s^2 of x_0; here alpha_bar is missing":
-            composed(lambda q: q.small + q.a**2 / (1 / q.s2 + 1 / (1 - q.ab))),
-        "x_t adds alpha_bar / (1 - alpha_bar) to the precision of x_0, without a root":
-            composed(lambda q: q.small + q.a**2 / (1 / q.s2 + q.ab**0.5 / (1 - q.ab))),
-        "(1 - alpha_bar) / alpha_bar is what x_t alone leaves open about x_0; x_0 is also known "
-        "to be N(m, s^2)": composed(lambda q: q.small + q.a**2 / q.snr),
-        "this mixes small and large by s^2, which is right for s = 0 and s = 1 alone":
-            composed(lambda q: (1 - q.s2) * q.small + q.s2 * q.large),
-        "x_t is what is given, so Var[x_0 | x_t] holds alpha_bar_t; here it holds alpha_bar_prev":
-            composed(lambda q: q.small + q.a**2 * q.s2 * (1 - q.ab_prev)
-                     / (q.s2 * q.ab_prev + 1 - q.ab_prev)),
-        "the factor a of x_0 is sqrt(alpha_bar_prev) beta / (1 - alpha_bar); here beta is missing":
-            partial(with_a, lambda q: q.a / q.large),
-        "s^2 is missing above the fraction bar of Var[x_0 | x_t]":
-            composed(lambda q: q.small + q.a**2 * q.var / q.s2),
-        "a is the factor of x_0; this is that of x_t": partial(with_a, lambda q: q.b),
-        "a holds the root of alpha_bar_prev; this takes that of alpha_bar_t":
-            partial(with_a, lambda q: q.a * (q.ab / q.ab_prev)**0.5),
-        "a holds the root of alpha_bar_prev; here the root is missing":
-            partial(with_a, lambda q: q.a * q.ab_prev**0.5),
-        "this is the variance of x_prev when x_t is not known":
-            composed(lambda q: q.ab_prev * q.s2 + 1 - q.ab_prev),
-        "the step is longer than one: its beta is 1 - alpha_bar_t / alpha_bar_prev": long_chain,
-        "s is a standard deviation; its square belongs here":
-            lambda schedule, t, prev, s: exact_variance(schedule, t, prev, s**0.5),
-        "prev is given; this goes to t - 1":
-            lambda schedule, t, prev, s: exact_variance(schedule, t, t - 1, s),
-        LAST: lambda schedule, t, prev, s: exact_variance(schedule, t, prev % len(schedule), s),
-    },
+    wrong={**MISVARIANCES,
+           LAST: lambda schedule, t, prev, s:
+               exact_variance(schedule, t, prev % len(schedule), s)},
     praise="Small for s = 0, large for s = 1, and with it any number of steps is exact.", tol=1e-8)
 
 
@@ -234,6 +176,20 @@ between = Exercise(
             mixed(lambda small, large, v: large**v + small**(1 - v)),
         "the logarithms are natural, so exp takes them back, and not a power of 10":
             mixed(lambda small, large, v: geometric(small, large, v)**math.log(10)),
+        "the small variance comes with the power 1 - v; here all of it is in the result":
+            mixed(lambda small, large, v: large**v * small),
+        "large is 1 - alpha_bar_t / alpha_bar_prev; this is the difference of the two":
+            lambda schedule, t, prev, v: geometric(*(ends(schedule, t, prev)[i]
+                * schedule.alpha_bar(prev) for i in (0, 1)), v),
+        "these are the noises since the clean image, 1 - alpha_bar_t and 1 - alpha_bar_prev; large "
+        "is 1 - alpha_bar_t / alpha_bar_prev": lambda schedule, t, prev, v:
+            geometric(1 - schedule.alpha_bar(prev), 1 - schedule.alpha_bar(t), v),
+        "the small variance is (1 - alpha_bar_prev) / (1 - alpha_bar_t) times the large one; here "
+        "it is not divided": lambda schedule, t, prev, v: geometric(
+            ends(schedule, t, prev)[1] * (1 - schedule.alpha_bar(prev)),
+            ends(schedule, t, prev)[1], v),
+        "this is the exponential of mixed variances; mix their logarithms":
+            mixed(lambda small, large, v: math.exp(v * large + (1 - v) * small)),
         "v is ignored: this is the small variance": mixed(lambda small, large, v: small),
         "v is ignored: this is the large variance": mixed(lambda small, large, v: large),
         "v may lie outside 0..1; do not clamp it":
@@ -285,7 +241,14 @@ plain_step = Exercise(
         "roots are missing": varied(derive=lambda x_t, x0, ab, prev: (x_t - ab * x0) / (1 - ab)),
         "the fresh eps is (x_t - sqrt(alpha_bar) x0_hat) / sqrt(1 - alpha_bar); here its sign is "
         "wrong": varied(derive=lambda *args: -fresh(*args)),
+        "the fresh eps is (x_t - sqrt(alpha_bar) x0_hat) / sqrt(1 - alpha_bar); here the root "
+        "above is missing": varied(derive=lambda x_t, x0, ab, prev:
+                                   (x_t - ab * x0) / (1 - ab)**0.5),
         "only the upper limit is set here; clamp to [-1, 1]": varied(clip=(-math.inf, 1)),
+        "only the lower limit is set here; clamp to [-1, 1]": varied(clip=(-1, math.inf)),
+        "the two levels are exchanged: x_t is at alpha_bar, the noisier one, and goes to "
+        "alpha_bar_prev": lambda x_t, eps, ab, prev, stale=False:
+            plain(x_t, eps, prev, ab, stale),
         "this clips x_prev too; only the estimate of x_0 is known to lie in [-1, 1]":
             lambda *args: plain(*args).clamp(-1, 1),
         **{what: varied(**options) for what, options in MISTAKES.items()},

@@ -4,6 +4,7 @@ import torch
 
 from ddpm_course.checks import Exercise
 from ddpm_course.checks.steps import MISTAKES, noise_free, roots
+from ddpm_course.checks.walks import MISWALKS, walk
 
 
 def rates():
@@ -51,6 +52,8 @@ sigma = Exercise(
         "1 - alpha_bar_prev belongs on top": upside_down,
         "1 - alpha_bar_t / alpha_bar_prev is the step's beta; this uses the ratio itself":
             lambda a, b, eta: eta * ((1 - b) / (1 - a) * a / b)**0.5,
+        "the two fractions are multiplied; this adds them":
+            lambda a, b, eta: eta * ((1 - b) / (1 - a) + 1 - a / b)**0.5,
         "this is eta times the standard deviation at prev over that at t; the factor "
         "1 - alpha_bar_t / alpha_bar_prev is missing":
             lambda a, b, eta: eta * ((1 - b) / (1 - a))**0.5,
@@ -115,6 +118,12 @@ euler_step = Exercise(
             lambda x_t, eps, a, b: b**0.5 * (x_t / a**0.5 + level(b) * eps),
         "the step is the difference of two levels; this takes sigma_t alone, and so goes to x0_hat":
             lambda x_t, eps, a, b: b**0.5 * (x_t / a**0.5 - level(a) * eps),
+        "the step is the difference of two levels; this adds them":
+            lambda x_t, eps, a, b: b**0.5 * (x_t / a**0.5 + (level(b) + level(a)) * eps),
+        "x_t is divided by the root of alpha_bar_t; here the root is missing":
+            lambda x_t, eps, a, b: euler(x_t / a**0.5, eps, a, b),
+        "the way back multiplies by the root of alpha_bar_prev; here the root is missing":
+            lambda x_t, eps, a, b: euler(x_t, eps, a, b) * b**0.5,
         "x_t is multiplied by sqrt(alpha_bar_t) here; divide by it":
             lambda x_t, eps, a, b: euler(x_t * a, eps, a, b),
         "this divides by sqrt(alpha_bar_prev) at the end; the way back multiplies":
@@ -136,47 +145,10 @@ def lists():
             ([999, 666, 333],), ([999],)]
 
 
-def walk(ts): return list(zip(ts, [*ts[1:], -1]))
-
-
 pairs = Exercise(
     right=lambda timesteps: walk(timesteps),
     cases=lists,
-    wrong={
-        "the last step must land on clean data, t = -1; this lands on t = 0, which still holds a "
-        "little noise": lambda ts: list(zip(ts, [*ts[1:], 0])),
-        "previous is the next entry of the list; this subtracts 1000 // n, which is right only "
-        "where neighbors are that far apart (diffusers#12633)":
-            lambda ts: [(t, max(-1, t - 1000 // len(ts))) for t in ts],
-        "previous is the next entry of the list; this subtracts 1000 // n, and goes below -1":
-            lambda ts: [(t, t - 1000 // len(ts)) for t in ts],
-        "previous is the next entry of the list; this subtracts 1000 // n, and stops at 0":
-            lambda ts: [(t, max(0, t - 1000 // len(ts))) for t in ts],
-        "previous is the next entry of the list; this subtracts the first distance everywhere":
-            lambda ts: [(t, t - ts[0] + ts[1]) for t in ts],
-        "after the last timestep comes clean data, -1; this goes to the timestep below it":
-            lambda ts: list(zip(ts, [*ts[1:], ts[-1] - 1])),
-        "after the last timestep comes clean data, -1; this stays where it is":
-            lambda ts: list(zip(ts, [*ts[1:], ts[-1]])),
-        "this pairs each timestep with the entry before, which is noisier; previous is the next "
-        "entry": lambda ts: list(zip(ts, [ts[-1], *ts[:-1]])),
-        "each timestep is paired with the entry before, which is noisier, and -1 comes first; it "
-        "comes last": lambda ts: list(zip(ts, [-1, *ts[:-1]])),
-        "this goes to t - 1, which is right for all 1000 steps alone: the list skips":
-            lambda ts: [(t, t - 1) for t in ts],
-        "this is one off: it goes below the next entry of the list":
-            lambda ts: list(zip(ts, [*(t - 1 for t in ts[1:]), -1])),
-        "the last step is missing: a list of n timesteps makes n steps, and the n-th one lands on "
-        "t = -1": lambda ts: list(zip(ts, ts[1:])),
-        "these are the pairs of the way up; a sampler walks down": lambda ts: walk(ts)[::-1],
-        "the first pair begins above the list: t is its first entry, and no step comes before":
-            lambda ts: list(zip([1000, *ts], ts)),
-        "these are the second entries alone; return pairs (t, prev)": lambda ts: [*ts[1:], -1],
-        "each pair is the wrong way round: (t, prev), and prev is the smaller one":
-            lambda ts: [(prev, t) for t, prev in walk(ts)],
-        "the last entry of the list is paired with the first one; after it comes clean data, -1":
-            lambda ts: list(zip(ts, [*ts[1:], ts[0]])),
-    },
+    wrong=MISWALKS,
     praise="The list says everything; no formula for 'previous' is needed, so none can be wrong.",
     keeps_inputs=True)
 
@@ -220,6 +192,10 @@ stale_step = Exercise(
             clamped(lambda clip: clip, lambda clip: INF),
         "only the upper limit is set here; clamp to [-clip, clip]":
             clamped(lambda clip: -INF, lambda clip: clip),
+        "only the lower limit is set here; clamp to [-clip, clip]":
+            clamped(lambda clip: -clip, lambda clip: INF),
+        "t and prev are exchanged: x_t is at alpha_bar_t, and goes to alpha_bar_prev":
+            lambda x_t, eps, a, b, clip: stale(x_t, eps, b, a, clip),
         "this clamps to [0, clip]; pixels have both signs, so clamp to [-clip, clip]":
             clamped(lambda clip: 0, lambda clip: clip),
         "this clips eps as well; the bug clips x0_hat, and leaves eps as it was":
@@ -267,6 +243,8 @@ keep_known = Exercise(
             lambda x, known, mask, noise, b: mixed(mask, b**0.5 * known + (1 - b) * noise, x),
         "the known image comes with the root of alpha_bar_prev; here the root is missing":
             lambda x, known, mask, noise, b: mixed(mask, b * known + (1 - b)**0.5 * noise, x),
+        "the noise comes with sqrt(1 - alpha_bar_prev); 1 - sqrt(alpha_bar_prev) is less": lambda
+            x, known, mask, noise, b: mixed(mask, b**0.5 * known + (1 - b**0.5) * noise, x),
         "the noise is not scaled here: sqrt(1 - alpha_bar_prev) multiplies it":
             lambda x, known, mask, noise, b: mixed(mask, b**0.5 * known + noise, x),
         "this adds noise to the pixels of x_prev as well, which has its noise already":

@@ -66,6 +66,8 @@ images_of = Exercise(
         lambda step, batch, n, order: [order(i // n + 1)[i % n] for i in _places(step, batch)],
      "step // n is no epoch: a step is `batch` images, so an epoch begins every n / batch steps":
         lambda step, batch, n, order: [order(step // n)[i % n] for i in _places(step, batch)],
+     "the epoch of a place is place // n; here it is place // batch, and that is the step":
+        lambda step, batch, n, order: [order(i // batch)[i % n] for i in _places(step, batch)],
      "this is the batch of the step after":
         lambda step, batch, n, order: [order(i // n)[i % n] for i in _places(step + 1, batch)],
      "these are places in all epochs; put them through the order of theirs":
@@ -109,6 +111,8 @@ batch_loss = Exercise(
         lambda parts: (torch.cat(parts).sum(), _means(parts).sum()),
      "the second adds the parts' means; it averages them":
         lambda parts: (_all(parts), _means(parts).sum()),
+     "the first adds the parts' means; it is the mean over all examples":
+        lambda parts: (_means(parts).sum(), _means(parts).mean()),
      "the first divides by the number of parts; divide by the number of examples":
         lambda parts: (torch.cat(parts).sum() / len(parts), _means(parts).mean()),
      "the first is a sum over the examples; divide by their number":
@@ -118,7 +122,7 @@ batch_loss = Exercise(
      "the parts are not equally large, so their number times the size of the first is not that of "
      "the examples": lambda parts:
         (torch.cat(parts).sum() / (len(parts) * len(parts[0])), _means(parts).mean()),
-     "here the parts' means are weighted by their sizes twice":
+     "the second averages the sums of the parts; it averages their means":
         lambda parts: (_all(parts), sum(len(p) * p.mean() for p in parts) / len(parts)),
      "this is the median, which is no mean":
         lambda parts: (torch.cat(parts).median(), _means(parts).median())},
@@ -159,10 +163,20 @@ def _too_early(m, v, done, gradients):
     return moves
 
 
+def _of_m(m, v, done, gradients):
+    "The average m is squared in place of the gradient."
+    moves = []
+    for n, g in enumerate(gradients, done + 1):
+        m = 0.9 * m + 0.1 * g
+        v = 0.999 * v + 0.001 * m * m
+        moves.append(_move(_hat(m, 0.9, n), _hat(v, 0.999, n), g))
+    return moves
+
+
 adam_moves = Exercise(
     _moves,
     lambda: [(0.5, 0.3, 10, [1.0, -2.0, 0.5]), (0.0, 0.0, 100, [1.0, 1.0, 1.0, 1.0]),
-             (-0.2, 2.0, 1, [3.0, 0.5])],
+             (-0.2, 2.0, 1, [-3.0, 0.5])],
     {"nothing is corrected here: divide m and v by 1 - 0.9^n and 1 - 0.999^n":
         lambda *a: _moves(*a, hat_m=_as_it_is, hat_v=_as_it_is),
      "m is not corrected: divide it by 1 - 0.9^n": lambda *a: _moves(*a, hat_m=_as_it_is),
@@ -210,6 +224,15 @@ adam_moves = Exercise(
      "0.9 and 0.999 are exchanged": lambda *a: _moves(*a, betas=(0.999, 0.9)),
      "this moves against the gradient, as the weight does; return m_hat / sqrt(v_hat) itself":
         lambda *a: [-move for move in _moves(*a)],
+     "the square of the gradient comes with 0.001; here it comes with 0.1": lambda *a: _moves(
+        *a, square=lambda g: 100 * g * g),
+     "v averages the squares of the gradients; this takes the squares of m": _of_m,
+     "0.999 belongs to v; here it is 0.99": lambda *a: _moves(*a, betas=(0.9, 0.99)),
+     "the shares are exchanged, in the correction too: the old average keeps 0.9 and 0.999":
+        lambda *a: _moves(*a, betas=(0.1, 0.001)),
+     "this is m_hat alone; divide it by sqrt(v_hat)": lambda *a: _moves(
+        *a, move=lambda m, v, g: m),
+     "this adds the moves up to one number; return each of them": lambda *a: sum(_moves(*a)),
      "this is the last move alone; return all of them": lambda *a: _moves(*a)[-1],
      "this adds the moves up; return each of them":
         lambda *a: torch.tensor(_moves(*a), dtype=torch.float64).cumsum(0).tolist()},
@@ -245,6 +268,10 @@ lost_share = Exercise(
         lambda every, cost, between: cost / (every + cost) + every / 2 / between,
      "a failure loses half of `every`; here the cost is counted among what it loses":
         lambda every, cost, between: cost / every + (every + cost) / 2 / between,
+     "a failure loses half of `every`; here all of the cost is counted among what it loses":
+        lambda every, cost, between: cost / every + (every / 2 + cost) / between,
+     "the two shares are added; this takes the larger":
+        lambda every, cost, between: max(cost / every, every / 2 / between),
      "every / 2 is divided by between; this multiplies":
         lambda every, cost, between: cost / every + every / 2 * between,
      "the two shares are added; this multiplies them":

@@ -42,6 +42,8 @@ images_in = Exercise(
             lambda r: torch.special.entr(r).exp().sum(1),
         "r are weights already; this puts them through a softmax again":
             lambda r: entropy(r.softmax(1)).exp(),
+        "each logarithm comes with its weight r; here the weights are missing":
+            lambda r: (-r.clamp_min(1e-12).log().sum(1)).exp(),
         "this counts the weights that are not 0, however small they are":
             lambda r: (r > 0).sum(1).double(),
         "this is one over the largest weight": lambda r: 1 / r.amax(1),
@@ -89,6 +91,16 @@ score_from_x0 = Exercise(
             lambda x_t, x0, ab: (ab**0.5 * x0 - x_t) / ab**0.5,
         "the score is minus the noise over sqrt(1 - alpha_bar); this divides by sqrt(alpha_bar)":
             lambda x_t, x0, ab: (ab**0.5 * x0 - x_t) / (1 - ab)**0.5 / ab**0.5,
+        "x0_hat is multiplied by sqrt(alpha_bar), and x_t by nothing; here it is the other way":
+            lambda x_t, x0, ab: (x0 - ab**0.5 * x_t) / (1 - ab),
+        "x0_hat comes with its rate sqrt(alpha_bar); here it has that of the noise":
+            lambda x_t, x0, ab: ((1 - ab)**0.5 * x0 - x_t) / (1 - ab),
+        "the variance of the noise is 1 - alpha_bar; this divides by 1 - sqrt(alpha_bar)":
+            lambda x_t, x0, ab: (ab**0.5 * x0 - x_t) / (1 - ab**0.5),
+        "the score is minus the noise over sqrt(1 - alpha_bar); this multiplies by the root":
+            lambda x_t, x0, ab: (ab**0.5 * x0 - x_t) * (1 - ab)**0.5,
+        "x_t is taken away from sqrt(alpha_bar) x0_hat; this adds it":
+            lambda x_t, x0, ab: (ab**0.5 * x0 + x_t) / (1 - ab),
         "this points from x_t to x0_hat; neither of the two rates is in it":
             lambda x_t, x0, ab: x0 - x_t,
         "sqrt(alpha_bar) belongs to x0_hat; here it multiplies x_t":
@@ -134,7 +146,7 @@ weights_of = Exercise(
     cases=lambda: [(distances(2, 0, 1), 0.9), (distances(9, 1), 0.05), (distances(0.5, 2), 0.1),
                    (1e4 + distances(50, 3), 1.0)],
     wrong={
-        "at small noise every exponential is 0 in float32, and 0/0 is not a number; "
+        "at small noise every exponential is 0, in float64 too, and 0/0 is not a number; "
         "subtract the smallest distance first": typed,
         "a small number in the denominator, or nan_to_num, hides the 0/0: the weights become 0 "
         "instead of summing to 1": padded,
@@ -160,12 +172,15 @@ weights_of = Exercise(
         "sign: a far image weighs less": lambda distance, noise: shifted(-distance, noise),
         "the distances are squared already":
             lambda distance, noise: shifted(distance**2, noise),
+        "the exponent holds squared distances, as they come; this takes their root":
+            lambda distance, noise: shifted(distance**0.5, noise),
         "the weights are not divided by their sum":
             lambda distance, noise: torch.exp(-(distance - distance.min()) / (2 * noise**2)),
         "this gives all the weight to the nearest; at high noise several share it":
             lambda distance, noise: (distance == distance.min()).float(),
     },
-    praise="A softmax does not change if all its arguments move together.", tol=1e-4)
+    praise="A softmax does not change if all its arguments move together.", tol=1e-4,
+    keeps_inputs=True)
 
 
 # ---- 4: novelty ----
@@ -209,6 +224,9 @@ novelty = Exercise(
             lambda samples, images: apart(samples, images).min(1).values / samples[0].numel()**0.5,
         "this sums the sizes of the differences; the distance is the root of their squares' sum":
             lambda samples, images: torch.cdist(samples.flatten(1), images.flatten(1), 1).amin(1),
+        "this is the mean size of the differences; the distance is the root of the sum of their "
+        "squares": lambda samples, images:
+            torch.cdist(samples.flatten(1), images.flatten(1), 1).amin(1) / samples[0].numel(),
         "these are all the distances; take the smallest of each row": apart,
     },
     praise="0 is a copy. Compare with what held-out images have.")

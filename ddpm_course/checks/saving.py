@@ -46,6 +46,10 @@ count_parameters = Exercise(
         "bfloat16 two": _bytes,
         "this takes 4 bytes for every number; bfloat16 has two: go by the shapes":
             lambda data: _bytes(data) // 4,
+        "this takes 2 bytes for every number; float32 has four: go by the shapes":
+            lambda data: _bytes(data) // 2,
+        "the tensors' numbers add up; this multiplies them":
+            lambda data: math.prod(shape.numel() for shape, _ in _entries(data)),
         "this counts tensors, not the numbers in them": lambda data: len(_entries(data)),
         "this counts the entries of the header, and not the numbers in them":
             lambda data: len(_header(data)),
@@ -59,14 +63,17 @@ count_parameters = Exercise(
             lambda data: _entries(data)[0][0].numel(),
         "the eight bytes of the length are no part of it: the header ends at 8 + length":
             lambda data: sum(shape.numel() for shape, _ in _entries(data, begin=0)),
-        "the length is little-endian, int.from_bytes(..., \"little\"); here it is big-endian, and "
-        "so large that the numbers are taken for JSON":
+        "this takes the numbers after the header for JSON as well: the header ends at 8 + length, "
+        "and the length is little-endian, int.from_bytes(..., \"little\")":
             lambda data: sum(shape.numel() for shape, _ in _entries(data, order="big")),
         "this is the number of the largest tensor; add up all of them":
             lambda data: max(shape.numel() for shape, _ in _entries(data)),
         "this counts float32 numbers alone; the other dtypes count as well":
             lambda data: sum((end - begin) // 4 for shape, (begin, end) in _entries(data)
                              if end - begin == 4 * shape.numel()),
+        "the first entry of the header is left out, whatever it is; leave out __metadata__ alone":
+            lambda data: sum(shape.numel() for shape, _ in _entries(data)[
+                "__metadata__" not in _header(data):]),
         "this counts the dimensions of the tensors, and not their numbers":
             lambda data: sum(len(shape) for shape, _ in _entries(data)),
         "this takes the first side of each shape; multiply all of them":
@@ -127,10 +134,14 @@ read_tensor = Exercise(
             lambda data, name: _read(data, name).view(torch.int32),
         "the second of the data_offsets is an end, not a length: read from the first to it":
             lambda data, name: _read(data, name, sized=True),
+        "the bytes of each number are in the opposite order here; safetensors is little-endian":
+            lambda data, name: torch.from_numpy(_read(data, name).numpy().byteswap()),
+        "this reads the first tensor of the file, whatever its name is":
+            lambda data, name: _read(data, next(n for n in _header(data) if n != "__metadata__")),
         "this adds 8 to the data_offsets, and not the length of the header that follows":
             lambda data, name: _read(data, name, header=False, offset=8),
     },
-    praise="Twelve lines of any language can read your model.")
+    praise="Twelve lines of any language can read your model.", dtype=torch.float32)
 
 
 def _looped(betas, dtype):
@@ -169,6 +180,10 @@ alpha_bars_in = Exercise(
         "nothing is in dtype here": lambda betas, dtype: (1 - betas).cumprod(0),
         "this multiplies the betas; alpha_bar is the product of 1 - beta":
             lambda betas, dtype: betas.to(dtype).cumprod(0).double(),
+        "a sum of logarithms is rounded otherwise than a product; take cumprod":
+            lambda betas, dtype: (1 - betas.to(dtype)).log().cumsum(0).exp().double(),
+        "this is the product of all; cumprod keeps every step of it":
+            lambda betas, dtype: (1 - betas.to(dtype)).prod(0).double(),
         "these are the alphas; alpha_bar is their running product":
             lambda betas, dtype: (1 - betas.to(dtype)).double(),
         "this is a running sum; alpha_bar is a running product":
@@ -187,7 +202,7 @@ def _quantize(w, bits, most=None, nearest=torch.round, top=lambda w: w.abs().max
 def _weights():
     g = torch.Generator().manual_seed(0)
     return [(torch.randn(6, 5, generator=g) - 0.3, 8), (torch.randn(40, generator=g) - 0.3, 4),
-            (torch.zeros(3), 8)]
+            (torch.zeros(3), 8), (torch.randn(4, 5, generator=g) - 0.3, 11)]
 
 
 def _from_smallest(w, bits):
@@ -250,6 +265,14 @@ quantize = Exercise(
         "the step is the largest size over q; this divides the range, from the smallest weight to "
         "the largest": lambda w, bits:
             _quantize(w, bits, 2**bits - 1, top=lambda w: w.max() - w.min()),
+        "the whole numbers go to 2^(bits - 1) - 1; int8 holds no more than 127":
+            lambda w, bits: _quantize(w, bits, nearest=lambda x: x.round().to(torch.int8)),
+        "the largest whole number is 2^(bits - 1) - 1; here it is bits - 1":
+            lambda w, bits: _quantize(w, bits, bits - 1),
+        "the step is the largest size over q; this takes the range, from the smallest weight to "
+        "the largest, over q": lambda w, bits: _quantize(w, bits, top=lambda w: w.max() - w.min()),
+        "this rounds to so many decimal digits; divide by the size of a step, and round to whole "
+        "numbers": lambda w, bits: w.round(decimals=bits),
         "nothing is rounded here": lambda w, bits: w.clone(),
     },
     praise="One number for the step and a few bits a weight: that is how large models are shipped.",

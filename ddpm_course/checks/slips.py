@@ -26,7 +26,8 @@ SLIPS = { # what the answer is, made of the right one
 }
 
 ERRORS = { # what to do where a message holds these words
-    "Boolean value of Tensor": "join masks by | and &, each condition in brackets",
+    "Boolean value of Tensor": "in place of min(x, 5) write x.clamp(max=5); join masks by | and &, "
+                               "each condition in brackets",
     "slice indices must be integers": "cut the fraction off first, with int() or .long()",
     "does not require grad": "ask for gradients by .requires_grad_() before the function is called",
     "implicitly created only for scalar": "sum to one number before you ask for its gradient",

@@ -17,10 +17,10 @@ def of_levels(f):
     return lambda schedule, timesteps: f(*levels(schedule, timesteps))
 
 
-def chained(schedule, timesteps, missing=0):
-    "The long chain's betas in each step, without the last `missing` of them."
+def chained(schedule, timesteps, missing=0, more=0):
+    "The long chain's betas in each step, without the last `missing`, with `more` in front."
     pairs = zip(timesteps, [*timesteps[1:], -1])
-    return [schedule.betas[prev + 1:t + 1 - missing] for t, prev in pairs]
+    return [schedule.betas[max(prev + 1 - more, 0):t + 1 - missing] for t, prev in pairs]
 
 
 def from_above(ab, ab_prev):
@@ -101,6 +101,10 @@ MISTAKES = { # sentence: arguments of noise_free
         dict(back=lambda ab, prev: (1, 0)),
     "x0_hat is (x_t - sqrt(1 - alpha_bar) eps) / sqrt(alpha_bar); here its roots are missing":
         dict(there=lambda ab: (ab, 1 - ab)),
+    "x0_hat is (x_t - sqrt(1 - alpha_bar) eps) / sqrt(alpha_bar); here the root below is missing":
+        dict(there=lambda ab: (ab, (1 - ab)**0.5)),
+    "x0_hat is (x_t - sqrt(1 - alpha_bar) eps) / sqrt(alpha_bar); here the root above is missing":
+        dict(there=lambda ab: (ab**0.5, 1 - ab)),
     "all rates are square roots, of alpha_bar and of 1 - alpha_bar; here the roots are missing":
         dict(there=lambda ab: (ab, 1 - ab), back=lambda ab, prev: (prev, 1 - prev),
              derive=lambda x_t, x0, ab, prev: (x_t - ab * x0) / (1 - ab)),

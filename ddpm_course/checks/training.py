@@ -6,6 +6,7 @@ import operator
 import torch
 
 from ddpm_course.checks import Exercise
+from ddpm_course.checks.plans import MISPLANS, plan
 
 halflife_of = Exercise(
     lambda decay, batch: -batch / math.log2(decay),
@@ -31,6 +32,14 @@ halflife_of = Exercise(
         lambda decay, batch: -batch / math.log2(1 - decay),
      "this is where the share has fallen to 1/e, in steps: take the logarithm to base 2, and "
      "multiply by the batch": lambda decay, batch: -1 / math.log(decay),
+     "a half-life may end within a step; this rounds it up to whole steps":
+        lambda decay, batch: batch * math.ceil(-1 / math.log2(decay)),
+     "a half-life may end within a step; this cuts it down to whole steps":
+        lambda decay, batch: batch * math.floor(-1 / math.log2(decay)),
+     "a half-life may end within a step; this rounds it to whole steps":
+        lambda decay, batch: batch * round(-1 / math.log2(decay)),
+     "this cuts the fraction off; leave the half-life as it is":
+        lambda decay, batch: math.floor(-batch / math.log2(decay)),
      "this takes the logarithm to base 10": lambda decay, batch: -batch / math.log10(decay),
      "more images a step make it longer: multiply by the batch, do not divide":
         lambda decay, batch: -1 / math.log2(decay) / batch},
@@ -38,66 +47,10 @@ halflife_of = Exercise(
     tol=1e-6)
 
 
-def _trapezoid(step, steps, lr, warmup, cooldown, first=1, last=0, early=0):
-    up = (step + first) / warmup
-    down = (steps - last - step) / (cooldown + early)
-    return lr * min(1.0, up, down)
-
-
 trapezoid = Exercise(
-    _trapezoid,
+    plan,
     lambda: [(s, 100, 2.0, 20, 30) for s in (0, 7, 19, 20, 50, 69, 70, 71, 85, 99)],
-    {"the first step's rate is 0, so that step is lost: count from (step + 1)":
-        lambda *a: _trapezoid(*a, first=0),
-     "this reaches 0 at the last step, so that step is lost: it would be 0 at step `steps`":
-        lambda *a: _trapezoid(*a, last=1),
-     "the first step's rate is 0, and so is the last one's: both are lost":
-        lambda *a: _trapezoid(*a, first=0, last=1),
-     "the line up reaches lr one step early: warmup - 1 below, where warmup belongs":
-        lambda step, steps, lr, warmup, cooldown:
-            _trapezoid(step, steps, lr, warmup - 1, cooldown),
-     "the first step's rate is 0, so that step is lost: this is step / (warmup - 1), where "
-     "(step + 1) / warmup belongs": lambda step, steps, lr, warmup, cooldown:
-            _trapezoid(step, steps, lr, warmup - 1, cooldown, first=0),
-     "the line down begins one step late: it would be 0 at step `steps`, not after it":
-        lambda *a: _trapezoid(*a, last=-1),
-     "the line down is cooldown + 1 steps long here": lambda *a: _trapezoid(*a, early=1),
-     "the rate rises above lr between the two lines: take the smallest of the two and 1":
-        lambda step, steps, lr, warmup, cooldown:
-            lr * min((step + 1) / warmup, (steps - step) / cooldown),
-     "this takes the largest of the three; take the smallest":
-        lambda step, steps, lr, warmup, cooldown:
-            lr * max(1.0, (step + 1) / warmup, (steps - step) / cooldown),
-     "the last steps go up along a line; they go down": lambda step, steps, lr, warmup, cooldown:
-        lr * min(1.0, (step + 1) / warmup,
-                 abs(step - steps + cooldown) / cooldown if step >= steps - cooldown else 1.0),
-     "the last steps follow a cosine here; a line is asked for":
-        lambda step, steps, lr, warmup, cooldown: lr * min(1.0, (step + 1) / warmup,
-            0.5 + 0.5 * math.cos(math.pi * max(0, step - steps + cooldown) / cooldown)),
-     "the line down is divided by `steps`; it falls over `cooldown` steps":
-        lambda step, steps, lr, warmup, cooldown: lr * (
-            (steps - step) / steps if step >= steps - cooldown else min(1, (step + 1) / warmup)),
-     "lr is missing on the plateau, where this is 1": lambda step, steps, lr, warmup, cooldown:
-        1.0 if warmup <= step < steps - cooldown
-        else _trapezoid(step, steps, lr, warmup, cooldown),
-     "whole numbers: // cuts the fraction off; divide with /":
-        lambda step, steps, lr, warmup, cooldown:
-            lr * min(1.0, (step + 1) // warmup, (steps - step) // cooldown),
-     "the rate never falls": lambda step, steps, lr, warmup, cooldown:
-        lr * min(1.0, (step + 1) / warmup),
-     "the rate does not climb: the first `warmup` steps go up along a line":
-        lambda step, steps, lr, warmup, cooldown: lr * min(1.0, (steps - step) / cooldown),
-     "there is no plateau: the rate begins to fall only `cooldown` steps before the end":
-        lambda step, steps, lr, warmup, cooldown:
-            lr * min((step + 1) / warmup, (steps - step) / (steps - warmup)),
-     "the line down begins `cooldown` steps after the start; it begins that long before the end":
-        lambda step, steps, lr, warmup, cooldown:
-            lr * min(1.0, (step + 1) / warmup, (steps - step) / (steps - cooldown)),
-     "this multiplies by the highest rate only while it climbs": lambda *a:
-        _trapezoid(*a) if a[0] < a[3] else _trapezoid(*a) / a[2],
-     "these are shares of the highest rate; multiply by lr": lambda *a: _trapezoid(*a) / a[2],
-     "warm-up and cool-down are the wrong way round":
-        lambda step, steps, lr, warmup, cooldown: _trapezoid(step, steps, lr, cooldown, warmup)},
+    MISPLANS,
     "Nothing before the cool-down depends on `steps`: such a run can be made longer.")
 
 
@@ -105,7 +58,8 @@ def gradients():
     g = torch.linspace(-1, 1, 12, dtype=torch.float64)
     return [([g.view(3, 4).clone(), 2 * g[:5]], 0.5), ([0.1 * g[:6].view(2, 3), 0.05 * g[:3]], 1.0),
             ([g.view(3, 4).clone(), 2 * g[:5]], 5.0), ([0 * g[:6], 0 * g[:2]], 1.0),
-            ([g.clone(), 0 * g[:2]], 5.0), ([2 * g[:5], g[:4].clone()], 1.5)]
+            ([g.clone(), 0 * g[:2]], 5.0), ([2 * g[:5], g[:4].clone()], 1.5),
+            ([2 * g[:5], g[:4].clone()], 2.0)]
 
 
 def norm(grads): return torch.cat([g.flatten() for g in grads]).norm()
@@ -158,8 +112,15 @@ clip_by_norm = Exercise(
         lambda grads, max_norm: _scaled(grads, max_norm / max(g.abs().max() for g in grads)),
      "this adds absolute values; the norm adds squares":
         lambda grads, max_norm: _scaled(grads, max_norm / sum(g.abs().sum() for g in grads)),
+     "this asks of each tensor whether it is too long; the norm over all of them tells":
+        lambda grads, max_norm: [g * max_norm / norm(grads) if g.norm() > max_norm else g * 1.0
+                                 for g in grads],
+     "this takes the mean of the tensors' norms; there is one norm over all of them":
+        lambda grads, max_norm:
+            _scaled(grads, len(grads) * max_norm / sum(g.norm() for g in grads)),
      "nothing is clipped here": lambda grads, max_norm: [g.clone() for g in grads]},
-    "One number scales everything: the step gets shorter, and keeps its direction.")
+    "One number scales everything: the step gets shorter, and keeps its direction.",
+    keeps_inputs=True)
 
 
 share_of_start = Exercise(
@@ -199,6 +160,12 @@ share_of_start = Exercise(
         lambda steps, batch, halflife: 2.0**(steps * batch / halflife),
      "this adds up what single steps keep; multiply":
         lambda steps, batch, halflife: steps * 0.5**(batch / halflife),
+     "this is the number of half-lives; 1/2 to the power of it is left":
+        lambda steps, batch, halflife: steps * batch / halflife,
+     "every one of the steps takes its share; this leaves one out":
+        lambda steps, batch, halflife: 0.5**((steps - 1) * batch / halflife),
+     "this takes one step too many": lambda steps, batch, halflife:
+        0.5**((steps + 1) * batch / halflife),
      "images and half-life are the wrong way round in the exponent":
         lambda steps, batch, halflife: 0.5**(halflife / (steps * batch))},
     "At a half-life of 500,000 images, 2.9 % of a wrong start are still there after 20,000 steps "
@@ -263,6 +230,10 @@ smooth = Exercise(
         lambda values, halflife: _smooth(values, 0.5),
      "d has to reach 1/2 after `halflife` values: 0.5**(1 / halflife), not 0.5 / halflife":
         lambda values, halflife: _smooth(values, 0.5 / halflife),
+     "d has to reach 1/2 after `halflife` values: 0.5**(1 / halflife), not 1 - 2 / (halflife + 1)":
+        lambda values, halflife: _smooth(values, 1 - 2 / (halflife + 1)),
+     "d has to reach 1/2 after `halflife` values: 0.5**(1 / halflife), and not 1 - "
+     "1 / (halflife + 1)": lambda values, halflife: _smooth(values, 1 - 1 / (halflife + 1)),
      "the first values weigh most here; the newest weighs 1, and older ones less":
         _weighted(lambda j, k, d: d**j),
      "this divides by the number of values; divide by the sum of the weights":

@@ -4,14 +4,16 @@ import html
 import time
 
 import torch
+from safetensors.torch import load_file, save_file
 
-from ..cards import environment, save_scores
+from ..cards import environment, load_scores, save_scores
 from ..classifiers import digits_classifier
 from ..ddim import ddim_steps
+from ..devices import as_device
+from ..disk import as_folder, atomic_file, atomic_folder, hold, remove, sweep, write_whole
 from ..images import show_images
 from ..models import condition
 from ..randomness import image_seeds
-from ..runs import checkpoints
 from ..saving import load_model
 from ..training import train_digits
 from .generation import measure
@@ -34,26 +36,56 @@ READING = (
     "copies.")
 
 
+UNFINISHED = ".demo" # folder of what is finished, while the demo is not
+
+
 def check_demo(out, seed, device):
-    "Refuse before training what could not be finished."
-    if checkpoints(out) or (out / "model").exists():
-        raise FileExistsError(f"{out} already holds a run; delete it, or choose another folder "
+    "Refuse before training what could not be finished; the folder as a `Path`."
+    out = as_folder(out)
+    if (out / "index.html").exists():
+        raise FileExistsError(f"{out} already holds a run that is finished; delete it, or choose "
+                              "another folder with --out")
+    begun = (out / "checkpoints").exists() # by a demo that was stopped: it goes on
+    if not begun and (out / "model").exists():
+        raise FileExistsError(f"{out} already holds a run of something else; choose another folder "
                               "with --out")
     image_seeds(seed, 797) # as sampling will
-    try: torch.device(device or "cpu")
-    except RuntimeError as e: raise ValueError(f"device={device!r}: {e}") from e
+    as_device(device)
+    return out
 
 
 def run_demo(out, seed, train_steps, device, size): # size: a key of `SIZES`
-    "Train, sample, measure; leaves everything in the folder `out` and returns what to print."
+    "Train, sample, measure, or go on with it; leaves all in `out`, and returns what to print."
+    out = check_demo(out, seed, device)
+    out.mkdir(parents=True, exist_ok=True)
+    with hold(out, ".demo.lock"):
+        check_demo(out, seed, device) # again: another process may have finished it
+        sweep(out / UNFINISHED, alone=True)
+        return finish_demo(out, seed, train_steps, device, size)
+
+
+def measured_once(folder, sampler, trained, n, seed, about):
+    "What `measure` gives, kept in a folder, or found there."
+    if not folder.exists():
+        cards, images, labels = measure(sampler, trained, n, seed, about=about)
+        with atomic_folder(folder) as new:
+            save_scores(new / "cards.json", [cards])
+            save_file({"images": images.contiguous(), "labels": labels}, new / "images.safetensors")
+    kept = load_file(folder / "images.safetensors")
+    return load_scores(folder / "cards.json")[0], kept["images"], kept["labels"]
+
+
+def finish_demo(out, seed, train_steps, device, size):
+    "All that is not done yet of a demo in a folder that this process has for itself."
     began = time.perf_counter()
-    check_demo(out, seed, device)
-    run = train_digits(out, steps=train_steps, seed=seed, device=device)
+    run = train_digits(out, steps=train_steps, seed=seed, device=device, resume=True)
     device = next(run.model.parameters()).device
     trained = load_model(out / "model", device=device)
     digits_classifier() # loaded now, so that no sampler is timed with it
     about = {"train_steps": train_steps, "train_seed": seed}
-    found = [measure(sampler, trained, n, seed, about=about) for sampler, n in SIZES[size]]
+    place = lambda sampler, n: out / UNFINISHED / f"{sampler.name}-{sampler.steps}-{n}"
+    found = [measured_once(place(sampler, n), sampler, trained, n, seed, about)
+             for sampler, n in SIZES[size]]
     rows = [cards for cards, _, _ in found[::-1]]
     _, images, labels = found[0]
     save_pictures(out, trained, run.losses, images, labels, seed)
@@ -61,7 +93,8 @@ def run_demo(out, seed, train_steps, device, size): # size: a key of `SIZES`
     told = (f"{weights:,} parameters, {train_steps} steps on 1,000 digits, seed {seed}, "
             f"{time.perf_counter() - began:.0f} s in all on {device.type}.")
     save_scores(out / "scores.json", rows, environment(device.type) | {"run": told})
-    save_page(out, told, format_table(rows, SHOWN))
+    save_page(out, told, format_table(rows, SHOWN)) # the last: now it is finished
+    remove(out / UNFINISHED)
     return f"\n{format_table(rows, SHOWN)}\n\n{READING}\n{told}\nOpen {out / 'index.html'}"
 
 
@@ -72,9 +105,10 @@ def save_pictures(out, trained, losses, images, labels, seed):
     rows = torch.cat([(labels == digit).nonzero()[:10, 0] for digit in range(10)])
     figure = new_figure(6, 6)
     show_images(images[rows], ax=figure.add_subplot(), title="DDIM, 50 steps: one row a digit")
-    figure.savefig(out / "samples.png", dpi=100)
-    plot_trajectory(trained, seed).savefig(out / "trajectory.png", dpi=100)
-    plot_loss(losses).savefig(out / "loss.png", dpi=100)
+    shown = {"samples": figure, "trajectory": plot_trajectory(trained, seed),
+             "loss": plot_loss(losses)}
+    for name, picture in shown.items():
+        with atomic_file(out / f"{name}.png") as new: picture.savefig(new, format="png", dpi=100)
 
 
 TITLES = {"x_t": "x_t, from noise to digit", "x0_hat": "x0_hat: what the network believes at t"}
@@ -124,4 +158,4 @@ def save_page(out, about, table):
     "index.html in `out`."
     told = {"about": about, "table": table, "reading": READING}
     page = PAGE.format(**{name: html.escape(text) for name, text in told.items()})
-    (out / "index.html").write_text(page, encoding="utf-8")
+    write_whole(out / "index.html", page)

@@ -18,7 +18,7 @@ def guided_row(network, sampler, steps, guidance, seed, n):
 
 def plot_guidance(rows): # of `GUIDANCE`
     "Accuracy against distance, each point with its scale, and scores against the scale: a figure."
-    figure = new_figure(10, 3.8)
+    figure = new_figure(6.4, 3.2)
     left, right = figure.subplots(1, 2)
     asked = [row for row in rows if row["distance"].guidance > 0] # at 0 no digit was asked for
     trade_off(left, asked)
@@ -34,12 +34,24 @@ def trade_off(ax, rows):
     x, y = ([row[name] for row in rows] for name in ("distance", "accuracy"))
     ax.errorbar([s.value for s in x], [s.value for s in y], error_bars(y), error_bars(x), fmt="o-",
                 ms=4, capsize=2, lw=1)
-    for i, (d, a) in enumerate(zip(x, y)):
-        ax.annotate(f"{d.guidance:g}", (d.value, a.value), xytext=(4, -11 - 11 * (i % 4)),
-                    textcoords="offset points", fontsize=9)
+    for i, cards in enumerate(neighbors(x)): # below and above their points in turn
+        low, *_, high = sorted(2 * [s.guidance for s in cards])
+        point = (cards[-1].value, y[x.index(cards[-1])].value)
+        ax.annotate(f"{low:g}" if low == high else f"{low:g} to {high:g}", point,
+                    xytext=(4, 6 if i and i % 2 == 0 else -14), textcoords="offset points")
     floor_line(ax, rows, vertical=True)
-    ax.set(title="Accuracy against distance, by scale", xlabel="Fréchet distance",
-           ylabel="accuracy")
+    ax.set(title="every point a scale s", xlabel="Fréchet distance", ylabel="accuracy")
+
+
+def neighbors(cards):
+    "Cards in order of their values, in lists of those that lie so close that labels would meet."
+    cards = sorted(cards, key=lambda s: s.value)
+    near = 0.04 * (cards[-1].value - cards[0].value)
+    groups = [cards[:1]]
+    for before, card in zip(cards, cards[1:]):
+        if card.value - before.value < near: groups[-1].append(card)
+        else: groups.append([card])
+    return groups
 
 
 def against_scale(ax, rows):
@@ -50,9 +62,9 @@ def against_scale(ax, rows):
         on.errorbar([s.guidance for s in cards], [s.value for s in cards], error_bars(cards), ms=4,
                     capsize=2, lw=1, label=label, **look)
     for name in ("accuracy", "precision", "recall"): show(ax, name, name, fmt="o-")
-    show(below, "distance", "distance (right axis)", fmt="s--", color="black")
+    show(below, "distance", "distance (right axis)", fmt="s--", color="gray")
     below.set(ylabel="Fréchet distance", ylim=(0, None))
-    ax.set(title="What the scale does", xlabel="guidance scale s", ylabel="share")
+    ax.set(title="what the scale does", xlabel="guidance scale s", ylabel="share")
 
 
 GUIDED_COLUMNS = ("sampler", "guidance", "steps", "nfe", "accuracy", "precision", "recall",

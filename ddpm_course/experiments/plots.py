@@ -4,8 +4,8 @@ from matplotlib.figure import Figure
 
 
 def new_figure(width, height):
-    "A figure of this many inches, that belongs to no window."
-    return Figure(figsize=(width, height), dpi=76, layout="constrained")
+    "A figure of this many inches, that belongs to no window, in the dots per inch of the page."
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def error_bars(cards):

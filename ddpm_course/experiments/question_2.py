@@ -29,7 +29,7 @@ def question_2_row(steps, seed, n, sampler_steps):
 
 def plot_question_2(rows): # of `QUESTION_2`
     "Distance and accuracy against epochs of training, with and without guidance: a figure."
-    figure = new_figure(10, 3.4)
+    figure = new_figure(6.4, 2.8)
     epochs = [row["distance"].notes["epochs"] for row in rows]
     left, right = figure.subplots(1, 2)
     left.set_ylabel("Fréchet distance")
@@ -39,7 +39,7 @@ def plot_question_2(rows): # of `QUESTION_2`
             cards = [row[key] for row in rows]
             ax.errorbar(epochs, [s.value for s in cards], error_bars(cards), fmt="o-", ms=4,
                         capsize=2, lw=1.2, label=about)
-        ax.set(title=f"Question 2: {name} and training", xlabel="epochs (1,000 images)",
+        ax.set(title=f"{name} and training", xlabel="epochs of 1,000 images",
                xscale="log")
         plain_ticks(ax.xaxis, epochs)
     floor_line(left, rows)

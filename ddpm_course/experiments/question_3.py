@@ -21,7 +21,7 @@ def question_3_rows(network, n, seeds, counts):
 
 def plot_question_3(rows): # of `QUESTION_3`
     "Distance and accuracy against steps and evaluations, guided and plain: a figure."
-    figure = new_figure(10, 6)
+    figure = new_figure(6.4, 4.5)
     grid = figure.subplots(2, 2, sharex="col", sharey="row")
     for axes, name in zip(grid, ("distance", "accuracy")):
         for ax, key in zip(axes, ("steps", "nfe")): curves(ax, rows, name, key)
@@ -30,10 +30,12 @@ def plot_question_3(rows): # of `QUESTION_3`
         ax.set(yscale="log", title=title)
     for ax, key in zip(grid[1], ("steps", "nfe")):
         ax.set_xlabel({"steps": "sampler steps", "nfe": "network evaluations an image (NFE)"}[key])
-        plain_ticks(ax.xaxis, sorted({getattr(row["distance"], key) for row in rows}))
+        counts = sorted({getattr(row["distance"], key) for row in rows})
+        plain_ticks(ax.xaxis, [n for n in counts if n != 40]) # too near to 50
     plain_ticks(grid[0, 0].yaxis, (2, 3, 4, 6, 8, 10))
     for ax, label in zip(grid[:, 0], ("Fréchet distance", "accuracy")): ax.set_ylabel(label)
-    grid[0, 1].legend(fontsize=8)
+    handles = grid[0, 1].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=3)
     return figure
 
 

@@ -65,7 +65,7 @@ def schedules_row(name, seed, steps, n, network, sampler_steps):
 def plot_schedules(rows, # means over seeds
                    title="Question 1: which schedule?", label=lambda s: s.variant):
     "Every run, mean and interval of each variant's distance: a figure."
-    figure = new_figure(8, 3.8)
+    figure = new_figure(6.4, 3)
     ax = figure.subplots()
     cards = [row["distance"] for row in rows[::-1]]
     for i, s in enumerate(cards):
@@ -77,7 +77,7 @@ def plot_schedules(rows, # means over seeds
     ax.set_yticks(range(len(cards)), map(label, cards))
     most = 1.1 * max(s.interval[1] for s in cards)
     plain_ticks(ax.xaxis, [n for n in (1.5, 2, 3, 4, 6, 8, 10, 20, 50, 100, 200) if n <= most])
-    ax.legend(loc="lower left")
+    ax.legend(loc="upper right")
     return figure
 
 

@@ -24,23 +24,23 @@ def steps_rows(network, n, full, counts):
 
 def plot_steps(rows): # of `STEPS`
     "Distance against network evaluations, for each spacing and eta, above the floor: a figure."
-    figure = new_figure(10, 3.6)
+    figure = new_figure(7.4, 5)
     full = next(row["distance"] for row in rows if row["distance"].sampler == "DDPM")
-    for ax, eta in zip(figure.subplots(1, 2, sharey=True), (0.0, 1.0)):
+    for ax, eta in zip(figure.subplots(2, 1, sharex=True, sharey=True), (0.0, 1.0)):
         for spacing in SHOWN_SPACINGS:
             cards = [row["distance"] for row in rows
                      if (row["distance"].spacing, row["distance"].eta) == (spacing, eta)]
             ax.errorbar([s.nfe for s in cards], [s.value for s in cards], error_bars(cards),
                         fmt="o-", ms=4, capsize=2, lw=1.2, label=f"DDIM, {spacing}")
-        ax.axhline(full.value, color="black", lw=1, ls=":", label=f"DDPM, {full.steps} steps")
+        ax.axhline(full.value, color="tab:red", lw=1.2, ls=":", label=f"DDPM, {full.steps} steps")
         floor_line(ax, rows)
-        ax.set(title=f"eta = {eta:g}", xlabel="network evaluations an image (NFE)", xscale="log",
-               yscale="log")
+        ax.set(title=f"eta = {eta:g}", ylabel="Fréchet distance", xscale="log", yscale="log")
         ax.yaxis.set_major_formatter("{x:g}")
         ax.yaxis.set_minor_formatter("{x:g}")
         plain_ticks(ax.xaxis, [s.nfe for s in cards])
-    figure.axes[0].set_ylabel("Fréchet distance")
-    figure.axes[1].legend(fontsize=8)
+    figure.axes[1].set_xlabel("network evaluations an image (NFE)")
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure
 
 

@@ -3,9 +3,9 @@
 import ast
 import inspect
 import re
+import tokenize
+from functools import cache
 from importlib import import_module
-
-from fastcore.docments import docments
 
 from .links import DEFINITIONS, PACKAGE, anchor, index, is_public, modules, target_of
 
@@ -65,18 +65,46 @@ def signature(name, thing):
     return f"{name}(\n" + "".join(f"    {word},\n" for word in words) + f"){end}"
 
 
-def parameters(thing):
-    "A table of the parameters that have a word said of them."
-    try: found = docments(thing, full=True)
-    except Exception: return "" # what has no source, such as a NamedTuple's own methods
-    said = {name: about["docment"] for name, about in found.items() if name != "self"}
-    last = [*said][-2] if "return" in said and len(said) > 1 else None
-    if last and not said[last]: # a comment behind `) -> int:` is the last parameter's
-        said |= {last: said["return"], "return": None}
-    lines = [f"| {'returns' if name == 'return' else f'`{name}`'} | {cell_text(text)} |"
-             for name, text in said.items() if text]
-    if not lines: return ""
-    return "\n".join(["| parameter | |", "|:---|:---|", *lines]) + "\n"
+def source(module):
+    "The text of a module."
+    return (PACKAGE / f"{module.replace('.', '/')}.py").read_text("utf-8")
+
+
+@cache
+def comments(module):
+    "{line: comment} of a module's source."
+    lines = iter(source(module).splitlines(keepends=True))
+    tokens = tokenize.generate_tokens(lambda: next(lines, ""))
+    return {t.start[0]: t.string.lstrip("# ") for t in tokens if t.type == tokenize.COMMENT}
+
+
+def declared(node):
+    "(name, line) of what a definition takes: arguments, or the fields of a class without __init__."
+    if isinstance(node, ast.ClassDef):
+        made = [n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
+        if made: return declared(made[0])
+        return [(n.target.id, n.lineno) for n in node.body if isinstance(n, ast.AnnAssign)]
+    given = [*node.args.posonlyargs, *node.args.args, node.args.vararg, *node.args.kwonlyargs,
+             node.args.kwarg]
+    return [(arg.arg, arg.lineno) for arg in given if arg and arg.arg != "self"]
+
+
+def definitions(module, node, thing):
+    "A definition, after that of the generator whose arguments a sampler takes over."
+    taken = getattr(thing, "__delwrap__", None)
+    same = [n for n in modules()[module].body if taken and getattr(n, "name", "") == taken.__name__]
+    return [*same, node]
+
+
+def parameters(module, nodes):
+    "A table of the parameters, those of one line of the source together, with their comment."
+    said = comments(module)
+    groups = {}
+    for name, line in (pair for node in nodes for pair in declared(node)):
+        groups.setdefault(line, []).append(f"`{name}`")
+    rows = [f"| {', '.join(names)} | {cell_text(said[line])} |"
+            for line, names in groups.items() if line in said]
+    return "\n".join(["| parameter | |", "|:---|:---|", *rows]) + "\n" if rows else ""
 
 
 def message(node):
@@ -106,8 +134,7 @@ def source_link(module, node):
 
 def folded(module, node):
     "The source of a definition, folded."
-    path = PACKAGE / f"{module.replace('.', '/')}.py"
-    lines = path.read_text("utf-8").splitlines()
+    lines = source(module).splitlines()
     first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
     code = "\n".join(lines[first - 1:node.end_lineno])
     return f"<details>\n<summary>Source</summary>\n\n```python\n{code}\n```\n\n</details>\n"
@@ -122,10 +149,11 @@ def entry(module, node, owner=None):
     thing = getattr(thing, "__func__", thing) # of a static or class method
     is_property = not callable(thing)
     call = name if is_property else signature(name, thing)
+    table = parameters(module, definitions(module, node, thing))
     text = plain(inspect.cleandoc(ast.get_docstring(node) or ""))
     return re.sub(r"\n{3,}", "\n\n", "\n".join([
         f"{'###' if owner else '##'} {name} {{#{anchor(name)}}}\n", source_link(module, node),
-        f"\n```python\n{call}\n```\n", text, "", "" if is_property else parameters(thing),
+        f"\n```python\n{call}\n```\n", text, "", "" if is_property else table,
         "" if isinstance(node, ast.ClassDef) else raised(node),
         "" if owner else folded(module, node)]))
 

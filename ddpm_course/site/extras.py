@@ -54,7 +54,7 @@ def figures_of(path):
         label = about.get("label", "")
         if not label.startswith("fig-"): continue
         data = picture(c)
-        alt = bracketed(about["fig-alt"])
+        alt = bracketed(about.get("fig-alt", about["fig-cap"]))
         small = f"![{alt}]({thumbnail(data)})" if data else "Table"
         link = f"[{small}]({path.name}#{label})"
         yield f"::: {{.figure-entry}}\n{link}\n\n{about['fig-cap']}\n:::\n"

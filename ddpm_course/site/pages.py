@@ -1,6 +1,7 @@
 "How a notebook becomes a page: what nbdev's docs build does to each, beside what it does itself."
 
 import re
+from html import escape
 from pathlib import Path
 
 from fastcore.nbio import mk_cell
@@ -12,6 +13,7 @@ SOLUTION = '#| code-summary: "Solution"\n'
 FOLD = "#| code-fold: true\n"
 TASK = re.compile(r"### (\d+\. .+)") # how an exercise begins
 HEADING = re.compile(r"##? ") # ends the last one
+NAMED = re.compile(rf"\[`([^`]+)`\]\({re.escape(SITE)}/([^)]+)\)") # as nbdev links a name
 GLANCE = 4 # lines
 READ = 8 # lines
 
@@ -79,11 +81,17 @@ class link_reference(Notebook):
     def begin(self):
         number, _, module = Path(self.nb.path_).stem.partition("_")
         if not number.isdigit() or module not in modules(): return
-        text = f"**Reference**: [`ddpm_course.{module}`]({page(module)}.ipynb)"
+        text = f"**Reference**: {link(f'ddpm_course.{module}', f'{page(module)}.html')}"
         at = next(i for i, c in enumerate(self.nb.cells) if c.source.startswith("## "))
         self.nb.cells.insert(at, mk_cell(text, "markdown"))
 
 
+def link(name, target):
+    "A link to a page that is made with the site, and is no file beside the notebooks."
+    return f'<a href="{target}"><code>{escape(name)}</code></a>'
+
+
 def keep_links_inside(cell):
     "Make nbdev's absolute links to this site relative, so that any copy of it links to itself."
-    if cell.cell_type == "markdown": cell.source = cell.source.replace(f"]({SITE}/", "](")
+    if cell.cell_type != "markdown": return
+    cell.source = NAMED.sub(lambda found: link(*found.groups()), cell.source)
