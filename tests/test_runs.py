@@ -376,7 +376,7 @@ def test_two_fits_in_threads_are_like_one_after_the_other(whole):
         found[name] = train(**options)
 
     threads = [
-        threading.Thread(target=work, args=("plain",)),
+        threading.Thread(target=work, args=("plain",), kwargs=dict(model=net())),
         threading.Thread(target=work, args=("dropout",), kwargs=dict(model=net(dropout=0.3))),
     ]
     [t.start() for t in threads]

@@ -76,7 +76,7 @@ def test_exercises_and_solutions_are_closed_boxes_with_all_that_belongs_to_them(
         ("## Further reading", "markdown"),
     )
     pages.fold_exercises(page).begin()
-    task = '::::: {.callout-note collapse="true"}\n## Exercise '
+    task = '::: {.callout-note collapse="true"}\n## Exercise '
     solution = '::: {.callout-tip collapse="true"}\n## Solution'
     assert [cell.source for cell in page.cells] == [
         "## Exercises\n\nTry.",
@@ -87,13 +87,13 @@ def test_exercises_and_solutions_are_closed_boxes_with_all_that_belongs_to_them(
         "x = 1",
         "It is one.",
         ":::",
-        ":::::",
+        ":::",
         task + "2. Two",
         "Do that.",
         solution,
         "x = 2",
         ":::",
-        ":::::",
+        ":::",
         "## Further reading",
     ]
 

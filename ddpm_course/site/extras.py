@@ -66,7 +66,7 @@ def figure_index():
     cells = [cell(f"# Figures\n\n> {subtitle}\n\n- skip_exec: true")]
     for path in chapters():
         if found := [*figures_of(path)]:
-            text = f"## {title(path)}\n\n:::: {{.figure-index}}\n{''.join(found)}::::"
+            text = f"## {title(path)}\n\n::: {{.figure-index}}\n{''.join(found)}:::"
             cells.append(cell(text))
     return write("figures", cells)
 
@@ -95,9 +95,9 @@ def printed(path):
 def part(digit):
     "All chapters of a part on one page."
     name = parts()[digit]
-    front = (f"---\ntitle: Part {digit}, {name}\ndescription: The whole part on one page; "
-             "solutions stand in the chapters.\nsearch: false\nskip_exec: true\n---")
-    cells = [{"cell_type": "raw", "metadata": {}, "source": front}]
+    subtitle = "The whole part on one page; solutions stand in the chapters."
+    settings = "- search: false\n- skip_exec: true\n- skip_showdoc: true"
+    cells = [cell(f"# Part {digit}, {name}\n\n> {subtitle}\n\n{settings}")]
     for path in (path for path in chapters() if path.name[0] == digit):
         subtitle = read(path)[0]["source"].partition("> ")[2].splitlines()[0]
         cells += [cell(f"## {title(path)}\n\n*{subtitle}*"), *printed(path)]

@@ -40,22 +40,23 @@ class fold_exercises(Notebook):
             task = TASK.match(cell.source) if cell.cell_type == "markdown" else None
             if task or HEADING.match(cell.source): self.close()
             if task:
-                self.open('::::: {.callout-note collapse="true"}', f"Exercise {task[1]}")
+                self.open("note", f"Exercise {task[1]}")
                 cell.source = cell.source[task.end():].lstrip()
             if is_solution(cell):
-                if ":::" not in self.boxes:
-                    self.open('::: {.callout-tip collapse="true"}', "Solution")
+                if "tip" not in self.boxes: self.open("tip", "Solution")
                 cell.source = cell.source.replace(SOLUTION, "").replace(FOLD, "")
             self.cells.append(cell)
         self.close()
         self.nb.cells = self.cells
 
-    def open(self, fence, title):
+    def open(self, kind, title):
+        fence = f'::: {{.callout-{kind} collapse="true"}}'
         self.cells.append(mk_cell(f"{fence}\n## {title}", "markdown"))
-        self.boxes.append(fence.split()[0])
+        self.boxes.append(kind)
 
     def close(self):
-        while self.boxes: self.cells.append(mk_cell(self.boxes.pop(), "markdown"))
+        self.cells += [mk_cell(":::", "markdown") for _ in self.boxes]
+        self.boxes.clear()
 
 
 def fold_plumbing(cell):
