@@ -7,18 +7,33 @@ from functools import wraps
 import torch
 
 from .kinds import (
-    a_schedule, amount, class_names_of, clip_size, count, flag, number, one_of, optional,
-    seed_of_run, share, sizes, some_images, text, timestep, whole)
+    a_call, a_path, a_schedule, amount, class_names_of, clip_size, count, flag, having, listed,
+    number, one_of, optional, seed_of_run, share, sizes, some_images, some_labels, tensor, text,
+    timestep, whole)
 
+some_names = listed(text, what="a name, or a list of names")
+
+
+def names(value, name):
+    "The kind of one name, or of several."
+    return some_names([value] if isinstance(value, str) else value, name)
+
+
+COUNTS = "T steps n batch batch_size chunk shard columns k size workers iterations splits subsets"
 KNOWN_NAMES = { # what parameters of these names are, wherever they stand
-    "schedule": a_schedule, "x_t": some_images, "x0": some_images, "eps": some_images,
-    "t": timestep, "predicts": one_of("eps", "x0", "v"), "clip": clip_size, "T": count,
-    "steps": count, "n": count, "seed": seed_of_run, "batch": count, "batch_size": count,
-    "chunk": count, "columns": count, "k": count, "size": count, "workers": count,
-    "iterations": count, "levels": whole(1, 255, "1..255, what uint8 can hold"), "drop": share,
-    "eta": number(0, 1, expected="0 (deterministic) to 1 (noisy as DDPM)"), "smoothing": share,
-    "beta_start": share, "beta_end": share, "max_beta": share, "offset": amount,
-    "shape": sizes(), "level": number(above=0, below=1), "resamples": whole(0)}
+    **dict.fromkeys(COUNTS.split(), count),
+    **dict.fromkeys(["seed", "subset_seed", "shuffle_seed"], seed_of_run),
+    **dict.fromkeys(["beta_start", "beta_end", "max_beta", "drop", "smoothing"], share),
+    **dict.fromkeys(["x_t", "x0", "eps"], some_images),
+    **dict.fromkeys(["call", "statistic", "loss", "model"], a_call),
+    **dict.fromkeys(["step", "warmup", "resamples"], whole(0)),
+    **dict.fromkeys(["folder", "root", "file"], a_path),
+    "schedule": a_schedule, "predicts": one_of("eps", "x0", "v"), "t": timestep, "shape": sizes(),
+    "groups": some_labels, "clip": clip_size, "offset": amount, "level": number(above=0, below=1),
+    "eta": number(0, 1, expected="0 (deterministic) to 1 (noisy as DDPM)"),
+    "levels": whole(1, 255, "1..255, what uint8 can hold"), "subset_size": whole(2),
+    "vary": names,
+    "rng": having("rand", "randint", "randn_like", what="a BatchRandom")}
 ANNOTATED = {int: whole(), float: number(), bool: flag, str: text}
 
 
@@ -91,11 +106,20 @@ def check_fields(record, **more):
 
 
 def check_same_shape(value, like, name, of):
-    "ValueError unless a tensor has the shape of another one."
-    if not isinstance(value, torch.Tensor): some_images(value, name)
+    "TypeError or ValueError unless two tensors are of floats, and of one shape."
+    for x, called in ((value, name), (like, of)):
+        if not isinstance(x, torch.Tensor) or not x.is_floating_point():
+            tensor(like=None)(x, called)
     if value.shape != like.shape:
         raise ValueError(f"{name}: got shape {tuple(value.shape)}; expected that of {of}, "
                          f"{tuple(like.shape)}")
+
+
+def check_same_rows(value, like, name, of):
+    "ValueError unless the rows of two tensors (N, ...) and (M, ...) are of one shape."
+    if value.shape[1:] != like.shape[1:]:
+        raise ValueError(f"{name}: got shape {tuple(value.shape)}; expected rows like those of "
+                         f"{of}, (N, {', '.join(map(str, like.shape[1:]))})")
 
 
 def check_rows(t, x, name="t"):

@@ -12,7 +12,7 @@ import torch
 
 from .arguments import check_rows, check_same_shape, checked
 from .kinds import (
-    clean_images, listed, reals, some_images, steps_to_take, whole)
+    clean_images, listed, reals, one_of, some_images, whole)
 from .models import estimate, inference_mode, predict_x0
 from .noising import add_scaled
 from .stepping import (
@@ -30,7 +30,7 @@ def make_distinct(ts: list) -> list:
 SPACINGS = ("trailing", "leading", "linspace", "quadratic")
 
 
-@checked(steps=steps_to_take)
+@checked(spacing=one_of(*SPACINGS))
 def spaced_timesteps(T: int, # length of the schedule
                      steps: int, # how many, 1..T
                      spacing: str="trailing") -> list: # one of SPACINGS
@@ -38,8 +38,6 @@ def spaced_timesteps(T: int, # length of the schedule
     trailing = trailing_timesteps(T, steps) # also checks steps
     if spacing == "trailing": return trailing
     if spacing == "leading": return [i * T // steps for i in reversed(range(steps))]
-    if spacing not in SPACINGS:
-        raise ValueError(f"spacing={spacing!r}; expected one of {', '.join(SPACINGS)}")
     u = torch.linspace(0, 1, steps, dtype=torch.float64)
     if steps == 1: u = torch.ones_like(u) # one step starts at T - 1
     ts = (T - 1) * (u if spacing == "linspace" else u**2)
@@ -52,7 +50,7 @@ def _walk(T, steps, spacing, timesteps):
     return check_timesteps(timesteps, T)
 
 # %% ../nbs/16_ddim.ipynb #36cd0510
-@checked(SAMPLER)
+@checked(SAMPLER, spacing=one_of(*SPACINGS))
 def ddim_steps(model, # model(x_t, t); bind labels with `condition`
                schedule, # NoiseSchedule
                shape, # (B, C, H, W)
@@ -91,7 +89,7 @@ def slerp(a, # noise (B, C, H, W)
           u): # 0 gives a, 1 gives b; a float, or one per image (B,)
     "The point a share u along the arc from a to b (Song et al. 2021, section 5.3)."
     check_same_shape(b, a, "b", "a")
-    u = reals(u, "u").to(a)
+    u = reals(u, "u", finite=True).to(a)
     check_rows(u, a if len(a) > 1 else u, "u")
     angle = torch.cosine_similarity(a.flatten(1), b.flatten(1)).clamp(-1, 1).acos()
     whole = torch.sinc(angle / torch.pi)
@@ -101,7 +99,7 @@ def slerp(a, # noise (B, C, H, W)
     return share(1 - u) * a + share(u) * b
 
 # %% ../nbs/16_ddim.ipynb #5acc8b58
-@checked(SAMPLER, x0=clean_images)
+@checked(SAMPLER, spacing=one_of(*SPACINGS), x0=clean_images)
 def ddim_invert(model, # model(x_t, t); bind labels with `condition`
                 schedule, # NoiseSchedule
                 x0, # clean images (B, C, H, W)

@@ -1,23 +1,24 @@
 "What guidance refuses, what it warns of, and how a score names what was asked for."
 
 import hashlib
-import math
 import warnings
-from numbers import Integral, Real
+from numbers import Integral
 
 from .kinds import a_call, number
 from .models import predicts_of, said_by
 
 
+a_scale = number(0, expected="a finite number of at least 0: 1 is the model without guidance, "
+                 "above 1 is guided, 0 is only what it would be guided away from")
+a_rescale = number(0, 1, expected="0 (leave the spread of the prediction) to 1 (give it the "
+                   "conditional one's)")
+
+
 def check_guidance(scale, interval=None, rescale=0.0):
-    "ValueError unless the scale is finite and >= 0, the interval two steps, rescale in 0..1."
-    if not isinstance(scale, Real) or isinstance(scale, bool) or not 0 <= scale < math.inf:
-        raise ValueError(f"scale={scale!r}; expected a finite number of at least 0: 1 is the model "
-                         "without guidance, above 1 is guided, 0 is only what it would be guided "
-                         "away from")
+    "An error unless the scale is finite and >= 0, the interval two steps, rescale in 0..1."
+    a_scale(scale, "scale")
     an_interval(interval, "interval")
-    number(0, 1, expected="0 (leave the spread of the prediction) to 1 (give it the conditional "
-           "one's)")(rescale, "rescale")
+    a_rescale(rescale, "rescale")
 
 
 def an_interval(interval, name):

@@ -13,12 +13,13 @@ from contextlib import nullcontext
 import torch
 from fastcore.basics import patch
 
-from .arguments import check_same_shape, checked, explained
+from .arguments import check_same_shape, checked
 from .exact import GaussianMixture
 from .guards import (
     an_interval, check_classes, check_guidance, check_pair, labels_for,
     named_interval, named_labels, named_model, warn_undropped)
-from .kinds import share, some_images
+from .kinds import (
+    an_instance, share, some_images, some_timesteps)
 from .models import (
     Wrapper, check_bound, check_labels, inference_mode, split_output, said_by)
 
@@ -26,7 +27,7 @@ from .models import (
 class LabeledMixture:
     "The exact class-conditional predictor of a `GaussianMixture`."
 
-    @checked
+    @checked(mixture=an_instance(GaussianMixture))
     def __init__(self,
                  mixture, # a GaussianMixture of K components
                  schedule, # NoiseSchedule
@@ -44,7 +45,7 @@ class LabeledMixture:
         return answers[y, torch.arange(len(y), device=y.device)]
 
 # %% ../nbs/60_guidance.ipynb #5bf26397
-@explained(base=some_images, pred=some_images)
+@checked(base=some_images, pred=some_images)
 def extrapolate(base, # the prediction to move away from, (B, C, H, W)
                 pred, # the prediction to move towards, shaped alike
                 scale: float): # 0 is the base, 1 the prediction, above 1 past it
@@ -53,7 +54,7 @@ def extrapolate(base, # the prediction to move away from, (B, C, H, W)
     return base + scale * (pred - base)
 
 # %% ../nbs/60_guidance.ipynb #abd1a0f4
-@explained(interval=an_interval)
+@checked(interval=an_interval, t=some_timesteps)
 def inside(interval, # (low, high), both included; None for all timesteps
            t): # int64 (B,)
     "Which images (B,) are at a timestep within the interval."

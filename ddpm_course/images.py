@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from .arguments import check_levels, check_set, checked
-from .kinds import count, in_range, positive, whole
+from .kinds import count, gray_levels, in_range, positive, whole
 
 # %% ../nbs/10_images.ipynb #141272e5
 def check_images(x, # anything; expected is a float tensor (B, C, H, W) in [-1, 1]
@@ -36,14 +36,11 @@ def check_images(x, # anything; expected is a float tensor (B, C, H, W) in [-1, 
     return x
 
 # %% ../nbs/10_images.ipynb #50d5909e
-@checked(levels=count)
+@checked(gray=gray_levels, levels=count)
 def from_uint8(gray, # whole numbers 0..levels, any shape
                levels: int=255 # the largest gray level: photographs 255, digits 16
                ) -> torch.Tensor: # float32 in [-1, 1]
     "Whole gray levels 0..`levels` to x = 2k/L - 1."
-    if not isinstance(gray, torch.Tensor) or gray.is_floating_point():
-        raise TypeError(f"gray: got {_kind_of(gray)}; expected a tensor of whole "
-                        f"numbers 0..{levels}; converted twice?")
     check_levels(gray, levels)
     return gray.to(torch.float32) * (2 / levels) - 1
 

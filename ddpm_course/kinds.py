@@ -1,13 +1,13 @@
 "What an argument may be: one check for each kind of numbers, names, tensors and images."
 
-# A kind is a function kind(value, name) that returns the value as the function will use it, or
-# raises a TypeError (another sort of thing) or ValueError (one that is out of range) that says what
-# was given and what is expected.
+# A kind is a function kind(value, name) that returns the value as the function will use it; else
+# a TypeError (another sort of thing) or ValueError (out of range) says what was given and expected.
 
 import math
 import operator
 import warnings
-from numbers import Integral, Real
+from numbers import Real
+from pathlib import Path
 
 import torch
 
@@ -171,11 +171,27 @@ def sizes(what="(B, C, H, W)", low=1, high=2**31):
     return check
 
 
-def a_schedule(value, name):
-    "The kind of `NoiseSchedule`s, told by what samplers and losses ask of them."
-    if hasattr(value, "alpha_bar") and hasattr(value, "rates"): return value
-    raise TypeError(f"{name}={described(value)}; expected a NoiseSchedule, such as "
-                    "cosine_schedule()")
+def a_mapping(value, name):
+    "The kind of dictionaries, as JSON has them."
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value): return value
+    raise TypeError(f"{name}={described(value)}; expected names and values, {{...}}")
+
+
+def having(*attributes, what):
+    "The kind of objects that are told by what they have, such as networks with a `head`."
+    def check(value, name):
+        if all(hasattr(value, key) for key in attributes): return value
+        raise TypeError(f"{name}={described(value)}; expected {what}")
+    return check
+
+
+def a_path(value, name):
+    "The kind of paths: texts, or `Path`s."
+    if isinstance(value, (str, Path)) and str(value).strip(): return Path(value)
+    raise TypeError(f"{name}={described(value)}; expected a path, such as 'runs/first.json'")
+
+
+a_schedule = having("alpha_bar", "rates", what="a NoiseSchedule, such as cosine_schedule()")
 
 
 def an_instance(cls, how=""):
@@ -186,22 +202,20 @@ def an_instance(cls, how=""):
     return check
 
 
-def a_device(value, name):
-    "The kind of devices: one that torch knows, and that is there."
-    try:
-        device = torch.device(value)
-        torch.empty(1, device=device).cpu()
-    except Exception as e: # of many kinds: unknown names, no driver, no such GPU, meta
-        raise ValueError(f"{name}={described(value)}: no such device here "
-                         f"({str(e).splitlines()[0][:150]}); expected 'cpu', a device that is "
-                         "there, or None") from None
-    return device
-
-
 # ---- kinds of tensors ----
 
-def tensor(like="(N, D)", floating=True, finite=False, rows=0):
-    "The kind of tensors with as many dimensions as `like` has names, and at least `rows` rows."
+WHOLE_TYPES = (torch.uint8, torch.int8, torch.int16, torch.uint16, torch.int32, torch.int64)
+
+
+def all_finite(value, name):
+    "A tensor of floats without NaN or infinity; else ValueError."
+    if value.isfinite().all(): return value
+    raise ValueError(f"{name}: {int((~value.isfinite()).sum())} of {value.numel()} values are NaN "
+                     "or infinite; expected finite numbers")
+
+
+def tensor(like="(N, D)", floating=True, finite=False):
+    "The kind of tensors with as many dimensions as `like` has names."
     ndim = 0 if like is None else like.count(",") + (not like.rstrip(")").endswith(","))
     sort = "floats" if floating else "int64"
     expected = f"{like}, a tensor of {sort}" if like else f"a tensor of {sort}"
@@ -215,12 +229,7 @@ def tensor(like="(N, D)", floating=True, finite=False, rows=0):
         if like and value.ndim != ndim:
             hint = "; a single one needs x[None]" * (value.ndim == ndim - 1)
             raise ValueError(f"{name}: got shape {tuple(value.shape)}; expected {expected}{hint}")
-        if like and rows and len(value) < rows:
-            raise ValueError(f"{name}: got {len(value)} rows; expected at least {rows}")
-        if finite and not value.isfinite().all():
-            raise ValueError(f"{name}: {int((~value.isfinite()).sum())} of {value.numel()} values "
-                             "are NaN or infinite")
-        return value
+        return all_finite(value, name) if finite else value
     return check
 
 
@@ -229,30 +238,40 @@ def reals(value, name, finite=False):
     try:
         if isinstance(value, (str, bytes, dict)) or value is None: raise TypeError
         found = torch.as_tensor(value, dtype=torch.float64, device="cpu").detach().clone()
-        if "bool" in str(torch.as_tensor(value).dtype): raise TypeError
+        kind = torch.as_tensor(value).dtype
+        if kind == torch.bool or kind.is_complex: raise TypeError
     except (TypeError, ValueError, RuntimeError, OverflowError):
         raise TypeError(f"{name}={described(value)}; expected numbers, as a list, an array or a "
                         "tensor") from None
-    if not finite or found.isfinite().all(): return found
-    raise ValueError(f"{name}: {int((~found.isfinite()).sum())} of {found.numel()} numbers are NaN "
-                     "or infinite")
+    return all_finite(found, name) if finite else found
+
+
+def gray_levels(value, name):
+    "The kind of gray levels: a tensor of whole numbers, of any shape."
+    if isinstance(value, torch.Tensor) and value.dtype in WHOLE_TYPES: return value
+    raise TypeError(f"{name}={described(value)}; expected a tensor of whole numbers, as files hold "
+                    "them; converted twice?")
 
 
 some_timesteps = tensor("(B,)", floating=False)
+some_labels = optional(tensor("(N,)", floating=False))
+some_features = tensor("(N, D)", finite=True)
+some_rows = tensor(None, finite=True) # (N, ...), of any rank
+
+
+def as_labels(value, name):
+    "Labels as a tensor, from numbers in any form; TypeError if they are none."
+    try: return torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(f"{name}={described(value)}; expected int64 labels, one an image") from None
 
 
 def timestep(value, name):
     "The kind of timesteps: one int for all images, or int64 (B,)."
     if isinstance(value, torch.Tensor) and value.ndim: return some_timesteps(value, name)
-    if isinstance(python_number(value), Real) and not isinstance(python_number(value), Integral):
+    if isinstance(python_number(value), float):
         raise TypeError(f"{name}={value!r} is a float; expected a whole number, or int64 (B,)")
     return whole(expected="a whole number, or int64 (B,)")(value, name) # the table has the range
-
-
-def steps_to_take(value, name):
-    "The kind of numbers of steps; how many there can be, the schedule knows."
-    if not is_number(value): refuse(value, name, "a whole number")
-    return python_number(value)
 
 
 some_images = tensor("(B, C, H, W)")

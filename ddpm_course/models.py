@@ -4,7 +4,8 @@ import threading
 
 import torch
 
-from .kinds import described
+from .arguments import explained
+from .kinds import as_labels, described
 from .noising import PREDICTS, eps_from_x0, x0_from
 
 
@@ -67,6 +68,7 @@ def predicts_of(model):
                      f"{', '.join(PREDICTS)}: tell what its output means, model.predicts = 'eps'")
 
 
+@explained
 def predict_x0(model, # model(x_t, t), labels already bound
                schedule, # NoiseSchedule
                x_t, # noisy images (B, C, H, W), float32 or better
@@ -115,9 +117,7 @@ def check_bound(y, # labels (B,), or one int for all images
                 model, # a model with num_classes
                 name="y"): # what the message calls them
     "Labels as an int64 tensor (B,) or (), each a class of the model or num_classes for none."
-    try: found = torch.as_tensor(y)
-    except (TypeError, ValueError, RuntimeError):
-        raise TypeError(f"{name}={described(y)}; expected int64 labels (B,), or one int") from None
+    found = as_labels(y, name)
     if found.ndim > 1 or not found.numel():
         raise ValueError(f"{name}: got shape {tuple(found.shape)}; expected one label an image, "
                          "(B,), or one int for all")
@@ -138,6 +138,18 @@ def device_of(model, x=None):
     "Where to sample: the device of the model's parameters; of x, or the CPU, where it has none."
     parameters = said_by(model, "parameters", tuple)
     return next((p.device for p in parameters()), torch.device("cpu") if x is None else x.device)
+
+
+def a_device(value, name):
+    "The kind of devices: one that torch knows, and that is there."
+    try:
+        device = torch.device(value)
+        torch.empty(1, device=device).cpu()
+    except Exception as e: # of many kinds: unknown names, no driver, no such GPU, meta
+        raise ValueError(f"{name}={described(value)}: no such device here "
+                         f"({str(e).splitlines()[0][:150]}); expected 'cpu', a device that is "
+                         "there, or None") from None
+    return device
 
 
 HELD = {} # id of a network: how many are in an `inference_mode` of it that began in training mode

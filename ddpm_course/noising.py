@@ -179,7 +179,7 @@ def v_from(schedule, # NoiseSchedule
     return signal * eps - noise * x0
 
 # %% ../nbs/11_noising.ipynb #76af8b99
-@explained
+@checked
 def score_from_eps(schedule, # NoiseSchedule
                    t, # int64 (B,), 0..T-1, or one int for all
                    eps # predicted noise (B, C, H, W)

@@ -8,18 +8,17 @@ import numpy as np
 import torch
 
 from .arguments import checked
-from .kinds import is_number, listed, seed_of_run, whole
+from .kinds import is_number, listed, whole
 
 
 class BatchRandom:
     "The random numbers of one training step: row i of the global batch, on any number of devices."
+    @checked
     def __init__(self, seed: int, # of the run
                  step: int, # training step, 0...
                  size: int, # rows in the global batch
                  rows=slice(None), # the rows wanted here
                  device="cpu"): # a CPU's and a GPU's numbers differ
-        seed = seed_of_run(seed, "seed")
-        step = whole()(step, "step")
         mixed = (seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + 1) % 2**64
         seed = (mixed ^ mixed >> 32) % 2**32 # mt19937 reads 32 bits
         self.generator = torch.Generator(device).manual_seed(seed)

@@ -18,8 +18,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import ddpm_course.unet # noqa: F401
+from .arguments import checked
 from .disk import atomic_folder
-from .models import MODELS
+from .kinds import having, one_of, optional
+from .models import MODELS, a_device
 from .noising import NoiseSchedule
 from ddpm_course.schema import (
     build, check_description, check_header, check_precision, check_values, read_header,
@@ -88,13 +90,14 @@ def _plain(model):
     return {name: value.detach().cpu().contiguous() for name, value in state}
 
 # %% ../nbs/20_saving.ipynb #ae10729b
+@checked(ema=optional(having("state_dict", what="a network with averaged weights")))
 def save_model(folder, # where; must not hold a model yet
                model, # a registered model with the latest weights
                schedule=None, # its NoiseSchedule
                *, ema=None, # a model of the same class with averaged weights
                **about): # fields of `Spec` but the first two; anything that JSON holds
     "Write a model folder: it appears whole or not at all."
-    if (Path(folder) / "config.json").exists():
+    if (folder / "config.json").exists():
         raise FileExistsError(f"{folder} already holds a model; "
                               "delete it or choose another folder")
     with atomic_folder(folder) as new: write_model(new, model, schedule, ema, **about)
@@ -120,8 +123,6 @@ def load_weights(model, file):
 # %% ../nbs/20_saving.ipynb #79160f94
 def _check_files(folder, weights):
     "FileNotFoundError unless the folder holds a description and these weights."
-    if weights not in ("ema", "model"):
-        raise ValueError(f"weights={weights!r}; expected 'ema' or 'model'")
     if not folder.is_dir(): raise FileNotFoundError(f"no model folder at {folder}")
     there = sorted(p.name for p in folder.iterdir())
     raw = weights == "ema" and "model.safetensors" in there
@@ -141,11 +142,11 @@ class Trained(NamedTuple):
     spec: Spec | None = None # all that is known of the model
 
 # %% ../nbs/20_saving.ipynb #33c90158
+@checked(weights=one_of("ema", "model"), device=a_device)
 def load_model(folder, # a model folder, or a checkpoint
                weights: str="ema", # "ema", or "model" for the latest ones
                device="cpu") -> Trained:
     "The `Trained` model of a folder; an error names the file that is missing or bad."
-    folder = Path(folder)
     _check_files(folder, weights)
     config = read_config(folder / "config.json")
     file = folder / f"{weights}.safetensors"

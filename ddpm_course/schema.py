@@ -7,20 +7,14 @@ import torch
 from safetensors import safe_open
 
 from .kinds import (
-    class_names_of, clip_size, described, listed, number, one_of, optional, share, sizes, text,
-    whole)
+    a_mapping, class_names_of, clip_size, described, listed, number, one_of, optional, share, sizes,
+    text, whole)
 from .models import MODELS, split_output, said_by
 from .noising import NoiseSchedule
 
 LARGEST = 10_000_000 # bytes of a description: a thousand betas take 25,000
 MOST = 2**24 # numbers of a picture: 3 x 2048 x 2048 fits
 REQUIRED = ("format", "model", "arguments", "betas", "shape", "clip")
-
-
-def mapping(value, name):
-    "The kind of dictionaries, as JSON has them."
-    if isinstance(value, dict) and all(isinstance(key, str) for key in value): return value
-    raise TypeError(f"{name}={described(value)}; expected names and values, {{...}}")
 
 
 def picture_shape(value, name):
@@ -37,19 +31,19 @@ def a_list_of_betas(value, name):
 
 
 ENTRIES = { # of config.json; what else it says is not looked at
-    "model": text, "arguments": mapping, "betas": optional(a_list_of_betas),
+    "model": text, "arguments": a_mapping, "betas": optional(a_list_of_betas),
     "predicts": optional(one_of("eps", "x0", "v")), "num_classes": optional(whole(1, MOST)),
     "shape": optional(picture_shape), "clip": clip_size, "classes": optional(class_names_of),
     "levels": optional(whole(1, 65535)), "label_drop": optional(share)}
 LATENT_ENTRIES = { # of the entry "latent" of an autoencoder that is part of a `LatentSpace`
     "vae": text, "mean": listed(number(-1e9, 1e9), 1, "a list of numbers"),
     "std": listed(number(1e-9, 1e9), 1, "a list of numbers above 0"), "image_shape": picture_shape}
-MAY_HAVE_LATENT = {"latent": optional(mapping)} # a model of latents: it names its space
+MAY_HAVE_LATENT = {"latent": optional(a_mapping)} # a model of latents: it names its space
 
 
 def latent_of(trained, file):
     "(mean, std, image_shape) of the entry `latent` of an autoencoder's folder; else ValueError."
-    check_entries(trained.config, {"latent": mapping}, file)
+    check_entries(trained.config, {"latent": a_mapping}, file)
     latent = trained.config["latent"]
     check_entries(latent, LATENT_ENTRIES, file)
     channels = getattr(trained.model, "latent_channels", None)

@@ -8,10 +8,11 @@ from pathlib import Path
 import torch
 
 from .arguments import check_fields, checked
+from .disk import as_folder
 from .images import Images
 from .kinds import (
-    a_call, amount, anything, clean_images, described, in_range, listed, number, some_images,
-    tensor, whole)
+    a_call, amount, anything, clean_images, count, described, flag, having, in_range, listed,
+    number, some_images, some_labels, tensor, whole)
 from .models import check_labels, predicts_of, said_by
 
 # ---- the network and the recipe ----
@@ -52,10 +53,11 @@ def recipe_of(cls, options): # `training.Recipe`, {name: value}
 
 
 fit_arguments = checked({ # beside those that their names and annotations say
-    "model": a_network_to_train, "loss": a_call,
-    "callbacks": listed(a_call, what="a list of calls"), "save_every": whole(0),
-    "accumulate": whole(1), "stop_at": whole(0), "device": anything,
-    "start": anything, "out": anything})
+    "model": a_network_to_train, "callbacks": listed(a_call, what="a list of calls"),
+    "compile": flag, "save_every": whole(0), "accumulate": count, "stop_at": whole(0),
+    "device": anything, "start": anything, "out": anything})
+preview_arguments = checked({
+    "run": having("ema", "about", what="a Run, as fit gives to callbacks"), "y": some_labels})
 curve_arguments = checked({"ts": listed(whole(), 1, "a list of timesteps"), "x0": clean_images})
 
 
@@ -87,6 +89,11 @@ def a_set(data, name):
                         "what image_folder returns")
     if len(data): return data
     raise ValueError(f"{name}: got an empty set; expected at least one image")
+
+
+cache_arguments = checked({
+    "data": a_set, "path": as_folder,
+    "space": having("encode", "shape", "vae", what="a LatentSpace")})
 
 
 def check_example(pair):

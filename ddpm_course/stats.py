@@ -5,7 +5,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .kinds import described, reals, text, whole
+from .kinds import (
+    described, having, reals, some_features, some_rows, tensor, text, whole)
+
+SEEN = having("values", "probabilities", what="Features, as extract makes them")
+SEEN_OR_STATS = having("name", what="Features or FeatureStats")
+METRICS = { # what the arguments of metrics are, beside those that their names say
+    **dict.fromkeys(["a", "b", "x", "of"], some_features), "fake": SEEN, "real": SEEN,
+    **dict.fromkeys(["fakes", "held_out", "train"], some_rows),
+    "probabilities": tensor("(N, K)", finite=True)}
 
 
 def rows_of(features):
@@ -16,6 +24,34 @@ def rows_of(features):
     if not bad: return f
     raise ValueError(f"features: {bad} of {len(f)} rows hold NaN or infinity; look for NaN in the "
                      "images")
+
+
+def check_same_network(fake, real):
+    "ValueError unless the features of two sets are of one network."
+    if fake.name == real.name: return
+    raise ValueError(f"features of {fake.name!r} for the fakes and of {real.name!r} for the reals; "
+                     "extract both with one network")
+
+
+def check_pairs(a, b): # features (N, D), (M, D)
+    "ValueError where two sets have no pairs of different images."
+    if min(len(a), len(b)) < 2:
+        raise ValueError(f"a, b: got {len(a)} and {len(b)} features; a comparison of pairs needs "
+                         "at least 2 of each")
+
+
+def check_neighbors(of, k): # features (M, D)
+    "ValueError where features have no k-th nearest neighbor."
+    if len(of) <= k:
+        raise ValueError(f"of: got {len(of)} features; the {k}-th nearest neighbor needs at least "
+                         f"{k + 1}")
+
+
+def check_subsets(subsets, m, n): # how many, of how many images, out of how many
+    "ValueError where there is one subset, and others would differ."
+    if subsets < (2 if m < n else 1):
+        raise ValueError(f"subsets={subsets} of {m} images; expected at least 2 that differ, as "
+                         "their scatter makes the interval")
 
 
 def check_mergeable(a, b): # `FeatureStats`

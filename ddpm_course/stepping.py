@@ -8,19 +8,18 @@ from typing import NamedTuple
 import torch
 from tqdm.auto import tqdm
 
-from .arguments import bound
+from .arguments import bound, checked
 from .images import check_images
-from .kinds import a_call, a_device, flag, listed, steps_to_take, tensor, whole
-from .models import device_of, inference_mode, predicts_of, said_by
+from .kinds import a_call, flag, listed, tensor, whole
+from .models import a_device, device_of, inference_mode, predicts_of, said_by
 from .randomness import ImageNoise, image_seeds, seeds_of_images
 
 
+@checked
 def trailing_timesteps(T: int, # length of the schedule
                        n: int) -> list[int]: # number of steps, 1..T
     "n timesteps from T-1 downwards, T/n apart (\"trailing\" spacing)."
-    T = whole(1)(T, "T")
-    n = steps_to_take(n, "steps")
-    if not 1 <= n <= T or n != int(n):
+    if n > T:
         raise ValueError(f"steps={n} for a schedule of T={T}; use a whole number from 1 to {T}")
     return [round(T - i * T / n) - 1 for i in range(n)]
 
@@ -28,10 +27,11 @@ def trailing_timesteps(T: int, # length of the schedule
 list_of_timesteps = listed(whole(), what="a strictly decreasing list of whole numbers")
 
 
+@checked(timesteps=list_of_timesteps)
 def check_timesteps(timesteps, # ints
                     T: int) -> list[int]: # length of the schedule
     "`timesteps` as a list of ints, strictly decreasing within 0..T-1; else ValueError."
-    ts = list_of_timesteps(timesteps, "timesteps")
+    ts = timesteps
     if not ts: raise ValueError("timesteps: got an empty list; expected at least one timestep")
     if any(a <= b for a, b in zip(ts, ts[1:])):
         got = f"{ts[:5]}{'...' * (len(ts) > 5)}"
@@ -58,7 +58,7 @@ def a_bound_model(value, name):
 
 
 SAMPLER = { # what arguments of every sampler are, beside those that their names say
-    "model": a_bound_model, "steps": steps_to_take, "seed": seeds_of_images,
+    "model": a_bound_model, "seed": seeds_of_images,
     "timesteps": list_of_timesteps, "x_T": tensor("(B, C, H, W)", finite=True), "device": a_device,
     "noise": tensor("(steps, B, C, H, W)", finite=True)}
 

@@ -27,7 +27,7 @@ from .randomness import BatchRandom
 from .runs import Plan, Run, pass_random, passes, start_run, train_loop
 from .saving import Trained
 from .sets import (
-    check_recipe, checked, curve_arguments, read_batch, recipe_of)
+    check_recipe, checked, curve_arguments, preview_arguments, read_batch, recipe_of)
 from .shipped import load_shipped
 from .unet import UNet
 
@@ -145,6 +145,7 @@ def every(n: int, call):
     return lambda run: call(run) if run.step % n == 0 else None
 
 # %% ../nbs/21_training.ipynb #9de17cfc
+@preview_arguments
 def preview(run, # a `Run`
             y=None, # labels, one an image; None for a model without classes
             n: int=10, # images, where there are no labels

@@ -16,7 +16,10 @@ import torch.nn.functional as F
 from fastcore.basics import patch
 from torch import nn
 
+from .arguments import (
+    check_fields, check_same_shape, checked)
 from .images import check_images, load_digits
+from .kinds import a_call, amount, optional
 from .models import register
 from .saving import Trained
 from .shipped import load_shipped
@@ -29,14 +32,17 @@ def kl(mean, # (B, ...)
        logvar, # (B, ...)
       ) -> torch.Tensor: # (B,), nats
     "KL(N(mean, exp(logvar)) || N(0, 1)) an image (Kingma & Welling 2014, appendix B)."
+    check_same_shape(logvar, mean, "logvar", "mean")
     return 0.5 * (mean.square() + logvar.exp() - 1 - logvar).flatten(1).sum(1)
 
 # %% ../nbs/50_vae.ipynb #f051d4ca
+@checked
 def reparameterize(mean, # (B, ...)
                    logvar, # (B, ...)
                    rng, # `BatchRandom`
                   ) -> torch.Tensor:
     "A sample of N(mean, exp(logvar)) through which gradients pass to both."
+    check_same_shape(logvar, mean, "logvar", "mean")
     return mean + (0.5 * logvar).exp() * rng.randn_like(mean)
 
 # %% ../nbs/50_vae.ipynb #a661d803
@@ -143,9 +149,8 @@ class VAELoss:
     perceptual_weight: float = 0.1
 
     def __post_init__(self):
-        if not (self.kl_weight >= 0 and self.perceptual_weight >= 0):
-            raise ValueError(f"kl_weight={self.kl_weight}, perceptual_weight="
-                             f"{self.perceptual_weight}; expected 0 or more")
+        check_fields(self, kl_weight=amount, perceptual=optional(a_call),
+                     perceptual_weight=amount)
 
     def __call__(self, model, x, y, rng):
         x_hat, mean, logvar = model(x, rng)

@@ -199,10 +199,10 @@ def test_zero_terminal_snr():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (dict(steps=0), "steps=0 for a schedule of T=100; use a whole number from 1 to 100"),
-        (dict(steps=-1), "steps=-1 for a schedule of T=100"),
+        (dict(steps=0), "steps=0; expected a whole number of at least 1"),
+        (dict(steps=-1), "steps=-1; expected a whole number of at least 1"),
         (dict(steps=101), "steps=101 for a schedule of T=100"),
-        (dict(steps=2.5), "steps=2.5 for a schedule of T=100"),
+        (dict(steps=2.5), "steps=2.5; expected a whole number"),
         (dict(timesteps=[]), "timesteps: got an empty list"),
         (dict(timesteps=[50, 50, 0]), "strictly decreasing list; got \\[50, 50, 0\\]"),
         (dict(timesteps=[0, 50]), "strictly decreasing"),

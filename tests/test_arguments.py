@@ -7,16 +7,21 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
+from bad_arguments import draw, missing
 
 from ddpm_course.arguments import check_fields, checked, explained
 from ddpm_course.kinds import (
-    a_device,
+    a_mapping,
+    a_path,
     a_schedule,
+    as_labels,
     class_names_of,
     clean_images,
     clip_size,
     count,
     flag,
+    gray_levels,
+    having,
     in_range,
     listed,
     number,
@@ -28,6 +33,7 @@ from ddpm_course.kinds import (
     tensor,
     whole,
 )
+from ddpm_course.models import a_device
 
 NAN = math.nan
 IMAGES = torch.zeros(2, 1, 4, 4)
@@ -59,9 +65,15 @@ def test_whole_numbers_of_any_library_are_counts(value):
         (a_device, ["cpu", torch.device("cpu")], ["", "gpu", "cuda:99", "meta", 3.5, ["cpu"]]),
         (reals, [[1, 2], (0.5,), 3, np.ones(2), torch.ones(2, dtype=torch.int8)],
          ["linear", None, ["a"], [[1], [1, 2]], {1: 2}, object(), [True], [1j]]),
-        (tensor("(N, D)", finite=True, rows=2), [torch.zeros(2, 3)],
-         [np.zeros((2, 3)), torch.zeros(2), torch.zeros(1, 3), torch.full((2, 3), NAN), [[0.0]],
+        (tensor("(N, D)", finite=True), [torch.zeros(2, 3)],
+         [np.zeros((2, 3)), torch.zeros(2), torch.full((2, 3), NAN), [[0.0]],
           torch.zeros(2, 3, dtype=torch.int64), torch.zeros(2, 3, dtype=torch.complex64)]),
+        (a_mapping, [{}, {"a": 1}], [{1: 2}, [], None, "a"]),
+        (a_path, ["runs/a.json"], ["", "  ", None, 3.5, ["a"]]),
+        (having("real", what="a number"), [3], [None, "real", []]),
+        (gray_levels, [IMAGES.byte(), IMAGES[0, 0].long()],
+         [IMAGES, IMAGES.bool(), IMAGES.byte().numpy(), [[0]], None, IMAGES.cfloat()]),
+        (as_labels, [3, [1, 2], np.arange(3), torch.arange(3)], [None, "x", {}, [[1], [1, 2]]]),
         (clean_images, [IMAGES, IMAGES - 1, IMAGES.bfloat16()],
          [IMAGES[0], IMAGES.long(), IMAGES + NAN, IMAGES + 255, "folder", None]),
         (a_schedule, [], [None, "cosine", [0.1, 0.2], 1000, torch.rand(10)]),
@@ -136,3 +148,17 @@ def test_fields_of_a_frozen_dataclass_are_converted():
     for bad in ((0,), (1000 / 96,), ("4",), (4, NAN)):
         with pytest.raises((TypeError, ValueError), match="expected"):
             Plan(*bad)
+
+
+@pytest.mark.parametrize("n", [800, pytest.param(None, marks=pytest.mark.slow)])
+def test_no_bad_argument_is_silent_and_nine_of_ten_errors_help(n):
+    "Over the whole API: wrong types, dtypes, ranks, lengths and ranges, NaN, texts."
+    ends, wrong = draw(n)
+    print(dict(ends))
+    assert ends.total() >= 800
+    assert not ends["silent"], [case for case, end, _ in wrong if end == "silent"]
+    assert ends["helped"] > 0.9 * ends.total(), wrong
+
+
+def test_every_exported_function_is_tried_with_bad_arguments():
+    assert not list(missing())

@@ -178,12 +178,12 @@ EYE = torch.eye(3)
     [
         (
             (torch.zeros(3), EYE, torch.zeros(2), torch.eye(2)),
-            r"\(3,\), \(2,\).*expected \(D,\) and \(D, D\)",
+            r"'mu2': \(2,\).*expected \(D,\) and \(D, D\)",
         ),
         ((torch.zeros(3), EYE, torch.zeros(3), torch.ones(3)), r"expected \(D,\) and \(D, D\)"),
         ((torch.zeros(1, 3), EYE, torch.zeros(3), EYE), r"expected \(D,\) and \(D, D\)"),
         ((torch.tensor([0, math.nan, 0]), EYE, torch.zeros(3), EYE), "NaN"),
-        ((torch.zeros(3), EYE, torch.zeros(3), EYE * math.inf), "infinity"),
+        ((torch.zeros(3), EYE, torch.zeros(3), EYE * math.inf), "infinit"),
         ((torch.zeros(3), EYE.roll(1, 0), torch.zeros(3), EYE), "not symmetric"),
         ((torch.zeros(3), EYE, torch.zeros(3), -EYE), "eigenvalue -1; expected none below 0"),
     ],
@@ -580,7 +580,7 @@ def test_a_published_reference_needs_to_be_told_what_it_does_not_say(tmp_path):
         ({"arr_0": np.zeros(3)}, "has no mu and sigma"),
         ({"mu": np.zeros(3), "sigma": np.zeros((2, 2))}, "expected .D,. and .D, D."),
         ({"mu": np.zeros((1, 2)), "sigma": np.eye(2)}, "expected .D,. and .D, D."),
-        ({"mu": np.full(2, np.nan), "sigma": np.eye(2)}, "mu: 2 of 2 numbers are NaN"),
+        ({"mu": np.full(2, np.nan), "sigma": np.eye(2)}, "mu: 2 of 2 values are NaN"),
         ({"mu": np.zeros(2), "sigma": -np.eye(2)}, "sigma is no covariance"),
         ({"mu": np.zeros(2), "sigma": np.array([[1, 2], [0, 1.0]])}, "sigma is no covariance"),
         ({"mu": np.array(["a", "b"]), "sigma": np.eye(2)}, "mu=.*expected numbers"),

@@ -667,11 +667,11 @@ def test_steps_out_of_range(steps):
     for sample in (ddim_sample, ddpm_sample):
         with pytest.raises(
             ValueError,
-            match=f"steps={steps} for a schedule of T=1000; use a whole number from 1 to 1000",
+            match=f"steps={steps}(; expected a whole number| for a schedule of T=1000)",
         ):
             sample_with(sample, steps=steps)
     for spacing in SPACINGS:
-        with pytest.raises(ValueError, match="use a whole number from 1 to 1000"):
+        with pytest.raises(ValueError, match="a whole number"):
             spaced_timesteps(1000, steps, spacing)
 
 
