@@ -52,9 +52,14 @@ def recipe_of(cls, options): # `training.Recipe`, {name: value}
     return cls(**options)
 
 
+def a_compiler(value, name):
+    "The kind of `compile`: True or False, or the name of a backend."
+    return value if isinstance(value, str) else flag(value, name)
+
+
 fit_arguments = checked({ # beside those that their names and annotations say
     "model": a_network_to_train, "callbacks": listed(a_call, what="a list of calls"),
-    "compile": flag, "save_every": whole(0), "accumulate": count, "stop_at": whole(0),
+    "compile": a_compiler, "save_every": whole(0), "accumulate": count, "stop_at": whole(0),
     "device": anything, "start": anything, "out": anything})
 preview_arguments = checked({
     "run": having("ema", "about", what="a Run, as fit gives to callbacks"), "y": some_labels})
