@@ -11,7 +11,9 @@ from pathlib import Path
 
 import torch
 
+from .arguments import checked
 from .disk import write_whole
+from .kinds import a_mapping, described, listed
 from .scores import Score
 
 
@@ -32,20 +34,31 @@ def processor():
     return names[0] if names else platform.processor() or platform.machine()
 
 
+def a_row(value, name):
+    "The kind of what a file of scores holds: a `Score`, or a row of them by name."
+    cards = value.values() if isinstance(value, dict) else [value]
+    if all(isinstance(card, Score) or isinstance(value, dict) and card is None for card in cards):
+        return value
+    raise TypeError(f"{name}={described(value)}; expected a Score, or a row "
+                    "{name: Score or None}")
+
+
 def as_entry(scores, about):
     "A card, or a row {name: card or None}, and what made it, as JSON holds them."
     if not isinstance(scores, dict): return {"about": about, "card": asdict(scores)}
     return {"about": about, "cards": {name: card and asdict(card) for name, card in scores.items()}}
 
 
+@checked(scores=listed(a_row))
 def save_scores(file, # JSON file to write
                 scores, # `Score`s, or rows {name: Score or None}
                 about=None): # what made them: a dict for all, or one a row; `environment()` if None
     "Write cards, or a table of rows of cards, each with what made it."
-    scores = list(scores)
     about = environment() if about is None else about
-    abouts = [about] * len(scores) if isinstance(about, dict) else list(about)
-    entries = [as_entry(s, a) for s, a in zip(scores, abouts, strict=True)]
+    abouts = [about] * len(scores) if isinstance(about, dict) else listed(a_mapping)(about, "about")
+    if len(abouts) != len(scores):
+        raise ValueError(f"about: got {len(abouts)} for {len(scores)} scores; expected one a row")
+    entries = [as_entry(s, a) for s, a in zip(scores, abouts)]
     file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
     lines = ",\n".join(map(json.dumps, entries)) # a row a line
@@ -69,6 +82,7 @@ def load_entries(file):
                          f"({type(e).__name__}: {e}); delete it, and make it again") from e
 
 
+@checked
 def load_scores(file):
     "The cards or rows of a file, as `save_scores` got them."
     return [scores for scores, _ in load_entries(file)]

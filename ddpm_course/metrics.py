@@ -13,13 +13,18 @@ import warnings
 
 import torch
 
+from .arguments import check_same_rows, checked
 from .features import feature_distance, frechet_distance, nearest
 from .scores import FID_IMAGES, INCEPTION, Score, bootstrap, student_interval
-from .stats import FeatureStats
+from .stats import (
+    METRICS, SEEN_OR_STATS, FeatureStats, check_pairs, check_same_network,
+    check_neighbors, check_subsets)
 
 # %% ../nbs/32_metrics.ipynb #8e5baae5
+@checked(METRICS)
 def polynomial_kernel(a, b): # features (N, D), (M, D)
     "The cubic kernel of KID, (a.b / D + 1)^3, for all pairs (N, M), float64."
+    check_same_rows(b, a, "b", "a")
     return (a.double() @ b.double().T / a.shape[1] + 1)**3
 
 # %% ../nbs/32_metrics.ipynb #dc0b5fd2
@@ -27,15 +32,15 @@ def _others(f): # mean kernel of pairs of different images
     k = polynomial_kernel(f, f)
     return (k.sum() - k.diagonal().sum()) / (len(f) * (len(f) - 1))
 
+@checked(METRICS)
 def squared_mmd(a, # features (N, D)
                 b) -> float: # features (M, D)
     "Squared MMD, unbiased, so that it may fall below 0 (Bińkowski et al. 2018, eq. 4)."
-    if min(len(a), len(b)) < 2:
-        raise ValueError(f"got {len(a)} and {len(b)} features; "
-                         "a comparison of pairs needs at least 2 of each")
+    check_pairs(a, b)
     return (_others(a) + _others(b) - 2 * polynomial_kernel(a, b).mean()).item()
 
 # %% ../nbs/32_metrics.ipynb #ee903b0f
+@checked(METRICS, real=SEEN_OR_STATS)
 def frechet(fake, # `Features` of generated images
             real, # `Features` or `FeatureStats` of real images, from the same network
             reference: str="", # which real images: "CIFAR-10 train"
@@ -44,7 +49,7 @@ def frechet(fake, # `Features` of generated images
             groups=None, # int64 (n_fake,): labels asked for, kept in the resamples
             **protocol) -> Score: # sampler, steps, ... of the `Score`
     "Fréchet distance as a `Score`; the interval is over the generated images."
-    _same_network(fake, real)
+    check_same_network(fake, real)
     real = real if isinstance(real, FeatureStats) else real.stats
     value = feature_distance(fake, real)
     if resamples is None: resamples = 200 if fake.values.shape[1] <= 256 else 0
@@ -59,11 +64,7 @@ def frechet(fake, # `Features` of generated images
                  **protocol)
 
 # %% ../nbs/32_metrics.ipynb #f9c70049
-def _same_network(fake, real):
-    if fake.name == real.name: return
-    raise ValueError(f"features of {fake.name!r} for the fakes and of {real.name!r} "
-                     "for the reals; extract both with one network")
-
+@checked(METRICS, real=SEEN_OR_STATS)
 def fid(fake, # `Features` by `Inception`
         real, # `Features` or `FeatureStats` by `Inception`
         reference: str="", # which real images: "CIFAR-10 train"
@@ -80,6 +81,7 @@ def fid(fake, # `Features` by `Inception`
     return frechet(fake, real, reference, f"FID@{n}", **protocol)
 
 # %% ../nbs/32_metrics.ipynb #9db3fb9e
+@checked(METRICS)
 def kid(fake, # `Features` of generated images
         real, # `Features` of real images, from the same network
         reference: str="", # which real images
@@ -88,12 +90,10 @@ def kid(fake, # `Features` of generated images
         subset_seed: int=0,
         **protocol) -> Score: # sampler, steps, ... of the `Score`
     "Kernel Inception distance: unbiased, may fall below 0 (Bińkowski et al. 2018)."
-    _same_network(fake, real)
+    check_same_network(fake, real)
     n = min(len(fake), len(real))
     m = min(subset_size, n)
-    if subsets < (2 if m < n else 1):
-        raise ValueError(f"subsets={subsets} of {m} images; expected at least 2 that "
-                         "differ, as their scatter makes the interval")
+    check_subsets(subsets, m, n)
     rng = torch.Generator().manual_seed(subset_seed)
     pick = lambda f: f.values[torch.randperm(len(f), generator=rng)[:m]]
     values = [squared_mmd(pick(fake), pick(real)) for _ in range(subsets)]
@@ -109,6 +109,7 @@ def kid(fake, # `Features` of generated images
                  **protocol)
 
 # %% ../nbs/32_metrics.ipynb #1a27afdf
+@checked(METRICS)
 def split_scores(probabilities, # (N, K)
                  splits: int=10): # parts, in the order given
     "exp(H(y) - H(y|x)) of each part (splits,): the score of Salimans et al. 2016."
@@ -121,6 +122,7 @@ def split_scores(probabilities, # (N, K)
     return torch.stack([(entropy(q.mean(0)) - entropy(q).mean()).exp() for q in parts])
 
 # %% ../nbs/32_metrics.ipynb #8a7fb66a
+@checked(METRICS)
 def inception_score(fake, # `Features`, for their probabilities
                     splits: int=10,
                     shuffle_seed: int=0,
@@ -136,14 +138,14 @@ def inception_score(fake, # `Features`, for their probabilities
     return Score(name, value, interval, len(fake), features=fake.name, **protocol)
 
 # %% ../nbs/32_metrics.ipynb #aa0dd8c1
+@checked(METRICS)
 def in_manifold(x, # features (N, D)
                 of, # features (M, D), whose balls count
                 k: int=3, # a ball reaches to the k-th nearest neighbor
                 chunk: int=2000): # rows at a time
     "Which x lie in a ball of `of`: bool (N,) (Kynkäänniemi et al. 2019, eq. 1)."
-    if len(of) <= k:
-        raise ValueError(f"got {len(of)} features; the {k}-th nearest neighbor needs "
-                         f"at least {k + 1}")
+    check_neighbors(of, k)
+    check_same_rows(of, x, "of", "x")
     x, of = x.double(), of.double()
     radius = [torch.cdist(part, of).kthvalue(k + 1).values for part in of.split(chunk)]
     radius = torch.cat(radius) # k + 1, since the nearest is the image itself
@@ -151,13 +153,14 @@ def in_manifold(x, # features (N, D)
     return torch.cat(inside)
 
 # %% ../nbs/32_metrics.ipynb #7e61959b
+@checked(METRICS)
 def precision_recall(fake, # `Features` of generated images
                      real, # `Features` of real images, from the same network
                      reference: str="", # which real images
                      k: int=3, # nearest neighbor that a ball reaches to
                      **protocol) -> tuple: # sampler, steps, ... of the `Score`s
     "(precision, recall) as `Score`s (Kynkäänniemi et al. 2019)."
-    _same_network(fake, real)
+    check_same_network(fake, real)
     def share(name, inside):
         inside = inside.double()
         interval = bootstrap(lambda i: inside[i].mean(), len(inside))
@@ -168,6 +171,7 @@ def precision_recall(fake, # `Features` of generated images
             share("recall", in_manifold(real.values, fake.values, k)))
 
 # %% ../nbs/32_metrics.ipynb #fd7be036
+@checked(METRICS)
 def memorization(fakes, # images or features (N, ...)
                  held_out, # the same of held-out images (M, ...)
                  train, # the same of training images (K, ...)

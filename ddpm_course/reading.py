@@ -1,13 +1,16 @@
 "Image files: any mode to RGB, class folders, threads that read into memory or ahead of time."
 
 import os
+import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
+
+from .kinds import class_names_of
 
 
 # ---- one file ----
@@ -35,21 +38,72 @@ def to_rgb(im): # a Pillow image of any mode
     return im.convert("RGB")
 
 
+FORMATS = ( # of pixels; Pillow hands others, such as EPS, to programs of their own
+    "AVIF", "BLP", "BMP", "DDS", "DIB", "GIF", "ICNS", "ICO", "IM", "JPEG", "JPEG2000", "MPO",
+    "MSP", "PCX", "PNG", "PPM", "PSD", "QOI", "SGI", "SUN", "TGA", "TIFF", "WEBP", "XBM", "XPM")
+LARGE = 2**24 # pixels from which on a JPEG is decoded at a part of its size, where that is enough
+IN_FLIGHT = 2**26 # pixels that are decoded at a time by all threads; a larger image comes alone
+
+
+class Room:
+    "A number of pixels that threads share: `with room(n):` waits until n are free, or all."
+    def __init__(self, most):
+        self.most = most
+        self.used = 0
+        self.changed = threading.Condition()
+
+    @contextmanager
+    def __call__(self, n):
+        with self.changed:
+            self.changed.wait_for(lambda: not self.used or self.used + n <= self.most)
+            self.used += n
+        try: yield
+        finally:
+            with self.changed:
+                self.used -= n
+                self.changed.notify_all()
+
+
+room = Room(IN_FLIGHT)
+
+
+def open_raster(path):
+    "A Pillow image of one of the FORMATS that this Pillow knows, its pixels not yet read."
+    from PIL import Image
+    Image.init()
+    return Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])
+
+
 def open_rgb(path, # an image file of any mode that Pillow reads
              size: int=None # cut the centered square and resize it to size x size; None: as it is
              ) -> torch.Tensor: # uint8 (3, H, W)
     "One image file, turned as its EXIF header says."
     import numpy as np
     from PIL import Image, ImageOps
-    with Image.open(path) as im: im = to_rgb(ImageOps.exif_transpose(im))
+    with open_raster(path) as im:
+        if size is not None and im.width * im.height > LARGE: im.draft(None, (2 * size, 2 * size))
+        with room(im.width * im.height): im = to_rgb(ImageOps.exif_transpose(im))
     if size is not None: im = ImageOps.fit(im, (size, size), Image.Resampling.BICUBIC)
     return torch.from_numpy(np.array(im)).permute(2, 0, 1)
 
 
-def read_image(path, size=None, decode=True):
-    "`open_rgb`, with an error that names the file; without `decode` its header alone is looked at."
+def as_gray(x): # uint8 (3, H, W)
+    "The brightness of a picture, uint8 (1, H, W): .299 R + .587 G + .114 B."
+    import numpy as np
     from PIL import Image
-    try: return open_rgb(path, size) if decode else Image.open(path).close()
+    gray = Image.fromarray(x.permute(1, 2, 0).numpy()).convert("L")
+    return torch.from_numpy(np.array(gray))[None]
+
+
+def read_image(path, size=None, mode="RGB", decode=True):
+    "`open_rgb`, with an error that names the file; without `decode` its header alone is looked at."
+    try:
+        if not decode: return open_raster(path).close()
+        x = open_rgb(path, size)
+        return as_gray(x) if mode == "L" else x
+    except MemoryError as e:
+        raise MemoryError(f"{path} does not fit into memory; make it smaller, or pass fewer "
+                          "workers") from e
     except Exception as e:
         if isinstance(e, OSError) and e.errno: raise # the disk or the permissions, not the picture
         raise ValueError(f"{path} cannot be read as an image ({type(e).__name__}: {e}); "
@@ -61,6 +115,18 @@ def read_image(path, size=None, decode=True):
 def _visible(path, root): return not any(part[0] == "." for part in path.relative_to(root).parts)
 
 
+def warn_of_numbers(names):
+    "Warn of folders named by numbers whose order as text, which labels follow, is another one."
+    if not all(name.isdecimal() for name in names): return
+    wanted = sorted(names, key=int)
+    label = next((i for i, pair in enumerate(zip(names, wanted)) if pair[0] != pair[1]), None)
+    if label is None: return
+    first = ", ".join(names[:3])
+    warnings.warn(f"the class folders are numbers in the order of text, {first}, ...: "
+                  f"label {label} is the folder {names[label]!r}; pass classes=[...] in another "
+                  "order if labels should follow the numbers", stacklevel=4)
+
+
 def class_names(root, # holds one folder a class
                 classes): # a name, a list of names, or None for all
     "Names of the class folders below `root`, each of which is there."
@@ -68,7 +134,8 @@ def class_names(root, # holds one folder a class
         raise FileNotFoundError(f"no folder {root}; expected root/class/image.jpg")
     if classes is None:
         classes = sorted(p.name for p in root.iterdir() if p.is_dir() and _visible(p, root))
-    names = [classes] if isinstance(classes, str) else list(classes)
+        warn_of_numbers(classes)
+    names = [classes] if isinstance(classes, str) else class_names_of(classes, "classes")
     if not names:
         raise FileNotFoundError(f"{root} holds no class folders; expected root/class/image.jpg "
                                 "(no classes? put all images into one folder there)")

@@ -15,12 +15,15 @@ from typing import NamedTuple
 import torch
 from fastcore.basics import patch
 
+from .arguments import checked
+from .kinds import an_instance, listed, whole
 from .protocols import (
     FIELDS, NOT_RECORDED, as_tuples, check_alike, check_numbers, check_runs,
     format_score, freeze_protocol, not_recorded)
 from .intervals import resample, student_interval
 
 # %% ../nbs/31_scores.ipynb #8e4beffb
+@checked(n=whole(2), resamples=whole(1))
 def bootstrap(statistic, # statistic(index) -> float for an int64 index (n,)
               n: int, # number of images
               resamples: int=200, # more make a smoother interval, not a narrower one
@@ -29,7 +32,6 @@ def bootstrap(statistic, # statistic(index) -> float for an int64 index (n,)
               groups=None # int64 (n,): classes whose counts were fixed, and stay so
               ) -> tuple:
     "(low, high): percentiles of the resampled statistic, moved to surround its value."
-    if n < 2: raise ValueError(f"n={n}; an interval needs at least 2 images")
     rng = torch.Generator().manual_seed(seed)
     values = [float(statistic(resample(n, groups, rng))) for _ in range(resamples)]
     values = torch.tensor(values, dtype=torch.float64)
@@ -120,6 +122,9 @@ class Difference(NamedTuple):
         return f"{self.value:+.3f} [{low:+.3f}, {high:+.3f}]: {verdict}"
 
 # %% ../nbs/31_scores.ipynb #67a8899c
+_SCORE = an_instance(Score)
+
+@checked(a=_SCORE, b=_SCORE)
 def compare(a, b, # two `Score`s
             vary=() # parts of the protocol that may differ, as they are the question
             ) -> Difference:
@@ -132,11 +137,11 @@ def compare(a, b, # two `Score`s
     return Difference(value, (value - low, value + high))
 
 # %% ../nbs/31_scores.ipynb #bec8af94
+@checked(scores=listed(_SCORE))
 def average(scores, # one `Score` a run, alike but for the seed
             vary=() # options that were not recorded, the same for all runs
             ) -> Score:
     "The mean over runs; its interval is Student's, from the spread between runs."
-    scores = list(scores)
     if len(scores) < 2:
         raise ValueError(f"got {len(scores)} scores; a spread needs at least 2 runs")
     check_runs(scores, vary)
@@ -149,6 +154,7 @@ def average(scores, # one `Score` a run, alike but for the seed
         seed=tuple(s.seed for s in scores), notes=notes | {"values": values.tolist()})
 
 # %% ../nbs/31_scores.ipynb #b2e190ed
+@checked(a=_SCORE, b=_SCORE)
 def compare_paired(a, b, # `average`s over the same seeds
                    vary=(), # as for `compare`
                    level: float=0.95 # of the interval

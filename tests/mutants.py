@@ -17,6 +17,8 @@ MODULES = (
     "ancestral",
     "ddim",
     "guards",
+    "kinds",
+    "arguments",
     "guidance",
 )
 PREVIOUS = "[*timesteps[1:], -1]"

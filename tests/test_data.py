@@ -9,7 +9,10 @@ import os
 import pickle
 import tarfile
 import threading
+import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
@@ -622,3 +625,101 @@ def test_a_crop_that_draws_its_own_numbers_is_noticed():
 
     with pytest.raises(AssertionError, match="two calls with the same arguments differ"):
         check.random_crop(crop)
+
+
+def numbered(root, names, size=8):
+    for name in names:
+        (root / name).mkdir(parents=True)
+        Image.new("RGB", (size, size), (int(name) * 10, 0, 0)).save(root / name / "a.png")
+    return root
+
+
+def test_class_folders_that_are_numbers_are_sorted_as_text_and_that_is_told(tmp_path):
+    root = numbered(tmp_path / "many", ["1", "2", "10"])
+    with pytest.warns(UserWarning, match="'10'|label 1 is the folder '10'; pass classes="):
+        images = image_folder(root)
+    assert images.classes == ["1", "10", "2"]
+    few = numbered(tmp_path / "few", ["1", "2"])
+    for folder, classes in ((root, ["1", "2", "10"]), (few, None)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert image_folder(folder, classes=classes).classes == (classes or ["1", "2"])
+
+
+def test_gray_sets_have_one_channel(folder, tmp_path):
+    gray = image_folder(folder, size=16, mode="L")
+    color = image_folder(folder, size=16)
+    weights = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)
+    expected = (color.pixels * weights).sum(1, keepdim=True)
+    assert gray.shape == (1, 16, 16) and (gray.pixels - expected).abs().max() <= 1
+    disk = image_folder(folder, size=16, mode="L", in_memory=False)
+    assert torch.equal(disk.pixels[torch.arange(4)], gray.pixels[:4])
+    levels = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    (tmp_path / "g" / "x").mkdir(parents=True)
+    Image.fromarray(levels).save(tmp_path / "g" / "x" / "a.png")
+    assert torch.equal(image_folder(tmp_path / "g", mode="L").pixels[0, 0], torch.tensor(levels))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        *[{"size": v} for v in (0, -1, 8.0, "8", True)],
+        *[{"workers": v} for v in (0, "4")],
+        *[{"classes": v} for v in (["china", "china"], [3], {"china": 1}, 3)],
+        *[{"mode": "RGBA"}, {"mode": None}, {"on_error": "ignore"}, {"flip": 1}, {"memory": "8G"}],
+    ],
+    ids=str,
+)
+def test_arguments_of_a_folder(folder, bad):
+    with pytest.raises((TypeError, ValueError), match=f"{next(iter(bad))}.*expected"):
+        image_folder(folder, **{"size": 8} | bad)
+
+
+def test_no_file_starts_another_program(folder, monkeypatch):
+    "Pillow gives EPS, whatever the file is called, to Ghostscript."
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n0 0 moveto\nshowpage\n"
+    (folder / "china" / "!0.jpg").write_bytes(eps)
+    from PIL import EpsImagePlugin
+
+    def started(*args, **kwargs):
+        raise AssertionError("Ghostscript was started")
+
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", started)
+    with pytest.raises(ValueError, match="!0.jpg cannot be read as an image"):
+        image_folder(folder, size=8)
+
+
+def test_large_images_come_one_at_a_time_and_small_ones_together():
+    room, inside, most = reading.Room(100), [], []
+
+    def decode(n):
+        with room(n):
+            inside.append(n)
+            most.append(sum(inside))
+            time.sleep(0.002)
+            inside.remove(n)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(decode, [40, 30, 250, 20, 90, 10, 60, 300, 5, 5] * 5))
+    assert max(n for n in most if n not in (250, 300)) <= 100 and {250, 300} <= {*most}
+
+
+def test_a_large_jpeg_is_decoded_at_a_part_of_its_size(tmp_path, monkeypatch):
+    ramp = np.linspace(0, 255, 640).astype(np.uint8)
+    wide = np.stack([np.tile(ramp, (640, 1))] * 3, -1)
+    Image.fromarray(wide).save(tmp_path / "a.jpg", quality=95)
+    whole = open_rgb(tmp_path / "a.jpg", 64)
+    monkeypatch.setattr(reading, "LARGE", 1000)
+    asked = []
+    monkeypatch.setattr(reading, "room", lambda n: asked.append(n) or nullcontext())
+    part = open_rgb(tmp_path / "a.jpg", 64)
+    assert asked == [160 * 160] and (part.int() - whole.int()).abs().max() <= 4
+
+
+def test_an_image_that_does_not_fit_into_memory_is_no_bad_image(folder, monkeypatch):
+    def full(path, size):
+        raise MemoryError
+
+    monkeypatch.setattr(reading, "open_rgb", full)
+    with pytest.raises(MemoryError, match="0.png does not fit into memory; .*fewer workers"):
+        image_folder(folder, size=8, on_error="skip")

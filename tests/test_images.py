@@ -279,3 +279,52 @@ def test_captions_and_titles_are_text_and_not_markup():
 def test_bytes_are_a_tensor_of_bytes(answer, got):
     with pytest.raises(AssertionError, match=f"expected a uint8 tensor, got {got}"):
         check.to_bytes(answer)
+
+
+def digits_like(high=16):
+    return torch.randint(0, high + 1, (4, 1, 8, 8), dtype=torch.uint8)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"levels": 0},
+        {"levels": 256},
+        {"levels": "255"},
+        {"levels": 16.0},
+        {"levels": True},
+        {"classes": ["a", "a"]},
+        {"classes": "ab"},
+        {"classes": [1, 2]},
+        {"classes": None},
+        {"flip": 1},
+        {"flip": "no"},
+        {"levels": 8},  # some pixels are brighter than that
+    ],
+)
+def test_a_set_says_what_it_cannot_be(change):
+    pixels = digits_like()
+    pixels[0] = 16
+    with pytest.raises((TypeError, ValueError), match="expected"):
+        good = dict(pixels=pixels, labels=torch.tensor([0, 1, 0, 1]), classes=["a", "b"])
+        Images(**good | change)
+
+
+def test_gray_levels_are_told_from_floats():
+    for bad in ([[0]], np.zeros((1, 1, 2, 2), np.uint8), None, torch.zeros(1, 1, 2, 2)):
+        with pytest.raises(TypeError, match="gray=.*expected a tensor of whole numbers"):
+            from_uint8(bad)
+    with pytest.raises(ValueError, match="pixels up to 255 with levels=16; expected 0..16"):
+        from_uint8(torch.full((1, 1, 2, 2), 255, dtype=torch.uint8), 16)
+    for bad in (torch.rand(2, 1, 8, 8) * 255 + 9, torch.rand(2, 3, 8, 8) * 1023):
+        for f in (to_uint8, image_grid, show_images):
+            with pytest.raises(ValueError, match="expected \\[-1, 1\\]; convert gray levels"):
+                f(bad)
+    dim = torch.rand(2, 1, 8, 8) * 0.1 - 1
+    assert to_uint8(dim).max() < 16 and to_uint8(dim * 3).max() == 0
+
+
+@pytest.mark.parametrize("change", [{"columns": 0}, {"columns": "3"}, {"padding": -1}, {"x": "x"}])
+def test_a_grid_of_nothing(change):
+    with pytest.raises((TypeError, ValueError), match="expected"):
+        image_grid(**{"x": torch.zeros(4, 1, 2, 2)} | change)

@@ -488,3 +488,70 @@ def test_memory_stays_flat(space, tmp_path):
         f"{done.stdout} MB grew while 400 batches were read; the latents take "
         f"{count * 2048 / 1e6:.0f} MB"
     )
+
+
+def small_vae():
+    torch.manual_seed(0)
+    return VAE(1, 2, (8, 16), groups=4)
+
+
+SPACE_8 = dict(mean=[0.0, 0.5], std=[1.0, 2.0], image_shape=(1, 8, 8))
+
+
+@pytest.mark.parametrize(
+    "x, error, says",
+    [
+        (torch.zeros(2, 1, 8, 8, dtype=torch.uint8), TypeError, "uint8.*from_uint8"),
+        (torch.zeros(2, 1, 8, 8).numpy(), TypeError, "expected"),
+        (torch.rand(2, 1, 8, 8) * 255 + 9, ValueError, "from_uint8"),
+        (torch.full((2, 1, 8, 8), float("nan")), ValueError, "NaN"),
+        (torch.zeros(1, 8, 8), ValueError, "expected .B, C, H, W"),
+    ],
+)
+def test_a_space_looks_at_images_before_it_casts_them(x, error, says):
+    "uint8 became latents of standard deviation 2.29 where .99 is right."
+    space = LatentSpace(small_vae(), **SPACE_8)
+    with pytest.raises(error, match=says):
+        space.encode(x)
+    latents = torch.zeros(1, 2, 4, 4)
+    for z in (latents.long(), latents.numpy(), latents * float("nan"), latents[0]):
+        with pytest.raises((TypeError, ValueError), match="z.*(expected|NaN)"):
+            space.decode(z)
+    with pytest.warns(UserWarning, match="x: no value below 0"):
+        space.encode(torch.rand(2, 1, 8, 8))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        *[dict(mean=v) for v in ("ab", None, [0, "a"], [0, 1e300], [0, 1, 2])],
+        *[dict(std=v) for v in ([1, 0], [1, -1], [1, float("nan")], None)],
+        *[dict(image_shape=v) for v in ("abc", (1, 8), (0, 8, 8), (1, 8.0, 8), 8)],
+        *[dict(vae=v) for v in (None, torch.nn.Identity(), "digits")],
+    ],
+    ids=str,
+)
+def test_what_makes_no_space(bad):
+    with pytest.raises((TypeError, ValueError), match=f"{next(iter(bad))}.*expected"):
+        LatentSpace(**dict(vae=small_vae()) | SPACE_8 | bad)
+
+
+def test_measuring_looks_at_its_arguments():
+    vae, data = small_vae(), load_digits("test")
+    for bad in (dict(n=0), dict(n="9"), dict(batch=0), dict(data="digits"), dict(data=None)):
+        with pytest.raises((TypeError, ValueError), match=f"{next(iter(bad))}.*expected"):
+            LatentSpace.measure(**dict(vae=vae, data=data) | bad)
+
+
+@pytest.mark.parametrize("entry", ["latent", "mean", "std", "image_shape", "vae"])
+@pytest.mark.parametrize("value", [None, "x", [1], {}, [0.0, "a"], [float("nan")] * 2, 3])
+def test_a_space_in_a_damaged_folder_is_refused(tmp_path, entry, value):
+    LatentSpace(small_vae(), **SPACE_8).save(tmp_path)
+    file = tmp_path / "vae" / "config.json"
+    config = json.loads(file.read_text())
+    (config if entry == "latent" else config["latent"])[entry] = value
+    file.write_text(json.dumps(config))
+    if entry == "vae" and value == "x":
+        return  # any text names an autoencoder
+    with pytest.raises(ValueError, match="vae/config.json"):
+        LatentSpace.load(tmp_path)

@@ -112,7 +112,7 @@ def test_it_is_repeatable_and_needs_two_images():
         return bootstrap(lambda i: x[i].mean(), 30, **kw)
 
     assert again() == again() != again(seed=1)
-    with pytest.raises(ValueError, match="n=1; an interval needs at least 2"):
+    with pytest.raises(ValueError, match="n=1; expected a whole number of at least 2"):
         bootstrap(lambda i: 0.0, 1)
 
 

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import torch
 from tqdm import tqdm
 
+from ..arguments import checked
+from ..kinds import an_instance, anything, having, tensor, text
 from ..randomness import image_seeds
 from ..saving import Trained
 from .protocol import DIGITS
@@ -33,6 +35,11 @@ def evaluations_at(bound, t):
     return getattr(bound, "evaluations", 1)
 
 
+A_TRAINED = having("model", "schedule", "shape", what="a Trained, such as digits_model()")
+SOME_LABELS = tensor("(n,)", floating=False)
+
+
+@checked(sampler=an_instance(Sampler), trained=A_TRAINED, labels=SOME_LABELS)
 def generate(sampler, # `Sampler`
              trained, # a `Trained` class-conditional model
              labels, # int64 (n,)
@@ -68,6 +75,7 @@ def protocol_of(sampler, trained, bind):
     return sampler.unguided | {"clip": trained.clip} | guidance_protocol(options)
 
 
+@checked(trained=A_TRAINED, guidance=anything, model=text)
 def measure(sampler, # a `Sampler`, or the name of one
             trained, # `Trained`
             n: int=797, seed: int=0, steps: int=50, # steps: where the sampler is a name
