@@ -97,8 +97,8 @@ def test_adm_has_the_published_number_of_parameters(base, widths, layers, attent
 
 def ddpmpp(**kwargs):
     "DDPM++, small."
-    options = {k: v for k, v in DDPMPP.items() if k not in ("base", "channels", "layers", "dropout")}
-    return UNet(1, (16, 16, 16), 2, base=8, groups=4, **options | kwargs)
+    options = DDPMPP | dict(base=8, channels=(16, 16, 16), layers=2, dropout=0.0, groups=4)
+    return UNet(1, **options | kwargs)
 
 
 def test_ddpmpp_attends_where_the_paper_does():
@@ -280,8 +280,8 @@ def test_cross_resolution_asks_the_middle():
     (dict(halve="pool"), "halve='pool'; expected one of conv, residual"),
     (dict(up_attention="first"), "up_attention='first'; expected one of all, last"),
     (dict(base=6), "base=6 is odd, or does not divide into 4"), (dict(base=0), "base=0"),
-    (dict(augment=9), "augment=9 needs linear_embedding=True"), (dict(skip_scale=0), "skip_scale=0"),
-    (dict(cross_attention=0), "cross_attention=0"), (dict(head_dim=3), "heads of 3")])
+    (dict(augment=9), "augment=9 needs linear_embedding=True"), (dict(head_dim=3), "heads of 3"),
+    (dict(cross_attention=0), "cross_attention=0"), (dict(skip_scale=0), "skip_scale=0")])
 def test_options_that_cannot_be_are_named(option, word):
     with pytest.raises(ValueError, match=word): small(**option)
 
