@@ -10,7 +10,7 @@ from ddpm_course import cards, cifar
 from ddpm_course.cifar import NAME, cifar_model, train_cifar
 from ddpm_course.ddim import ddim_sample
 from ddpm_course.folded import FoldedUNet
-from ddpm_course.images import Images
+from ddpm_course.images import Images, from_uint8
 from ddpm_course.models import condition
 from ddpm_course.noising import cosine_schedule
 from ddpm_course.saving import load_model, save_model
@@ -124,3 +124,41 @@ def test_damaged_weights_are_told(stand_in):
     with pytest.raises(ValueError, match=r"ema.safetensors is damaged.*SHA-256 is .*expected "
                                          r".*delete it, and call again"):
         cifar_model(stand_in.parent)
+
+
+class Judge(torch.nn.Module):
+    "Reads an image by the brightest of its first ten pixels."
+
+    name, config = "brightest", {}
+
+    def features(self, x):
+        return x[:, 0, 0, :10] + 0 * x.mean()
+
+    def head(self, features):
+        return 100 * features
+
+
+def bright(labels, levels=255):
+    "Images whose brightest pixel is that of their class, with some noise elsewhere."
+    g = torch.Generator().manual_seed(len(labels))
+    pixels = torch.randint(100, (len(labels), 3, 16, 16), generator=g, dtype=torch.uint8)
+    pixels[torch.arange(len(labels)), 0, 0, labels] = levels
+    return Images(pixels, labels, list("abcdefghij"), flip=True)
+
+
+def test_scores_stand_beside_those_of_real_images():
+    from ddpm_course.experiments.color import color_protocol
+
+    train, test = bright(torch.arange(200) % 10), bright(torch.arange(60) % 10)
+    test.labels[:6] = (test.labels[:6] + 1) % 10 # a tenth of the test images cannot be read
+    protocol = color_protocol(train, test, Judge(), "toys")
+    asked = protocol.held_out(40)[1]
+    fakes = from_uint8(bright(asked, 180).pixels) # too dim
+    fakes[:10] = fakes[:10].roll(1, 3) # a quarter shows the class after the one asked for
+    cards = protocol.score(fakes, asked, sampler="by hand")
+    real = protocol.held_out(40)[0][:, 0, 0, :10].argmax(1)
+    assert cards.accuracy.value == 0.75
+    assert cards.real_accuracy.value == (real == asked).double().mean() < 1
+    assert cards.real_accuracy.sampler == "real" and cards.distance.reference == "toys, test"
+    assert cards.floor.value < cards.distance.value
+    assert cards.accuracy.settings["rounding"] == "256 gray levels"
