@@ -22,8 +22,8 @@ class FoldedUNet(nn.Module):
     """A `UNet` inside a model of images: x_t (B, C, H, W) -> (B, C or 2C, H, W).
 
     The U-Net sees (B, C * fold**2, H / fold, W / fold): for fold=2 its layers work at a quarter of
-    the positions (space to depth; Shi et al. 2016 unfold so). Since it folds within itself, schedule,
-    loss, clipping and samplers go on working on pixels.
+    the positions (space to depth; Shi et al. 2016 unfold so). Since it folds within itself,
+    schedule, loss, clipping and samplers go on working on pixels.
     """
     def __init__(self,
                  in_channels: int=3, # C
