@@ -1,13 +1,10 @@
-"The color network: folded images, a short training, weights that are fetched and checked."
-
-import hashlib
+"The color network: folded images, a short training, scores beside those of real images."
 
 import pytest
 import torch
 from torch.testing import assert_close
 
-from ddpm_course import cards, cifar
-from ddpm_course.cifar import NAME, cifar_model, train_cifar
+from ddpm_course.cifar import train_cifar
 from ddpm_course.ddim import ddim_sample
 from ddpm_course.folded import FoldedUNet
 from ddpm_course.images import Images, from_uint8
@@ -82,48 +79,6 @@ def test_the_recipe_trains_a_conditional_v_network(tmp_path):
     assert (trained.spec.predicts, trained.spec.num_classes) == ("v", 10)
     assert (trained.spec.label_drop, trained.clip, trained.shape) == (0.1, 1.0, (3, 32, 32))
     assert trained.schedule.betas.equal(cosine_schedule().betas)
-
-
-@pytest.fixture
-def stand_in(tmp_path, monkeypatch):
-    "A model folder under the name of the color network, with its checksums."
-    folder = tmp_path / "there" / NAME
-    save_model(folder, small(num_classes=10).half(), cosine_schedule(), ema=small(
-        num_classes=10).half(), shape=[2, 8, 8])
-    found = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
-             for name in cifar.SHA256}
-    monkeypatch.setattr(cifar, "SHA256", found)
-    return folder
-
-
-def test_weights_that_are_there_are_loaded_as_float32(stand_in, monkeypatch):
-    monkeypatch.setattr(cards.urllib.request, "urlretrieve", None) # nothing is fetched
-    model = cifar_model(stand_in.parent).model
-    assert {p.dtype for p in model.parameters()} == {torch.float32}
-    assert not model.training and not any(p.requires_grad for p in model.parameters())
-
-
-def test_absent_weights_are_fetched_once(stand_in, tmp_path, monkeypatch):
-    asked = []
-
-    def fetch(url, file):
-        asked.append(url)
-        file.write_bytes((stand_in / url.rsplit("/", 1)[1]).read_bytes())
-
-    monkeypatch.setattr(cards.urllib.request, "urlretrieve", fetch)
-    monkeypatch.setenv("DDPM_COURSE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(cifar, "__file__", str(tmp_path / "site-packages" / "p" / "cifar.py"))
-    for _ in range(2): cifar_model()
-    assert asked == [f"{cards.RESULTS}{NAME}/{name}" for name in cifar.SHA256]
-    assert (tmp_path / "cache" / "results" / NAME / "ema.safetensors").exists()
-
-
-def test_damaged_weights_are_told(stand_in):
-    file = stand_in / "ema.safetensors"
-    file.write_bytes(file.read_bytes()[:-1] + b"x")
-    with pytest.raises(ValueError, match=r"ema.safetensors is damaged.*SHA-256 is .*expected "
-                                         r".*delete it, and call again"):
-        cifar_model(stand_in.parent)
 
 
 class Judge(torch.nn.Module):
