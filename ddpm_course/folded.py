@@ -21,8 +21,8 @@ def check_folds(x, channels, multiple):
 class FoldedUNet(nn.Module):
     """A `UNet` inside a model of images: x_t (B, C, H, W) -> (B, C or 2C, H, W).
 
-    The U-Net sees (B, C * fold**2, H / fold, W / fold), and so spends its layers at a quarter of the
-    positions for fold=2 (space to depth; Shi et al. 2016 unfold so). Since it folds within itself,
+    The U-Net sees (B, C * fold**2, H / fold, W / fold): for fold=2 its layers work at a quarter of
+    the positions (space to depth; Shi et al. 2016 unfold so). Since it folds within itself,
     schedule, loss, clipping and samplers go on working on pixels.
     """
     def __init__(self,

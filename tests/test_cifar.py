@@ -1,16 +1,13 @@
-"The color network: folded images, a short training, weights that are fetched and checked."
-
-import hashlib
+"The color network: folded images, a short training, scores beside those of real images."
 
 import pytest
 import torch
 from torch.testing import assert_close
 
-from ddpm_course import cards, cifar
-from ddpm_course.cifar import NAME, cifar_model, train_cifar
+from ddpm_course.cifar import train_cifar
 from ddpm_course.ddim import ddim_sample
 from ddpm_course.folded import FoldedUNet
-from ddpm_course.images import Images
+from ddpm_course.images import Images, from_uint8
 from ddpm_course.models import condition
 from ddpm_course.noising import cosine_schedule
 from ddpm_course.saving import load_model, save_model
@@ -84,43 +81,39 @@ def test_the_recipe_trains_a_conditional_v_network(tmp_path):
     assert trained.schedule.betas.equal(cosine_schedule().betas)
 
 
-@pytest.fixture
-def stand_in(tmp_path, monkeypatch):
-    "A model folder under the name of the color network, with its checksums."
-    folder = tmp_path / "there" / NAME
-    save_model(folder, small(num_classes=10).half(), cosine_schedule(), ema=small(
-        num_classes=10).half(), shape=[2, 8, 8])
-    found = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
-             for name in cifar.SHA256}
-    monkeypatch.setattr(cifar, "SHA256", found)
-    return folder
+class Judge(torch.nn.Module):
+    "Reads an image by the brightest of its first ten pixels."
+
+    name, config = "brightest", {}
+
+    def features(self, x):
+        return x[:, 0, 0, :10] + 0 * x.mean()
+
+    def head(self, features):
+        return 100 * features
 
 
-def test_weights_that_are_there_are_loaded_as_float32(stand_in, monkeypatch):
-    monkeypatch.setattr(cards.urllib.request, "urlretrieve", None) # nothing is fetched
-    model = cifar_model(stand_in.parent).model
-    assert {p.dtype for p in model.parameters()} == {torch.float32}
-    assert not model.training and not any(p.requires_grad for p in model.parameters())
+def bright(labels, levels=255):
+    "Images whose brightest pixel is that of their class, with some noise elsewhere."
+    g = torch.Generator().manual_seed(len(labels))
+    pixels = torch.randint(100, (len(labels), 3, 16, 16), generator=g, dtype=torch.uint8)
+    pixels[torch.arange(len(labels)), 0, 0, labels] = levels
+    return Images(pixels, labels, list("abcdefghij"), flip=True)
 
 
-def test_absent_weights_are_fetched_once(stand_in, tmp_path, monkeypatch):
-    asked = []
+def test_scores_stand_beside_those_of_real_images():
+    from ddpm_course.experiments.color import color_protocol
 
-    def fetch(url, file):
-        asked.append(url)
-        file.write_bytes((stand_in / url.rsplit("/", 1)[1]).read_bytes())
-
-    monkeypatch.setattr(cards.urllib.request, "urlretrieve", fetch)
-    monkeypatch.setenv("DDPM_COURSE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(cifar, "__file__", str(tmp_path / "site-packages" / "p" / "cifar.py"))
-    for _ in range(2): cifar_model()
-    assert asked == [f"{cards.RESULTS}{NAME}/{name}" for name in cifar.SHA256]
-    assert (tmp_path / "cache" / "results" / NAME / "ema.safetensors").exists()
-
-
-def test_damaged_weights_are_told(stand_in):
-    file = stand_in / "ema.safetensors"
-    file.write_bytes(file.read_bytes()[:-1] + b"x")
-    with pytest.raises(ValueError, match=r"ema.safetensors is damaged.*SHA-256 is .*expected "
-                                         r".*delete it, and call again"):
-        cifar_model(stand_in.parent)
+    train, test = bright(torch.arange(200) % 10), bright(torch.arange(60) % 10)
+    test.labels[:6] = (test.labels[:6] + 1) % 10 # a tenth of the test images cannot be read
+    protocol = color_protocol(train, test, Judge(), "toys")
+    asked = protocol.held_out(40)[1]
+    fakes = from_uint8(bright(asked, 180).pixels) # too dim
+    fakes[:10] = fakes[:10].roll(1, 3) # a quarter shows the class after the one asked for
+    cards = protocol.score(fakes, asked, sampler="by hand")
+    real = protocol.held_out(40)[0][:, 0, 0, :10].argmax(1)
+    assert cards.accuracy.value == 0.75
+    assert cards.real_accuracy.value == (real == asked).double().mean() < 1
+    assert cards.real_accuracy.sampler == "real" and cards.distance.reference == "toys, test"
+    assert cards.floor.value < cards.distance.value
+    assert cards.accuracy.settings["rounding"] == "256 gray levels"
