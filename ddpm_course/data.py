@@ -27,11 +27,12 @@ def image_folder(root, # folder with one folder a class: root/class/image.jpg
                  in_memory: bool=None, # None: if that takes at most `memory` bytes
                  memory: int=8 * 2**30, # bytes
                  on_error: str="raise", # or "skip" files that are no images, and say so
-                 workers: int=8 # threads that read files
+                 workers: int=8, # threads that read files
+                 reduced: bool=False # faster: large JPEGs at a part of their size
                  ) -> Images: # RGB, uint8 (N, 3, H, W) in memory or on disk
     "Images in class folders."
     files, labels, names = find_images(root, classes)
-    read = partial(read_image, size=size)
+    read = partial(read_image, size=size, reduced=reduced)
     shape = (3, size, size) if size else first_shape(files, read, on_error)
     if in_memory is None: in_memory = len(files) * math.prod(shape) <= memory
     if in_memory: pixels = torch.empty(len(files), *shape, dtype=torch.uint8)

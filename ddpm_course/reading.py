@@ -1,12 +1,14 @@
 "Image files: any mode to RGB, class folders, threads that read into memory or ahead of time."
 
 import os
+import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from tqdm import tqdm
 
 
@@ -35,21 +37,92 @@ def to_rgb(im): # a Pillow image of any mode
     return im.convert("RGB")
 
 
+FORMATS = ( # of pixels; Pillow hands others, such as EPS, to programs of their own
+    "AVIF", "BLP", "BMP", "DDS", "DIB", "GIF", "ICNS", "ICO", "IM", "JPEG", "JPEG2000", "MPO",
+    "MSP", "PCX", "PNG", "PPM", "PSD", "QOI", "SGI", "SUN", "TGA", "TIFF", "WEBP", "XBM", "XPM")
+IN_FLIGHT = 2**26 # pixels that are decoded at a time by all threads; a larger image comes alone
+
+
+class Room:
+    "A number of pixels that threads share: `with room(n):` waits until n are free, or all."
+    def __init__(self, most):
+        self.most = most
+        self.used = 0
+        self.changed = threading.Condition()
+
+    @contextmanager
+    def __call__(self, n):
+        with self.changed:
+            self.changed.wait_for(lambda: not self.used or self.used + n <= self.most)
+            self.used += n
+        try: yield
+        finally:
+            with self.changed:
+                self.used -= n
+                self.changed.notify_all()
+
+
+room = Room(IN_FLIGHT)
+
+
+def open_raster(file):
+    "A Pillow image of one of the FORMATS that this Pillow knows, its pixels not yet read."
+    from PIL import Image
+    Image.init()
+    return Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
+
+
+def jpeg_pixels(im, file): # a Pillow image not yet read, and its open file
+    "uint8 (3, H, W) of a complete gray or RGB JPEG, turned, in half of Pillow's time; else None."
+    import numpy as np
+    try: from torchvision.io import ImageReadMode, decode_image
+    except ImportError: return None # torchvision means to move its decoders
+    if im.format not in ("JPEG", "MPO") or im.mode not in ("L", "RGB"): return None
+    file.seek(0)
+    data = torch.from_numpy(np.fromfile(file, np.uint8))
+    if data[-2:].tolist() != [0xFF, 0xD9]: return None # cut off, which this decoder lets pass
+    try: return decode_image(data, ImageReadMode.RGB, apply_exif_orientation=True)
+    except RuntimeError: return None # Pillow says what is wrong
+
+
+def cut_square(x, size): # uint8 (C, H, W)
+    "Resized so that the shorter side is `size`, then the centered square, as torchvision does it."
+    short = min(x.shape[1:])
+    ends = [max(0, (side - 2 * short) // 2) for side in x.shape[1:]] # nothing of them is seen
+    x = x[:, ends[0]:x.shape[1] - ends[0], ends[1]:x.shape[2] - ends[1]]
+    h, w = (size * side // short for side in x.shape[1:])
+    if short != size:
+        x = x[None].contiguous(memory_format=torch.channels_last)
+        x = F.interpolate(x, (h, w), mode="bicubic", antialias=True)[0]
+    top, left = round((h - size) / 2), round((w - size) / 2)
+    return x[:, top:top + size, left:left + size].contiguous()
+
+
 def open_rgb(path, # an image file of any mode that Pillow reads
-             size: int=None # cut the centered square and resize it to size x size; None: as it is
+             size: int=None, # cut the centered square and resize it to size x size; None: as it is
+             reduced: bool=False # decode a JPEG at 1/2, 1/4 or 1/8, but at 2 * size or more
              ) -> torch.Tensor: # uint8 (3, H, W)
     "One image file, turned as its EXIF header says."
     import numpy as np
-    from PIL import Image, ImageOps
-    with Image.open(path) as im: im = to_rgb(ImageOps.exif_transpose(im))
-    if size is not None: im = ImageOps.fit(im, (size, size), Image.Resampling.BICUBIC)
-    return torch.from_numpy(np.array(im)).permute(2, 0, 1)
+    from PIL import ImageOps
+    with open(path, "rb") as file, open_raster(file) as im:
+        full = im.size
+        if reduced and size is not None: im.draft(None, (2 * size, 2 * size))
+        with room(im.width * im.height):
+            x = jpeg_pixels(im, file) if im.size == full else None
+            if x is None:
+                file.seek(0)
+                x = np.array(to_rgb(ImageOps.exif_transpose(im)))
+                x = torch.from_numpy(x).permute(2, 0, 1)
+            return x if size is None else cut_square(x, size)
 
 
-def read_image(path, size=None, decode=True):
+def read_image(path, size=None, decode=True, reduced=False):
     "`open_rgb`, with an error that names the file; without `decode` its header alone is looked at."
-    from PIL import Image
-    try: return open_rgb(path, size) if decode else Image.open(path).close()
+    try: return open_rgb(path, size, reduced) if decode else open_raster(path).close()
+    except MemoryError as e:
+        raise MemoryError(f"{path} does not fit into memory; make it smaller, or pass fewer "
+                          "workers") from e
     except Exception as e:
         if isinstance(e, OSError) and e.errno: raise # the disk or the permissions, not the picture
         raise ValueError(f"{path} cannot be read as an image ({type(e).__name__}: {e}); "
