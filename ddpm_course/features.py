@@ -16,7 +16,7 @@ import torch
 
 from .images import check_images
 from .models import device_of, inference_mode
-from .overlaps import check_symmetric, overlap
+from .overlaps import check_symmetric, fast_overlap
 from .stats import FeatureStats
 
 # %% ../nbs/30_features.ipynb #2195fec6
@@ -106,8 +106,9 @@ def frechet_distance(mu1, # mean (D,)
     if not all(a.isfinite().all() for a in given):
         raise ValueError("a mean or covariance holds NaN or infinity; "
                          "look for NaN in the features")
-    shared = overlap(cov1, cov2) # the fast way, where one of them has full rank
-    if shared is None: shared = torch.linalg.svdvals(psd_sqrt(cov1) @ psd_sqrt(cov2)).sum()
+    shared = fast_overlap(cov1, cov2) # where one has full rank
+    if shared is None:
+        shared = torch.linalg.svdvals(psd_sqrt(cov1) @ psd_sqrt(cov2)).sum()
     distance = (mu1 - mu2).square().sum() + cov1.trace() + cov2.trace() - 2 * shared
     return max(0.0, distance.item()) # rounding may leave -1e-16
 
