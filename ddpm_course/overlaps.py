@@ -33,7 +33,7 @@ def flat_root(cov): # float64 (D, D), symmetric
     return root if rest < 1e-12 * len(cov) * scale else None
 
 
-def overlap(cov1, cov2): # covariances, float64 (D, D)
+def fast_overlap(cov1, cov2): # covariances, float64 (D, D)
     """tr (cov1 cov2)^1/2, or None where neither has full rank (then take singular values).
 
     It is the sum of the singular values of G = A^T B for any roots, A A^T = cov1, B B^T = cov2;

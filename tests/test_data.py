@@ -221,6 +221,41 @@ def test_any_rectangle_gives_the_square(tmp_path, photos, w, h):
     assert open_rgb(saved(photos[0].resize((w, h)), tmp_path / "a.png"), 128).shape == (3, 128, 128)
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_jpeg_has_the_pixels_that_pillow_decodes(tmp_path, photos, mode, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = saved(photos[0].convert(mode), tmp_path / "a.jpg", exif=exif)
+    with Image.open(path) as im:
+        plain = pixels(im.convert("RGB"))
+    right = plain.rot90(-1, (1, 2)) if orientation == 6 else plain
+    assert (open_rgb(path).int() - right.int()).abs().max() <= 1
+
+
+def test_half_a_jpeg_is_refused_as_it_lacks_its_end(tmp_path, photos):
+    path = saved(photos[0], tmp_path / "a.jpg")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ValueError, match="a.jpg cannot be read as an image.*truncated"):
+        reading.read_image(path, 64)
+
+
+def test_reduced_is_near_to_full_decoding(tmp_path, photos):
+    path = saved(photos[0].resize((1280, 960)), tmp_path / "a.jpg", quality=95)
+    full, reduced = open_rgb(path, 64), open_rgb(path, 64, reduced=True)
+    gap = (full.int() - reduced.int()).abs().float()
+    assert 0 < gap.mean() < 3
+
+
+def test_no_memory_is_not_no_image(folder, monkeypatch):
+    def full(path, size, reduced):
+        raise MemoryError
+
+    monkeypatch.setattr(reading, "open_rgb", full)
+    with pytest.raises(MemoryError, match="0.png does not fit into memory"):
+        image_folder(folder, size=8, on_error="skip")
+
+
 # ---- folders ----
 
 
@@ -391,7 +426,7 @@ def test_half_a_file_on_disk_is_named_when_it_is_read(folder):
 
 
 def test_a_failing_disk_is_not_a_bad_picture(folder, monkeypatch):
-    def denied(path, size):
+    def denied(path, size, reduced):
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(reading, "open_rgb", denied)
