@@ -1,4 +1,4 @@
-"What a run takes on the machine at hand: seconds, images, memory; and an error when it is too much."
+"What a run takes here: seconds, images, memory; and an error when it is too much."
 
 import json
 import sys

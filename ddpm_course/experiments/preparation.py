@@ -17,7 +17,7 @@ from ..images import Images
 from ..preprocessing import preprocessing_of
 from ..reading import files_below, read_all
 
-IMAGENET100 = {"train": 126_689, "val": 5_000}
+IMAGENET100_IMAGES = {"train": 126_689, "val": 5_000}
 
 
 def safe_square(path, square, size):
@@ -84,7 +84,7 @@ def prepare_folders(source, # directory of ImageNet: train/WNID/*.JPEG, val/WNID
                     workers: int=8): # threads
     "Make squares of all images, a file a class; what is there is not made again. {split: images}."
     classes = imagenet100_classes() if classes is None else list(classes)
-    splits = IMAGENET100 if splits is None else splits
+    splits = IMAGENET100_IMAGES if splits is None else splits
     square = partial(safe_square, square=preprocessing_of(preprocessing), size=size)
     source = as_folder(source, "--data")
     out = as_folder(out)
@@ -97,7 +97,8 @@ def prepare_folders(source, # directory of ImageNet: train/WNID/*.JPEG, val/WNID
                 for name, files in by_class.items()
                 if not is_finished(class_file(out, split, name), len(files), size)]
         check_room(out, todo, size)
-        for job in tqdm(todo, "classes", disable=None): prepare_class(out, job, square, size, workers)
+        for job in tqdm(todo, "classes", disable=None):
+            prepare_class(out, job, square, size, workers)
     return {split: sum(map(len, by_class.values())) for split, by_class in found.items()}
 
 
@@ -123,9 +124,10 @@ def load_prepared(root, split, size, preprocessing, flip=False):
     about = json.loads(file.read_text(encoding="utf-8"))
     asked = {"size": size, "preprocessing": preprocessing}
     if wrong := {k: v for k, v in asked.items() if about[k] != v}:
-        raise ValueError(f"{root} was prepared with {', '.join(f'{k} {about[k]}' for k in wrong)};"
-                         f" this experiment asks for {', '.join(f'{k} {v}' for k, v in wrong.items())}"
-                         ": prepare another folder")
+        there = ", ".join(f"{k} {about[k]}" for k in wrong)
+        here = ", ".join(f"{k} {v}" for k, v in wrong.items())
+        raise ValueError(f"{root} was prepared with {there}; this experiment asks for {here}: "
+                         "prepare another folder")
     files = [class_file(root, split, name) for name in about["classes"]]
     if lacks := [f.stem for f in files if not f.exists()]:
         raise FileNotFoundError(f"{root}/{split} lacks {len(lacks)} classes, such as {lacks[0]}: "
