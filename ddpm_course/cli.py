@@ -93,6 +93,13 @@ def table(name:str, # ddim-steps, dynamics, schedules, latent, guidance, questio
     print(commands.make_table(name, size, out, workers, data, device, seed, features))
 
 
+def cost(run:Annotated[str, {"action": "append"}]=None, # a run, beside what ships; several times
+         device:str=None): # "cpu", or None for an accelerator where there is one
+    """Measure what sampling costs here: seconds, images a second by batch, memory, operations.
+    Example: ddpm-course cost --run runs/first"""
+    print(commands.cost_table(run, device))
+
+
 def info(run:str): # folder that train left
     """Tell what a run is, what it took, and what to do next.
     Example: ddpm-course info runs/first"""
@@ -118,7 +125,8 @@ def coverage(out:str="runs/coverage.json", # a file that is there is gone on wit
 
 
 COMMANDS = {"demo": demo, "list": list_, "train": train, "sample": sample, "evaluate": evaluate,
-            "table": table, "info": info, "prepare": prepare, "coverage": coverage}
+            "table": table, "cost": cost, "info": info, "prepare": prepare,
+            "coverage": coverage}
 
 
 def usage():

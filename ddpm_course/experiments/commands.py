@@ -5,9 +5,11 @@ from pathlib import Path
 
 import torch
 
+from ..cards import environment
 from ..data import cifar10
 from ..disk import as_folder, as_size, atomic_file
 from ..images import from_uint8, image_grid
+from .cost_table import cost_rows
 from .costs import CARDS, SHARE, as_hours, cost_of, hours_on, trial
 from .datasets import SETS
 from .plans import parse_changes
@@ -38,8 +40,8 @@ def cost_row(experiment, size, variant, plan, device=None):
 LIST_NOTE = (
     "GFLOP: one image forward, counted, a multiplication and an addition being two. memory: of a "
     "training step in float32, counted. {cards}: arithmetic, three times GFLOP times images at "
-    "{share:.0%} of the data sheet's rate ({rates}); nothing was run there. here: from 20 steps "
-    "on {device}.")
+    "{share:.0%} of the data sheet's rate ({rates}), of which batches of 4 reach far less; nothing "
+    "was run there. here: from 20 steps on {device}.")
 
 
 def list_experiments(size="full", name=None, use_trial=False, device=None):
@@ -93,6 +95,17 @@ def train_named(name, size, variant, data, out, seed, device, resume, given, tra
 def measured_text(out):
     "What was measured of a run, a line for each time it was started."
     return "\n".join(measured_lines(Path(out)))
+
+
+def cost_table(runs, device):
+    "What sampling costs here, for the networks that ship and for some runs."
+    device = default_device(device)
+    more = {str(run): opened_run(run, device).ready.trained for run in runs or ()}
+    rows = cost_rows(device, more)
+    machine = environment(device)
+    return (f"{format_table(rows, [*rows[0]])}\n\non {machine['gpu'] or machine['cpu']}, "
+            f"{machine['threads']} threads, {machine['date']}; s an image: at the best batch; "
+            "latents without decoding; memory: of tensors on a GPU, of the process on a CPU")
 
 
 # ---- sample, evaluate, info ----

@@ -74,7 +74,7 @@ def by_autoencoder(plan):
 
 OWN_ON_DIGITS = dict(latent_channels=2, channels=(32, 64), steps=20, batch_size=32)
 IMAGENET100_LATENT = Experiment(
-    "imagenet100-latent", "ImageNet-100 in latents (pretrained autoencoder, our own), and guidance.",
+    "imagenet100-latent", "ImageNet-100 in latents, of a pretrained autoencoder or ours; guidance.",
     small_scales(by_autoencoder, samplers("DDIM", [50], READINGS),
                  samplers("DDIM", [5], (1.0, 3.0)), DIGITS_LATENTS)
     | {"full": Scale(by_autoencoder(LATENT_PLAN) | {"field": FIELD_LATENT},

@@ -1,7 +1,6 @@
 "ImageNet-100 from a directory of ImageNet: squares of one size, a file a class, made once."
 
 import json
-import shutil
 from functools import partial
 from pathlib import Path
 
@@ -11,11 +10,12 @@ from tqdm import tqdm
 
 from ..cache import write_array
 from ..data import imagenet100_classes
-from ..disk import as_folder, as_size, hold, sweep, write_whole
+from ..disk import as_folder, hold, sweep, write_whole
 from ..identity import digest_of
 from ..images import Images
 from ..preprocessing import preprocessing_of
 from ..reading import files_below, read_all
+from .measuring import check_room
 
 IMAGENET100_IMAGES = {"train": 126_689, "val": 5_000}
 
@@ -56,15 +56,6 @@ def is_finished(file, n, size):
     return np.load(file, mmap_mode="r").shape == (n, 3, size, size)
 
 
-def check_room(out, todo, size):
-    "OSError unless the disk holds the squares that are missing."
-    need = sum(len(files) for _, _, files in todo) * 3 * size**2
-    free = shutil.disk_usage(out).free
-    if need > free:
-        raise OSError(f"{out} needs {as_size(need)} more, and its disk has {as_size(free)} free; "
-                      "choose another --out, or a smaller --size")
-
-
 def claim(out, about):
     "Say what a folder is made of; ValueError where it was begun in another way."
     file = out / "prepared.json"
@@ -96,7 +87,7 @@ def prepare_folders(source, # directory of ImageNet: train/WNID/*.JPEG, val/WNID
         todo = [(split, name, files) for split, by_class in found.items()
                 for name, files in by_class.items()
                 if not is_finished(class_file(out, split, name), len(files), size)]
-        check_room(out, todo, size)
+        check_room(out, sum(len(files) for _, _, files in todo) * 3 * size**2)
         for job in tqdm(todo, "classes", disable=None):
             prepare_class(out, job, square, size, workers)
     return {split: sum(map(len, by_class.values())) for split, by_class in found.items()}

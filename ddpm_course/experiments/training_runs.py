@@ -18,7 +18,7 @@ from ..saving import load_model
 from ..training import every, fit
 from ..vae import digits_vae
 from .datasets import load_split
-from .measuring import Meter, out_of_memory
+from .measuring import Meter, check_room, out_of_memory
 
 SETTINGS_FILE = "experiment.json"
 
@@ -101,21 +101,35 @@ def settings_of_run(experiment, size, variant, plan, seed):
             "plan": plan.told}
 
 
+def entries_of(settings):
+    "{name: value} of settings, one level of the plan taken apart."
+    parts = {f"{k}.{name}": v for k, part in settings["plan"].items() if isinstance(part, dict)
+             for name, v in part.items()}
+    return {k: v for k, v in settings.items() if k != "plan"} | parts | {
+        k: part for k, part in settings["plan"].items() if not isinstance(part, dict)}
+
+
+def check_claimed(out, settings):
+    "ValueError or FileExistsError where a folder holds another run than that of these settings."
+    if not (out / SETTINGS_FILE).exists():
+        if checkpoints(out) or (out / "model").exists():
+            raise FileExistsError(f"{out} holds a run that no experiment left; choose another "
+                                  "--out")
+        return
+    was = entries_of(read_settings(out))
+    now = entries_of(settings)
+    differ = {k for k in was | now if was.get(k) != now.get(k)} - ({"data"} - settings.keys())
+    if differ:
+        told = "; ".join(f"{k}: {was.get(k)} there, {now.get(k)} here" for k in sorted(differ))
+        raise ValueError(f"{out} is a run of another experiment ({told[:400]}); choose another "
+                         "--out")
+
+
 def claim_run(out, settings):
-    "Write experiment.json; ValueError where the folder is another experiment's."
-    file = out / SETTINGS_FILE
-    if file.exists():
-        was = read_settings(out)
-        differ = [k for k in settings if was.get(k) != settings[k]]
-        if differ:
-            told = "; ".join(f"{k}: {was.get(k)} there, {settings[k]} here" for k in differ)
-            raise ValueError(f"{out} is a run of another experiment ({told[:400]}); choose "
-                             "another --out")
-        return was
-    if checkpoints(out) or (out / "model").exists():
-        raise FileExistsError(f"{out} holds a run that no experiment left; choose another --out")
-    write_whole(file, json.dumps(settings, indent=1))
-    return settings
+    "Write experiment.json, unless it is there; an error where the folder is another run's."
+    check_claimed(out, settings)
+    if not (out / SETTINGS_FILE).exists():
+        write_whole(out / SETTINGS_FILE, json.dumps(settings, indent=1))
 
 
 def read_settings(run):
@@ -164,9 +178,12 @@ def train_plan(experiment: str, size: str, variant: str, plan, # names, and the 
     out = as_folder(out)
     device = default_device(device)
     check_free(out, resume)
+    settings = settings_of_run(experiment, size, variant, plan, seed)
+    check_claimed(out, settings) # before the data are read, which may take minutes
     parts = parts_of(plan, root, out, seed, device)
     out.mkdir(parents=True, exist_ok=True)
-    claim_run(out, settings_of_run(experiment, size, variant, plan, seed) | {"data": parts.title})
+    claim_run(out, settings | {"data": parts.title})
+    check_room(out, 15 * 4 * sum(p.numel() for p in parts.model.parameters())) # three checkpoints
     options = fit_options(plan, len(parts.data))
     meter = Meter(out, device)
     grid = every(max(1, options["steps"] // max(1, plan.grids)),
