@@ -18,7 +18,7 @@ def torchvision_square(path, # an image file
                        size: int) -> torch.Tensor: # uint8 (3, size, size)
     """torchvision's Resize(size) and CenterCrop(size): the short side becomes `size` (bilinear,
     antialiased; the long one is rounded down), then the middle is cut."""
-    im = as_picture(open_rgb(path))
+    im = as_pillow(open_rgb(path))
     short, long = sorted(im.size)
     scaled = {short: size, long: size * long // short}
     W, H = (scaled[side] for side in im.size)
@@ -32,7 +32,7 @@ def adm_square(path, # an image file
                size: int) -> torch.Tensor: # uint8 (3, size, size)
     """ADM's (Dhariwal & Nichol 2021), which DiT took over: halved by box filters while the short
     side is at least 2 * size, then resized to it (bicubic), then cut."""
-    im = as_picture(open_rgb(path))
+    im = as_pillow(open_rgb(path))
     while min(im.size) >= 2 * size: im = im.resize(tuple(side // 2 for side in im.size), 4) # box
     scale = size / min(im.size)
     im = im.resize(tuple(round(side * scale) for side in im.size), 3) # bicubic
@@ -40,7 +40,7 @@ def adm_square(path, # an image file
     return as_tensor(im.crop((left, top, left + size, top + size)))
 
 
-def as_picture(x): # uint8 (3, H, W)
+def as_pillow(x): # uint8 (3, H, W)
     "A Pillow image."
     from PIL import Image
     return Image.fromarray(x.permute(1, 2, 0).numpy())

@@ -6,7 +6,8 @@ from ..ddpm import DDPMLoss
 from ..noising import cosine_schedule, linear_schedule
 from ..schedules import scaled_linear_schedule, sigmoid_schedule
 from ..unet import UNet
-from .plans import DataSet, Evaluation, Experiment, Part, Plan, Published, Scale, samplers
+from .plans import (
+    DataSet, Evaluation, Experiment, Part, Published, Scale, TrainingPlan, samplers)
 from .small import net, small_scales
 
 # as Ho et al. 2020, appendix B; 35.7 million weights
@@ -19,7 +20,8 @@ REPORT_FIT = dict(epochs=50, batch_size=4, lr=1e-4, warmup=0, weight_decay=1e-4,
                   save_every=5_000)
 REPORT_SCHEDULE = Part(linear_schedule, {"T": 1000, "beta_start": 0.0002, "beta_end": 0.02})
 
-FIELD = Plan(DataSet("cifar10", flip=True), net(**CIFAR10_UNET), Part(linear_schedule), FIELD_FIT)
+FIELD = TrainingPlan(DataSet("cifar10", flip=True), net(**CIFAR10_UNET), Part(linear_schedule),
+                     FIELD_FIT)
 REPORT = replace(FIELD, data=DataSet("cifar10"), schedule=REPORT_SCHEDULE, recipe=REPORT_FIT,
                  network=net(**CIFAR10_UNET | {"dropout": 0.0}), weights="model")
 BOTH_PROTOCOLS = (Evaluation(1000, "test"), Evaluation(50_000, "train"))

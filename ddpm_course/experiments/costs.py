@@ -14,7 +14,7 @@ class Cost(NamedTuple):
     parameters: int
     gflop: float # of one image forward, a multiplication and an addition counted as two
     images: int # that training looks at
-    bytes: int # of a training step in float32: weights, their average, gradients, moments, activations
+    bytes: int # of a step in float32: weights, average, gradients, moments, activations
     steps: int
 
     @property

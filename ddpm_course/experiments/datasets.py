@@ -1,5 +1,6 @@
 "The data sets of the experiments by name: where they are, how many images, what cards call them."
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, NamedTuple
@@ -95,6 +96,11 @@ def kind_of_files(folder):
     if len(kinds) != 1: raise ValueError(f"{folder} holds files of several kinds ({kinds}); copies "
                                          "of one data set are of one kind")
     return kinds[0]
+
+
+def is_copy(title):
+    "Whether a title is that of a copy in files, which is another data set than the official one."
+    return re.search(r"\(\w+\) (train|test|val)", title) is not None
 
 
 def check_class_folders(folder, classes, title):

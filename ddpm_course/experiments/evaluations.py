@@ -8,7 +8,7 @@ import torch
 
 from ..cards import environment, load_scores, save_scores
 from ..classifiers import digits_classifier
-from ..features import Features, extract
+from ..features import extract
 from ..identity import digest_of, digest_of_array
 from ..images import from_uint8
 from ..inception import Inception
@@ -59,7 +59,7 @@ def seen_samples(folder, n, levels, features, device):
     return seen, torch.cat(labels), sum(seconds for seconds, _ in costs), int(costs[0][1])
 
 
-def distance(fake, real, reference, **told):
+def distance_to(fake, real, reference, **told):
     "FID, FID@n, or the Fréchet distance in another network's features."
     measure = fid if fake.name == INCEPTION else frechet
     return measure(fake, real, reference, **told)
@@ -74,7 +74,7 @@ def floor_of_split(data, root, evaluation, device, instrument, rounding):
     fake, title = real_features(data, root, other, evaluation.features, device)
     real, reference = real_features(data, root, evaluation.split, evaluation.features, device)
     chosen = torch.randperm(len(fake), generator=torch.Generator().manual_seed(0))[:evaluation.n]
-    return distance(fake[chosen], real, reference, sampler=f"real, {title}",
+    return distance_to(fake[chosen], real, reference, sampler=f"real, {title}",
                     instrument=instrument, rounding=rounding)
 
 
@@ -87,7 +87,7 @@ def accuracy_of(seen, labels, told):
 
 
 def cards_of(ready, plan, sampler, evaluation, root=None, seed=0, device="cpu", batch=100,
-             progress=True): # `Ready`, `Plan`, `Sampler`, `Evaluation`; folder of the data set
+             progress=True): # `Ready`, `TrainingPlan`, `Sampler`, `Evaluation`; folder of the data
     "The `Cards` of a sampler on a run: drawn, looked at, held against real images."
     levels = SETS[plan.data.name].levels
     folder, told = draw(ready, sampler, evaluation.n, seed, batch, levels, progress)
@@ -96,7 +96,7 @@ def cards_of(ready, plan, sampler, evaluation, root=None, seed=0, device="cpu", 
     real, reference = real_features(plan.data, root, evaluation.split, features, device)
     tool = {"instrument": network_digest(features, device), "rounding": f"{levels + 1} gray levels"}
     told |= tool | {"nfe": nfe, "notes": {"seconds": round(seconds, 1)}}
-    cards = Cards(distance=distance(seen, real, reference, **told),
+    cards = Cards(distance=distance_to(seen, real, reference, **told),
                   kernel=kid(seen, real, reference, **told), score=inception_score(seen, **told))
     if ready.trained.model.num_classes == seen.probabilities.shape[1]:
         cards["accuracy"] = accuracy_of(seen, labels, told)

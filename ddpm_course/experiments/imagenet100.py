@@ -6,9 +6,9 @@ from ..noising import cosine_schedule, linear_schedule
 from ..schedules import scaled_linear_schedule
 from .cifar10 import REPORT_FIT, REPORT_SCHEDULE, conditional
 from .plans import (
-    DataSet, Evaluation, Experiment, Latents, Part, Plan, Published, Scale, samplers)
+    DataSet, Evaluation, Experiment, Latents, Part, TrainingPlan, Published, Scale, samplers)
 from .small import DIGITS_LATENTS, net, small_scales
-from .training_runs import own_autoencoder, pretrained_autoencoder, shipped_autoencoder
+from .training_runs import own_autoencoder, pretrained_autoencoder
 
 # the reports print no network; this one is ours, of the size that fits their batch and GPU
 PIXEL_UNET = dict(channels=(128, 128, 256, 256, 512), layers=2,
@@ -17,16 +17,16 @@ LATENT_UNET = dict(channels=(192, 384, 384), layers=2, attention=(False, True, T
 FIELD_IMAGENET_FIT = dict(epochs=300, batch_size=256, lr=2e-4, warmup=2_000, weight_decay=0.0,
                           ema_halflife=1_000_000, save_every=2_000)
 
-PIXELS = Plan(DataSet("imagenet100", 128), net(**PIXEL_UNET), REPORT_SCHEDULE, REPORT_FIT,
+PIXELS = TrainingPlan(DataSet("imagenet100", 128), net(**PIXEL_UNET), REPORT_SCHEDULE, REPORT_FIT,
               weights="model")
 FIELD_PIXELS = replace(conditional(PIXELS, 100), data=DataSet("imagenet100", 128, flip=True),
                        schedule=Part(cosine_schedule), recipe=FIELD_IMAGENET_FIT, weights="ema")
 PRETRAINED = Latents(Part(pretrained_autoencoder), flip=True)
 OWN = Latents(Part(own_autoencoder, {"steps": 100_000}), flip=True)
-LATENT = replace(conditional(PIXELS, 100), network=net(**LATENT_UNET, num_classes=100),
+LATENT_PLAN = replace(conditional(PIXELS, 100), network=net(**LATENT_UNET, num_classes=100),
                  latents=PRETRAINED)
-FIELD_LATENT = replace(LATENT, schedule=Part(scaled_linear_schedule), recipe=FIELD_IMAGENET_FIT,
-                       weights="ema")
+FIELD_LATENT = replace(LATENT_PLAN, schedule=Part(scaled_linear_schedule),
+                       recipe=FIELD_IMAGENET_FIT, weights="ema")
 REPORT_PROTOCOLS = (Evaluation(1000, "val"), Evaluation(50_000, "train"))
 
 SECOND = "the second report"
@@ -74,10 +74,10 @@ def by_autoencoder(plan):
 
 OWN_ON_DIGITS = dict(latent_channels=2, channels=(32, 64), steps=20, batch_size=32)
 IMAGENET100_LATENT = Experiment(
-    "imagenet100-latent", "ImageNet-100 in latents: a pretrained autoencoder and our own; guidance.",
-    small_scales(by_autoencoder, samplers("DDIM", [50], READINGS), samplers("DDIM", [5], (1.0, 3.0)),
-                 DIGITS_LATENTS)
-    | {"full": Scale(by_autoencoder(LATENT) | {"field": FIELD_LATENT},
+    "imagenet100-latent", "ImageNet-100 in latents, of a pretrained autoencoder or ours; guidance.",
+    small_scales(by_autoencoder, samplers("DDIM", [50], READINGS),
+                 samplers("DDIM", [5], (1.0, 3.0)), DIGITS_LATENTS)
+    | {"full": Scale(by_autoencoder(LATENT_PLAN) | {"field": FIELD_LATENT},
                      samplers("DDIM", [50], READINGS + PROJECT_SCALES[2:]), REPORT_PROTOCOLS)},
     (published({"guidance": 1.0}, 36.42, "7.18 ± 0.42"),
      *(published({"guidance": s}, fid, score) for s, fid, score in (
@@ -100,7 +100,7 @@ IMAGENET100_SCHEDULES = Experiment(
     "imagenet100-schedules", "Schedules in latents: the reports' improved one, and scaled-linear.",
     small_scales(improved, samplers("DDIM", [50], (1.0, 3.0)), samplers("DDIM", [5]),
                  DIGITS_LATENTS)
-    | {"full": Scale(improved(LATENT), samplers("DDIM", [50], (1.0, 3.0)), REPORT_PROTOCOLS)},
+    | {"full": Scale(improved(LATENT_PLAN), samplers("DDIM", [50], (1.0, 3.0)), REPORT_PROTOCOLS)},
     (published({"variant": "cosine"}, 23.87, 11.23),
      Published(FIRST, {"claim": "scaled-linear is best for the latent model"},
                {"variant": "scaled-linear"})),
@@ -119,7 +119,7 @@ IMAGENET100_LENGTH = Experiment(
     "imagenet100-length", "Question 2: DDIM with latents and guidance against length of training.",
     small_scales(by_length, samplers("DDIM", [50], (1.0, 3.0)), samplers("DDIM", [5]),
                  DIGITS_LATENTS)
-    | {"full": Scale(by_length(LATENT), samplers("DDIM", [50], (1.0, 3.0)), REPORT_PROTOCOLS)},
+    | {"full": Scale(by_length(LATENT_PLAN), samplers("DDIM", [50], (1.0, 3.0)), REPORT_PROTOCOLS)},
     (Published(FIRST, {"FID": 323.51}, {"variant": "1/1 of the epochs", "guidance": 3.0}),),
     table="question-2")
 

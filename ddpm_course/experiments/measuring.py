@@ -1,6 +1,8 @@
-"What a run takes on the machine at hand: seconds, images, memory; and an error when it is too much."
+"What a run takes here: seconds, images, memory; and an error when it is too much."
 
+import errno
 import json
+import shutil
 import sys
 import time
 from contextlib import contextmanager
@@ -52,6 +54,14 @@ class Meter:
 def read_measured(file):
     "The entries of measured.json; none where there is no such file."
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
+
+
+def check_room(folder, need): # bytes
+    "OSError unless the disk of a folder holds so many more bytes."
+    free = shutil.disk_usage(folder).free
+    if need > free:
+        raise OSError(errno.ENOSPC, f"{folder} needs {as_size(need)} more, and its disk has "
+                      f"{as_size(free)} free; make room, or choose another --out")
 
 
 def is_full_memory(error):

@@ -54,7 +54,7 @@ RECIPE_FIELDS = {f.name: f.type for f in fields(Recipe)} | RUN_OPTIONS
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     "All that decides one trained network, but for its seed."
     data: DataSet
     network: Part
@@ -108,7 +108,7 @@ class Evaluation:
 @dataclass(frozen=True)
 class Scale:
     "An experiment at one size."
-    plans: dict # {variant: `Plan`}
+    plans: dict # {variant: `TrainingPlan`}
     samplers: tuple # of `Sampler`
     evaluations: tuple # of `Evaluation`
 
@@ -138,7 +138,7 @@ class Experiment:
         return self.sizes[size]
 
     def plan(self, size, variant=None): # the first variant if None
-        "The `Plan` of a variant; ValueError if there is none."
+        "The `TrainingPlan` of a variant; ValueError if there is none."
         plans = self.scale(size).plans
         variant = next(iter(plans)) if variant is None else variant
         if variant not in plans:
@@ -156,11 +156,11 @@ def parse_changes(given): # ["lr=1e-4", ...]
         if not equals: raise ValueError(f"--set {text!r}; expected field=value, as lr=1e-4")
         try: changes[name] = as_kind(kind, value)
         except ValueError:
-            raise ValueError(f"--set {text!r}; expected {KINDS[kind]} for {name}") from None
+            raise ValueError(f"--set {text!r}; expected {KIND_NAMES[kind]} for {name}") from None
     return changes
 
 
-KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+KIND_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
 def as_kind(kind, text): # int, float, bool or str

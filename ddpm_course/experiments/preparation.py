@@ -1,7 +1,6 @@
 "ImageNet-100 from a directory of ImageNet: squares of one size, a file a class, made once."
 
 import json
-import shutil
 from functools import partial
 from pathlib import Path
 
@@ -11,13 +10,14 @@ from tqdm import tqdm
 
 from ..cache import write_array
 from ..data import imagenet100_classes
-from ..disk import as_folder, as_size, hold, sweep, write_whole
+from ..disk import as_folder, hold, sweep, write_whole
 from ..identity import digest_of
 from ..images import Images
 from ..preprocessing import preprocessing_of
 from ..reading import files_below, read_all
+from .measuring import check_room
 
-IMAGENET100 = {"train": 126_689, "val": 5_000}
+IMAGENET100_IMAGES = {"train": 126_689, "val": 5_000}
 
 
 def safe_square(path, square, size):
@@ -56,15 +56,6 @@ def is_finished(file, n, size):
     return np.load(file, mmap_mode="r").shape == (n, 3, size, size)
 
 
-def check_room(out, todo, size):
-    "OSError unless the disk holds the squares that are missing."
-    need = sum(len(files) for _, _, files in todo) * 3 * size**2
-    free = shutil.disk_usage(out).free
-    if need > free:
-        raise OSError(f"{out} needs {as_size(need)} more, and its disk has {as_size(free)} free; "
-                      "choose another --out, or a smaller --size")
-
-
 def claim(out, about):
     "Say what a folder is made of; ValueError where it was begun in another way."
     file = out / "prepared.json"
@@ -84,7 +75,7 @@ def prepare_folders(source, # directory of ImageNet: train/WNID/*.JPEG, val/WNID
                     workers: int=8): # threads
     "Make squares of all images, a file a class; what is there is not made again. {split: images}."
     classes = imagenet100_classes() if classes is None else list(classes)
-    splits = IMAGENET100 if splits is None else splits
+    splits = IMAGENET100_IMAGES if splits is None else splits
     square = partial(safe_square, square=preprocessing_of(preprocessing), size=size)
     source = as_folder(source, "--data")
     out = as_folder(out)
@@ -96,8 +87,9 @@ def prepare_folders(source, # directory of ImageNet: train/WNID/*.JPEG, val/WNID
         todo = [(split, name, files) for split, by_class in found.items()
                 for name, files in by_class.items()
                 if not is_finished(class_file(out, split, name), len(files), size)]
-        check_room(out, todo, size)
-        for job in tqdm(todo, "classes", disable=None): prepare_class(out, job, square, size, workers)
+        check_room(out, sum(len(files) for _, _, files in todo) * 3 * size**2)
+        for job in tqdm(todo, "classes", disable=None):
+            prepare_class(out, job, square, size, workers)
     return {split: sum(map(len, by_class.values())) for split, by_class in found.items()}
 
 
@@ -123,9 +115,10 @@ def load_prepared(root, split, size, preprocessing, flip=False):
     about = json.loads(file.read_text(encoding="utf-8"))
     asked = {"size": size, "preprocessing": preprocessing}
     if wrong := {k: v for k, v in asked.items() if about[k] != v}:
-        raise ValueError(f"{root} was prepared with {', '.join(f'{k} {about[k]}' for k in wrong)};"
-                         f" this experiment asks for {', '.join(f'{k} {v}' for k, v in wrong.items())}"
-                         ": prepare another folder")
+        there = ", ".join(f"{k} {about[k]}" for k in wrong)
+        here = ", ".join(f"{k} {v}" for k, v in wrong.items())
+        raise ValueError(f"{root} was prepared with {there}; this experiment asks for {here}: "
+                         "prepare another folder")
     files = [class_file(root, split, name) for name in about["classes"]]
     if lacks := [f.stem for f in files if not f.exists()]:
         raise FileNotFoundError(f"{root}/{split} lacks {len(lacks)} classes, such as {lacks[0]}: "

@@ -21,6 +21,15 @@ EXPERIMENTS = {experiment.name: experiment for experiment in (
     IMAGENET100, IMAGENET100_LATENT, IMAGENET100_SCHEDULES, IMAGENET100_LENGTH, IMAGENET100_EQUAL)}
 
 
+# of the reports, with engineers of their own: each will be one file, as above
+AWAITED = {
+    "advanced": "improved schedule, learned variance, both (second report: 23.87, 22.41, 21.12)",
+    "attention": "plain, global, cross-resolution, memory-efficient (no figures published)",
+    "backbones": "U-Net against transformer (DiT) at equal arithmetic",
+    "edm-samplers": "quality against evaluations on a network trained as DDPM",
+    "edm": "preconditioned training (Karras et al. 2022: CIFAR-10 1.97, by class 1.79)"}
+
+
 def experiment_of(name: str):
     "The `Experiment` of this name; ValueError if there is none."
     if name not in EXPERIMENTS:

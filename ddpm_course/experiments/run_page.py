@@ -54,7 +54,9 @@ def measured_lines(out):
                f"images/s{memory}, {m['gpu'] or m['cpu']}, {m['date']}")
 
 
-def figure_of(src, alt): return f'<figure><img src="{src}" alt="{html.escape(alt)}"></figure>'
+def figure_of(src, alt):
+    "A picture of the run folder."
+    return f'<figure><img src="{src}" alt="{html.escape(alt)}"></figure>'
 
 
 def save_run_page(out, settings, step, steps):

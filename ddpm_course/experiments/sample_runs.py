@@ -8,16 +8,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
-from ..disk import as_folder, as_size, atomic_file, hold, sweep, write_whole
+from ..disk import as_folder, atomic_file, hold, sweep, write_whole
 from ..identity import digest_of
-from ..images import from_uint8, to_uint8
+from ..images import to_uint8
 from ..latents import LatentSpace
 from ..randomness import image_seeds
 from ..saving import Trained, load_model
-from .datasets import SETS
 from .generation import generate, protocol_of
 from .measuring import out_of_memory
-from .plans import Plan
 
 SHARD = 500 # images a file
 
@@ -70,7 +68,9 @@ def sample_folder(ready, told):
     return ready.folder / "samples" / f"{name}-{digest_of(json.dumps(told, sort_keys=True))[:8]}"
 
 
-def shard_of_images(folder, i): return folder / f"{i:05d}.safetensors"
+def shard_of_images(folder, i):
+    "The file of samples i * SHARD and following."
+    return folder / f"{i:05d}.safetensors"
 
 
 def shard_count(file):

@@ -6,7 +6,7 @@ from ..ddpm import DDPMLoss
 from ..noising import cosine_schedule
 from ..training import DIGITS_FIT, DIGITS_UNET
 from ..unet import UNet
-from .plans import DataSet, Evaluation, Latents, Part, Plan, Scale
+from .plans import DataSet, Evaluation, Latents, Part, TrainingPlan, Scale
 from .training_runs import shipped_autoencoder
 
 
@@ -15,14 +15,14 @@ def net(name=UNet, **options):
     return Part(name, {k: v for k, v in options.items() if k != "in_channels"})
 
 
-DIGITS_PLAN = Plan(DataSet("digits"), net(**DIGITS_UNET), Part(cosine_schedule), DIGITS_FIT,
+DIGITS_PLAN = TrainingPlan(DataSet("digits"), net(**DIGITS_UNET), Part(cosine_schedule), DIGITS_FIT,
                    Part(DDPMLoss, {"drop": 0.1}))
 SMOKE_UNET = DIGITS_UNET | {"channels": (8, 16), "groups": 4}
 SMOKE_FIT = DIGITS_FIT | {"steps": 12, "batch_size": 32}
 DIGITS_LATENTS = Latents(Part(shipped_autoencoder))
 
 
-def small_scales(vary, # plan -> {variant: `Plan`}, as for the full size
+def small_scales(vary, # plan -> {variant: `TrainingPlan`}, as for the full size
                  samplers, # of the digits
                  few, # of the smoke test
                  latents=None): # such as `DIGITS_LATENTS`

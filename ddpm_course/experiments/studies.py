@@ -1,23 +1,19 @@
 "Experiments carried out: one run trained, sampled, scored; or all of them, as one table."
 
-import json
 from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple
 
 from ..cards import save_scores
 from ..disk import as_folder
-from ..identity import digest_of
-from ..saving import Trained
+from .datasets import is_copy
 from .evaluations import evaluated
-from .plans import Evaluation
 from .registry import experiment_of
 from .run_page import save_plots, save_run_page
-from .sample_runs import Ready, draw, open_run_folder
+from .sample_runs import Ready, open_run_folder
 from .tables import format_table, save_csv
 from .trackers import tracking
 from .training_runs import (
-    check_free, claim_run, default_device, parts_of, read_settings, settings_of_run, train_plan)
+    default_device, read_settings, train_plan)
 
 
 def run_name(name, size, variant, seed):
@@ -66,7 +62,7 @@ class Opened(NamedTuple):
     scale: object
 
 
-def open_run(run, device=None):
+def opened_run(run, device=None):
     "The `Opened` run of a folder that `train_experiment` left and finished."
     settings = read_settings(run)
     experiment = experiment_of(settings["experiment"])
@@ -93,7 +89,7 @@ def chosen_samplers(scale, sampler=None, steps=None, guidance=None):
 def evaluate_run(run, data=None, device=None, seed=0, features=None, n=None, batch=100,
                  sampler=None, steps=None, guidance=None, progress=True):
     "Rows of `Cards`: each sampler under each protocol of the run's experiment."
-    opened = open_run(run, device)
+    opened = opened_run(run, device)
     rows = []
     for evaluation in opened.scale.evaluations:
         evaluation = replace(evaluation, n=n or evaluation.n,
@@ -106,15 +102,14 @@ def evaluate_run(run, data=None, device=None, seed=0, features=None, n=None, bat
 
 # ---- all of an experiment ----
 
-COLUMNS_OF_RUNS = ("variant", "sampler", "steps", "spacing", "guidance", "n_fake", "reference", "nfe",
-                   "seconds", "accuracy", "distance", "floor", "score", "published")
+COLUMNS_OF_RUNS = ("variant", "sampler", "steps", "spacing", "guidance", "n_fake", "reference",
+                   "nfe", "seconds", "accuracy", "distance", "floor", "score", "published")
 
 
 def published_beside(row, experiment):
     "What others published for a row, as text; nothing beside a copy of a data set."
     card = row["distance"]
-    if "(" in card.reference.split(" train")[0].split(" test")[0] and "JPEG" in card.reference:
-        return ""
+    if is_copy(card.reference): return ""
     fits = lambda where: all(card.settings.get(k) == v for k, v in where.items())
     found = [p for p in experiment.published if p.where and fits(p.where)]
     return "; ".join(f"{', '.join(f'{k} {v}' for k, v in p.values.items())}" for p in found)

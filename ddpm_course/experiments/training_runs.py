@@ -1,29 +1,26 @@
 "A plan carried out: one trained network in a run folder, with all that decided it beside it."
 
 import json
-import time
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
 from ..autoencoders import load_autoencoder, train_vae
-from ..cache import CachedLatents, cache_latents
+from ..cache import cache_latents
 from ..disk import as_folder, atomic_file, write_whole
 from ..identity import digest_of
 from ..images import image_grid
 from ..latents import LatentSpace
 from ..models import condition
 from ..ddim import ddim_sample
-from ..runs import checkpoints, step_of
+from ..runs import checkpoints
 from ..saving import load_model
 from ..training import every, fit
 from ..vae import digits_vae
-from .datasets import SETS, load_split
-from .measuring import Meter, out_of_memory
-from .plans import RUN_OPTIONS
+from .datasets import load_split
+from .measuring import Meter, check_room, out_of_memory
 
-SETTINGS = "experiment.json"
+SETTINGS_FILE = "experiment.json"
 
 
 # ---- autoencoders, as parts of plans ----
@@ -67,7 +64,7 @@ def only_cpu(device):
 
 
 def latent_space(plan, data, out, seed, device):
-    "(`LatentSpace`, its latents of the data), made once for all runs beside each other in a folder."
+    "(`LatentSpace`, its latents of the data), made once for all runs that lie in one folder."
     kind = json.dumps([plan.data.told, plan.latents.told], sort_keys=True)
     folder = out.parent / f"latents-{digest_of(kind)}"
     if (folder / "vae").exists(): space = LatentSpace.load(folder, device)
@@ -104,36 +101,50 @@ def settings_of_run(experiment, size, variant, plan, seed):
             "plan": plan.told}
 
 
+def entries_of(settings):
+    "{name: value} of settings, one level of the plan taken apart."
+    parts = {f"{k}.{name}": v for k, part in settings["plan"].items() if isinstance(part, dict)
+             for name, v in part.items()}
+    return {k: v for k, v in settings.items() if k != "plan"} | parts | {
+        k: part for k, part in settings["plan"].items() if not isinstance(part, dict)}
+
+
+def check_claimed(out, settings):
+    "ValueError or FileExistsError where a folder holds another run than that of these settings."
+    if not (out / SETTINGS_FILE).exists():
+        if checkpoints(out) or (out / "model").exists():
+            raise FileExistsError(f"{out} holds a run that no experiment left; choose another "
+                                  "--out")
+        return
+    was = entries_of(read_settings(out))
+    now = entries_of(settings)
+    differ = {k for k in was | now if was.get(k) != now.get(k)} - ({"data"} - settings.keys())
+    if differ:
+        told = "; ".join(f"{k}: {was.get(k)} there, {now.get(k)} here" for k in sorted(differ))
+        raise ValueError(f"{out} is a run of another experiment ({told[:400]}); choose another "
+                         "--out")
+
+
 def claim_run(out, settings):
-    "Write experiment.json; ValueError where the folder is another experiment's."
-    file = out / SETTINGS
-    if file.exists():
-        was = read_settings(out)
-        differ = [k for k in settings if was.get(k) != settings[k]]
-        if differ:
-            told = "; ".join(f"{k}: {was.get(k)} there, {settings[k]} here" for k in differ)
-            raise ValueError(f"{out} is a run of another experiment ({told[:400]}); choose another "
-                             "--out")
-        return was
-    if checkpoints(out) or (out / "model").exists():
-        raise FileExistsError(f"{out} holds a run that no experiment left; choose another --out")
-    write_whole(file, json.dumps(settings, indent=1))
-    return settings
+    "Write experiment.json, unless it is there; an error where the folder is another run's."
+    check_claimed(out, settings)
+    if not (out / SETTINGS_FILE).exists():
+        write_whole(out / SETTINGS_FILE, json.dumps(settings, indent=1))
 
 
 def read_settings(run):
     "experiment.json of a run; an error says what the folder is not."
-    file = as_folder(run, "RUN") / SETTINGS
+    file = as_folder(run, "RUN") / SETTINGS_FILE
     if not file.exists():
-        raise FileNotFoundError(f"{run} is no run of an experiment: it has no {SETTINGS}; one is "
-                                "left by: ddpm-course train NAME --out RUN")
+        raise FileNotFoundError(f"{run} is no run of an experiment: it has no {SETTINGS_FILE}; one "
+                                "is left by: ddpm-course train NAME --out RUN")
     try: return json.loads(file.read_text(encoding="utf-8"))
     except ValueError as e: raise ValueError(f"{file} is damaged ({e})") from e
 
 
 def check_free(out, resume):
     "FileExistsError where a folder is taken and --resume was not given."
-    if (out / SETTINGS).exists() and not resume:
+    if (out / SETTINGS_FILE).exists() and not resume:
         raise FileExistsError(f"{out} already holds a run; go on with --resume, or choose another "
                               "folder with --out")
 
@@ -160,16 +171,19 @@ def save_grid(run, out, space, n=16, steps=20):
         Image.fromarray(image_grid(x, 8).numpy()).save(new, format="png")
 
 
-def train_plan(experiment: str, size: str, variant: str, plan, # names, and the `Plan`
+def train_plan(experiment: str, size: str, variant: str, plan, # names, and the `TrainingPlan`
                out, root=None, seed: int=0, device=None, # run folder; folder of the data set
                resume: bool=False, progress: bool=True, callbacks=()):
     "Train the network of a plan into a run folder, or go on there: (`Run`, `Parts`)."
     out = as_folder(out)
     device = default_device(device)
     check_free(out, resume)
+    settings = settings_of_run(experiment, size, variant, plan, seed)
+    check_claimed(out, settings) # before the data are read, which may take minutes
     parts = parts_of(plan, root, out, seed, device)
     out.mkdir(parents=True, exist_ok=True)
-    claim_run(out, settings_of_run(experiment, size, variant, plan, seed) | {"data": parts.title})
+    claim_run(out, settings | {"data": parts.title})
+    check_room(out, 15 * 4 * sum(p.numel() for p in parts.model.parameters())) # three checkpoints
     options = fit_options(plan, len(parts.data))
     meter = Meter(out, device)
     grid = every(max(1, options["steps"] // max(1, plan.grids)),
