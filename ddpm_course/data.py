@@ -31,21 +31,13 @@ def image_folder(root, # folder with one folder a class: root/class/image.jpg
                  memory: int=8 * 2**30, # bytes
                  on_error: str="raise", # or "skip" files that are no images, and say so
                  workers: int=8, # threads that read files
-<<<<<<< HEAD
-                 mode: str="RGB" # or "L": one channel of gray
+                 mode: str="RGB", # or "L": one channel of gray
+                 reduced: bool=False # faster: large JPEGs at a part of their size
                  ) -> Images: # uint8 (N, 3 or 1, H, W) in memory or on disk
     "Images in class folders."
     files, labels, names = find_images(root, classes)
-    read = partial(read_image, size=size, mode=mode)
+    read = partial(read_image, size=size, mode=mode, reduced=reduced)
     shape = (len(mode), size, size) if size else first_shape(files, read, on_error)
-=======
-                 reduced: bool=False # faster: large JPEGs at a part of their size
-                 ) -> Images: # RGB, uint8 (N, 3, H, W) in memory or on disk
-    "Images in class folders."
-    files, labels, names = find_images(root, classes)
-    read = partial(read_image, size=size, reduced=reduced)
-    shape = (3, size, size) if size else first_shape(files, read, on_error)
->>>>>>> speed
     if in_memory is None: in_memory = len(files) * math.prod(shape) <= memory
     if in_memory: pixels = torch.empty(len(files), *shape, dtype=torch.uint8)
     def keep(n, x):

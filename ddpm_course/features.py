@@ -102,22 +102,10 @@ def frechet_distance(mu1, # mean (D,)
     shapes = [tuple(a.shape) for a in given]
     D = mu1.numel()
     if shapes != [(D,), (D, D)] * 2:
-<<<<<<< HEAD
         raise ValueError(f"got the shapes {dict(zip(names, shapes))}; expected "
                          "(D,) and (D, D), the same D for all")
-    shared = overlap(cov1, cov2) # the fast way, where one of them has full rank
-    if shared is None: shared = torch.linalg.svdvals(psd_sqrt(cov1) @ psd_sqrt(cov2)).sum()
-=======
-        raise ValueError(f"got means {shapes[0]}, {shapes[2]} and covariances "
-                         f"{shapes[1]}, {shapes[3]}; expected (D,) and (D, D), "
-                         "the same D for all")
-    if not all(a.isfinite().all() for a in given):
-        raise ValueError("a mean or covariance holds NaN or infinity; "
-                         "look for NaN in the features")
     shared = fast_overlap(cov1, cov2) # where one has full rank
-    if shared is None:
-        shared = torch.linalg.svdvals(psd_sqrt(cov1) @ psd_sqrt(cov2)).sum()
->>>>>>> speed
+    if shared is None: shared = torch.linalg.svdvals(psd_sqrt(cov1) @ psd_sqrt(cov2)).sum()
     distance = (mu1 - mu2).square().sum() + cov1.trace() + cov2.trace() - 2 * shared
     return max(0.0, distance.item()) # rounding may leave -1e-16
 

@@ -42,10 +42,6 @@ def to_rgb(im): # a Pillow image of any mode
 FORMATS = ( # of pixels; Pillow hands others, such as EPS, to programs of their own
     "AVIF", "BLP", "BMP", "DDS", "DIB", "GIF", "ICNS", "ICO", "IM", "JPEG", "JPEG2000", "MPO",
     "MSP", "PCX", "PNG", "PPM", "PSD", "QOI", "SGI", "SUN", "TGA", "TIFF", "WEBP", "XBM", "XPM")
-<<<<<<< HEAD
-LARGE = 2**24 # pixels from which on a JPEG is decoded at a part of its size, where that is enough
-=======
->>>>>>> speed
 IN_FLIGHT = 2**26 # pixels that are decoded at a time by all threads; a larger image comes alone
 
 
@@ -71,13 +67,6 @@ class Room:
 room = Room(IN_FLIGHT)
 
 
-<<<<<<< HEAD
-def open_raster(path):
-    "A Pillow image of one of the FORMATS that this Pillow knows, its pixels not yet read."
-    from PIL import Image
-    Image.init()
-    return Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])
-=======
 def open_raster(file):
     "A Pillow image of one of the FORMATS that this Pillow knows, its pixels not yet read."
     from PIL import Image
@@ -86,7 +75,7 @@ def open_raster(file):
 
 
 def jpeg_pixels(im, file): # a Pillow image not yet read, and its open file
-    "uint8 (3, H, W) of a complete gray or RGB JPEG, turned, in half of Pillow's time; else None."
+    "uint8 (3, H, W) of a complete gray or RGB JPEG, turned; else None."
     import numpy as np
     try: from torchvision.io import ImageReadMode, decode_image
     except ImportError: return None # torchvision means to move its decoders
@@ -109,7 +98,6 @@ def cut_square(x, size): # uint8 (C, H, W)
         x = F.interpolate(x, (h, w), mode="bicubic", antialias=True)[0]
     top, left = round((h - size) / 2), round((w - size) / 2)
     return x[:, top:top + size, left:left + size].contiguous()
->>>>>>> speed
 
 
 def open_rgb(path, # an image file of any mode that Pillow reads
@@ -118,30 +106,6 @@ def open_rgb(path, # an image file of any mode that Pillow reads
              ) -> torch.Tensor: # uint8 (3, H, W)
     "One image file, turned as its EXIF header says."
     import numpy as np
-<<<<<<< HEAD
-    from PIL import Image, ImageOps
-    with open_raster(path) as im:
-        if size is not None and im.width * im.height > LARGE: im.draft(None, (2 * size, 2 * size))
-        with room(im.width * im.height): im = to_rgb(ImageOps.exif_transpose(im))
-    if size is not None: im = ImageOps.fit(im, (size, size), Image.Resampling.BICUBIC)
-    return torch.from_numpy(np.array(im)).permute(2, 0, 1)
-
-
-def as_gray(x): # uint8 (3, H, W)
-    "The brightness of a picture, uint8 (1, H, W): .299 R + .587 G + .114 B."
-    import numpy as np
-    from PIL import Image
-    gray = Image.fromarray(x.permute(1, 2, 0).numpy()).convert("L")
-    return torch.from_numpy(np.array(gray))[None]
-
-
-def read_image(path, size=None, mode="RGB", decode=True):
-    "`open_rgb`, with an error that names the file; without `decode` its header alone is looked at."
-    try:
-        if not decode: return open_raster(path).close()
-        x = open_rgb(path, size)
-        return as_gray(x) if mode == "L" else x
-=======
     from PIL import ImageOps
     with open(path, "rb") as file, open_raster(file) as im:
         full = im.size
@@ -155,10 +119,20 @@ def read_image(path, size=None, mode="RGB", decode=True):
             return x if size is None else cut_square(x, size)
 
 
-def read_image(path, size=None, decode=True, reduced=False):
+def as_gray(x): # uint8 (3, H, W)
+    "The brightness of a picture, uint8 (1, H, W): .299 R + .587 G + .114 B."
+    import numpy as np
+    from PIL import Image
+    gray = Image.fromarray(x.permute(1, 2, 0).numpy()).convert("L")
+    return torch.from_numpy(np.array(gray))[None]
+
+
+def read_image(path, size=None, mode="RGB", decode=True, reduced=False):
     "`open_rgb`, with an error that names the file; without `decode` its header alone is looked at."
-    try: return open_rgb(path, size, reduced) if decode else open_raster(path).close()
->>>>>>> speed
+    try:
+        if not decode: return open_raster(path).close()
+        x = open_rgb(path, size, reduced)
+        return as_gray(x) if mode == "L" else x
     except MemoryError as e:
         raise MemoryError(f"{path} does not fit into memory; make it smaller, or pass fewer "
                           "workers") from e
