@@ -10,7 +10,7 @@ from .reading import open_rgb
 
 def course_square(path, # an image file
                   size: int) -> torch.Tensor: # uint8 (3, size, size)
-    "This course's: the centered square is cut, and resized by an antialiased bicubic filter."
+    "This course's: the short side becomes `size` (antialiased bicubic), then the middle is cut."
     return open_rgb(path, size)
 
 

@@ -21,7 +21,7 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from ddpm_course import reading
+from ddpm_course import rasters, reading
 from ddpm_course.checks import data as check
 from ddpm_course.data import cifar10, image_folder, imagenet100_classes
 from ddpm_course.images import check_images, from_uint8
@@ -725,7 +725,7 @@ def test_no_file_starts_another_program(folder, monkeypatch):
 
 
 def test_large_images_come_one_at_a_time_and_small_ones_together():
-    room, inside, most = reading.Room(100), [], []
+    room, inside, most = rasters.Room(100), [], []
 
     def decode(n):
         with room(n):
@@ -744,15 +744,14 @@ def test_a_large_jpeg_is_decoded_at_a_part_of_its_size(tmp_path, monkeypatch):
     wide = np.stack([np.tile(ramp, (640, 1))] * 3, -1)
     Image.fromarray(wide).save(tmp_path / "a.jpg", quality=95)
     whole = open_rgb(tmp_path / "a.jpg", 64)
-    monkeypatch.setattr(reading, "LARGE", 1000)
     asked = []
     monkeypatch.setattr(reading, "room", lambda n: asked.append(n) or nullcontext())
-    part = open_rgb(tmp_path / "a.jpg", 64)
+    part = open_rgb(tmp_path / "a.jpg", 64, reduced=True)
     assert asked == [160 * 160] and (part.int() - whole.int()).abs().max() <= 4
 
 
 def test_an_image_that_does_not_fit_into_memory_is_no_bad_image(folder, monkeypatch):
-    def full(path, size):
+    def full(path, size, reduced):
         raise MemoryError
 
     monkeypatch.setattr(reading, "open_rgb", full)
