@@ -11,6 +11,7 @@ from .experiments import commands
 from .experiments.coverage import describe, run_coverage
 from .experiments.demo import QUICK_STEPS, run_demo
 from .experiments.registry import EXPERIMENTS
+from .experiments.squares import save_squares
 from .training import DIGITS_FIT
 
 Several = Annotated[str, {"action": "append", "metavar": "FIELD=VALUE"}]
@@ -80,7 +81,7 @@ def evaluate(run:str, # folder that train left
                                   batch=batch, sampler=sampler, steps=steps, guidance=guidance))
 
 
-def table(name:str, # ddim-steps, dynamics, schedules, latent, guidance, question-2, ..., or all
+def table(name:str, # ddim-steps, dynamics, schedules, latent, guidance, question-2, question-3, all
           size:str="digits", # "digits", "full", or "smoke" to see in seconds that it runs
           out:str="runs/tables", # folder for NAME.json, .csv, .png, run folders, finished rows
           workers:int=2, # processes of one thread each, of a table of the digits; 0: this one alone
@@ -88,7 +89,7 @@ def table(name:str, # ddim-steps, dynamics, schedules, latent, guidance, questio
           features:str=None, # of an experiment: "inception", or the folder of a train_features run
           seed:int=0, # of an experiment: of training and samples
           device:str=None): # of an experiment: "cpu", or None for an accelerator
-    """Make a table of the course, or all of an experiment; a run that was stopped goes on.
+    """Make a table of the digits, or of an experiment (ddpm-course list); a stopped run goes on.
     Example: ddpm-course table all --size smoke"""
     print(commands.make_table(name, size, out, workers, data, device, seed, features))
 
@@ -116,6 +117,15 @@ def prepare(name:str, # "cifar10" or "imagenet100"
     print(commands.prepare_data(name, data, out, size, preprocessing))
 
 
+def squares(data:str, # folder of photographs, one folder a class
+            out:str, # JSON file
+            title:str="photographs", # what they are
+            n:int=1000): # how many, evenly spaced over the folder
+    """Measure how far the named ways to make a square of a photograph lie apart.
+    Example: ddpm-course squares ~/imagenette/train runs/squares.json --title Imagenette"""
+    print(save_squares(data, out, title, n=n))
+
+
 def coverage(out:str="runs/coverage.json", # a file that is there is gone on with
              repetitions:int=2000, # of each cell
              only:str=""): # kinds of intervals that hold this text; all if empty
@@ -126,7 +136,7 @@ def coverage(out:str="runs/coverage.json", # a file that is there is gone on wit
 
 COMMANDS = {"demo": demo, "list": list_, "train": train, "sample": sample, "evaluate": evaluate,
             "table": table, "cost": cost, "info": info, "prepare": prepare,
-            "coverage": coverage}
+            "squares": squares, "coverage": coverage}
 
 
 def usage():

@@ -21,10 +21,12 @@ from ddpm_course.experiments.datasets import CIFAR10_CLASSES, load_split
 from ddpm_course.experiments.plans import DataSet, parse_changes
 from ddpm_course.experiments.preparation import load_prepared, prepare_folders
 from ddpm_course.experiments.registry import AWAITED, EXPERIMENTS, TABLES, experiment_of
+from ddpm_course.experiments.samplers import Sampler
 from ddpm_course.memory import saved_bytes
 from ddpm_course.preprocessing import PREPROCESSING
 from ddpm_course.runs import checkpoints
 from ddpm_course.scores import compare
+from ddpm_course.unet import UNet
 
 PLANS = [
     (e.name, size, variant)
@@ -256,6 +258,21 @@ def test_every_experiment_runs_whole_at_smoke_size_by_one_call(tmp_path, monkeyp
     again = studies.run_experiment("imagenet100-latent", "smoke", tmp_path, device="cpu",
                                    progress=False)
     assert [r.distance for r in again] == [r.distance for r in rows]
+
+
+def test_a_network_of_others_is_a_run_too(tmp_path, monkeypatch):
+    published = EXPERIMENTS["cifar10-published"]
+    network = UNet(3, (8,), layers=1, attention=(False,), groups=4)
+    monkeypatch.setitem(EXPERIMENTS, published.name, replace(published, pretrained=lambda: network))
+    for _ in range(2): # the second time it is there
+        studies.train_experiment(published.name, out=tmp_path / "run", device="cpu")
+    opened = studies.opened_run(tmp_path / "run", "cpu")
+    found = opened.ready.trained
+    assert found.shape == (3, 32, 32) and found.clip == 1.0 and len(found.schedule) == 1000
+    assert all(torch.equal(v, found.model.state_dict()[k]) for k, v in network.state_dict().items())
+    folder, told = sample_runs.draw(opened.ready, Sampler("DDIM", 2), 3, progress=False)
+    assert next(sample_runs.read_shards(folder, 3))[0].shape == (3, 3, 32, 32)
+    assert told["guidance"] == 1.0 and told["trained_on"] == "by others"
 
 
 # ---- what is refused ----

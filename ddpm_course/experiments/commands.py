@@ -89,7 +89,9 @@ def train_named(name, size, variant, data, out, seed, device, resume, given, tra
     out = train_experiment(name, size, variant, out, data, seed, device, resume,
                            parse_changes(given or []), tracker)
     commands = "\n".join(f"  {line}" for line in next_commands(out, read_settings(out)))
-    return f"{measured_text(out)}\nOpen {out / 'index.html'}; next:\n{commands}"
+    page = out / "index.html"
+    shown = f"{measured_text(out)}\nOpen {page}" if page.exists() else f"It is in {out}"
+    return f"{shown}; next:\n{commands}"
 
 
 def measured_text(out):
@@ -115,15 +117,13 @@ def sample_run(run, sampler=None, steps=None, guidance=None, n=64, seed=0, devic
     from PIL import Image
     opened = opened_run(run, device)
     levels = SETS[opened.plan.data.name].levels
-    made = []
-    for one in chosen_samplers(opened.scale, sampler, steps, guidance)[:1]:
-        folder, _ = draw(opened.ready, one, n, seed, batch, levels)
-        images = torch.cat([images for images, _, _ in read_shards(folder, n)])[:64]
-        with atomic_file(folder / "grid.png") as new:
-            grid = image_grid(from_uint8(images, levels), 8)
-            Image.fromarray(grid.numpy()).save(new, format="png")
-        made.append(f"{n} images in {folder}; see {folder / 'grid.png'}")
-    return "\n".join(made)
+    first = chosen_samplers(opened.scale, sampler, steps, guidance)[0]
+    folder, _ = draw(opened.ready, first, n, seed, batch, levels)
+    images = torch.cat([images for images, _, _ in read_shards(folder, n)])[:64]
+    with atomic_file(folder / "grid.png") as new:
+        grid = image_grid(from_uint8(images, levels), 8)
+        Image.fromarray(grid.numpy()).save(new, format="png")
+    return f"{n} images in {folder}; see {folder / 'grid.png'}"
 
 
 def evaluate_named(run, **options): # of `evaluate_run`

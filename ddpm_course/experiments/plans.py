@@ -40,7 +40,7 @@ class DataSet:
 @dataclass(frozen=True)
 class Latents:
     "The autoencoder whose latents a network is trained on."
-    autoencoder: Part # (data, folder, seed, device) -> `VAE` or `Autoencoder`
+    autoencoder: Part # (data, folder, seed, device, progress) -> `VAE` or `Autoencoder`
     measured: int = 5000 # images that mean and standard deviation are measured on
     flip: bool = False # keep the latents of the mirrored images, too
 

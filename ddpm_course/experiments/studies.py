@@ -13,7 +13,7 @@ from .sample_runs import Ready, open_run_folder
 from .tables import format_table, save_csv
 from .trackers import tracking
 from .training_runs import (
-    default_device, read_settings, train_plan)
+    default_device, keep_pretrained, read_settings, settings_of_run, train_plan)
 
 
 def run_name(name, size, variant, seed):
@@ -34,6 +34,11 @@ def train_experiment(name: str, # of an experiment
     plan = plan.with_recipe(changes or {})
     check_gpu(plan, size, device)
     out = as_folder(out or f"runs/{run_name(name, size, variant, seed)}")
+    if experiment_of(name).pretrained:
+        out.mkdir(parents=True, exist_ok=True)
+        settings = settings_of_run(name, size, variant, plan, seed)
+        keep_pretrained(experiment_of(name).pretrained(), settings, plan, out)
+        return out
     callbacks = tracking(tracker, out, plan.told)
     try:
         run, parts = train_plan(name, size, variant, plan, out, data, seed, device, resume,
@@ -123,7 +128,7 @@ def run_experiment(name: str, size: str="full", out="runs", data=None, seed: int
     rows = []
     for variant in experiment.scale(size).plans:
         folder = out / run_name(name, size, variant, seed)
-        if not (folder / "index.html").exists():
+        if not (folder / "index.html").exists(): # it is the last that a run leaves
             train_experiment(name, size, variant, folder, data, seed, device, True, None, "none",
                              progress)
         rows += evaluate_run(folder, data, device, seed, features, progress=progress)

@@ -14,10 +14,10 @@ from ..latents import LatentSpace
 from ..models import condition
 from ..ddim import ddim_sample
 from ..runs import checkpoints
-from ..saving import load_model
+from ..saving import load_model, save_model
 from ..training import every, fit
 from ..vae import digits_vae
-from .datasets import load_split
+from .datasets import load_split, shape_of
 from .measuring import Meter, check_room, out_of_memory
 
 SETTINGS_FILE = "experiment.json"
@@ -25,20 +25,22 @@ SETTINGS_FILE = "experiment.json"
 
 # ---- autoencoders, as parts of plans ----
 
-def shipped_autoencoder(data, folder, seed, device):
+def shipped_autoencoder(data, folder, seed, device, progress):
     "The autoencoder of the digits, which comes with the package."
     return digits_vae().model.to(device)
 
 
-def pretrained_autoencoder(data, folder, seed, device, source="stabilityai/sd-vae-ft-mse"):
+def pretrained_autoencoder(data, folder, seed, device, progress,
+                           source="stabilityai/sd-vae-ft-mse"):
     "diffusers' autoencoder (Rombach et al. 2022), from the hub or a folder."
     return load_autoencoder(source).to(device)
 
 
-def own_autoencoder(data, folder, seed, device, **options):
+def own_autoencoder(data, folder, seed, device, progress, **options):
     "An autoencoder of this course, trained on the data set itself."
     if not (folder / "model").exists():
-        train_vae(data, folder, seed=seed, resume=True, device=only_cpu(device), **options)
+        options = {"progress": progress, "device": only_cpu(device)} | options
+        train_vae(data, folder, seed=seed, resume=True, **options)
     return load_model(folder / "model", device=device).model.requires_grad_(False)
 
 
@@ -63,23 +65,25 @@ def only_cpu(device):
     return "cpu" if str(device).startswith("cpu") else None
 
 
-def latent_space(plan, data, out, seed, device):
+def latent_space(plan, data, out, seed, device, progress):
     "(`LatentSpace`, its latents of the data), made once for all runs that lie in one folder."
     kind = json.dumps([plan.data.told, plan.latents.told], sort_keys=True)
     folder = out.parent / f"latents-{digest_of(kind)}"
     if (folder / "vae").exists(): space = LatentSpace.load(folder, device)
     else:
-        autoencoder = plan.latents.autoencoder.build(data, folder / "autoencoder", seed, device)
+        autoencoder = plan.latents.autoencoder.build(data, folder / "autoencoder", seed, device,
+                                                     progress)
         space = LatentSpace.measure(autoencoder, data, plan.latents.measured)
         space.save(folder)
-    return space, cache_latents(data, space, folder / "cache", flip=plan.latents.flip)
+    return space, cache_latents(data, space, folder / "cache", plan.latents.flip,
+                                progress=progress)
 
 
-def parts_of(plan, root, out, seed, device):
+def parts_of(plan, root, out, seed, device, progress):
     "Load the data, make network and loss of a plan, encode what is to be encoded."
     data, title = load_split(plan.data, root, "train")
     space = None
-    if plan.latents: space, data = latent_space(plan, data, out, seed, device)
+    if plan.latents: space, data = latent_space(plan, data, out, seed, device, progress)
     torch.manual_seed(seed)
     model = plan.network.build(in_channels=data.shape[0])
     return Parts(model, data, plan.loss.build(plan.schedule.build()), space, title)
@@ -171,6 +175,14 @@ def save_grid(run, out, space, n=16, steps=20):
         Image.fromarray(image_grid(x, 8).numpy()).save(new, format="png")
 
 
+def keep_pretrained(network, settings, plan, out):
+    "A network that others trained as a finished run: its model folder and its settings."
+    claim_run(out, settings | {"data": "by others"})
+    if (out / "model").exists(): return
+    options = {"shape": shape_of(plan.data), "clip": plan.clip}
+    save_model(out / "model", network, plan.schedule.build(), ema=network, **options)
+
+
 def train_plan(experiment: str, size: str, variant: str, plan, # names, and the `TrainingPlan`
                out, root=None, seed: int=0, device=None, # run folder; folder of the data set
                resume: bool=False, progress: bool=True, callbacks=()):
@@ -180,7 +192,7 @@ def train_plan(experiment: str, size: str, variant: str, plan, # names, and the 
     check_free(out, resume)
     settings = settings_of_run(experiment, size, variant, plan, seed)
     check_claimed(out, settings) # before the data are read, which may take minutes
-    parts = parts_of(plan, root, out, seed, device)
+    parts = parts_of(plan, root, out, seed, device, progress)
     out.mkdir(parents=True, exist_ok=True)
     claim_run(out, settings | {"data": parts.title})
     check_room(out, 15 * 4 * sum(p.numel() for p in parts.model.parameters())) # three checkpoints
