@@ -37,7 +37,7 @@ def list_(name:str=None, # of one experiment; all if None
     print(commands.list_experiments(size, name, trial, device))
 
 
-def train(name:str, # an experiment (ddpm-course list), or digits, classifier, vae or latent
+def train(name:str, # an experiment (ddpm-course list), or digits, classifier, vae, latent or text
           size:str="full", # "smoke" (seconds), "digits" (minutes on a CPU) or "full" (a GPU)
           variant:str=None, # of the experiment; the first if None
           data:str=None, # folder of the data set; the digits need none
@@ -81,7 +81,7 @@ def evaluate(run:str, # folder that train left
                                   batch=batch, sampler=sampler, steps=steps, guidance=guidance))
 
 
-def table(name:str, # ddim-steps, dynamics, schedules, latent, guidance, question-2, question-3, all
+def table(name:str, # ddim-steps, dynamics, schedules, latent, guidance, attention, question-2, -3, all
           size:str="digits", # "digits", "full", or "smoke" to see in seconds that it runs
           out:str="runs/tables", # folder for NAME.json, .csv, .png, run folders, finished rows
           workers:int=2, # processes of one thread each, of a table of the digits; 0: this one alone

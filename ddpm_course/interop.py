@@ -25,8 +25,8 @@ FIXED = { # what a UNet2DModel must have, if it says anything about it
 NAMES = {"in_channels": "in_channels", "layers_per_block": "layers", "norm_num_groups": "groups",
          "attention_head_dim": "head_dim", "norm_eps": "norm_eps", "freq_shift": "freq_shift",
          "downsample_padding": "downsample_padding", "flip_sin_to_cos": "flip_sin_to_cos"}
-KINDS = {"Block2D": "conv", "AttnBlock2D": "its own", # block without Down or Up: how its level ends
-         "ResnetsampleBlock2D": "resnet"}
+ENDINGS = { # how a level ends, by its block's name without Down or Up
+    "Block2D": "conv", "AttnBlock2D": "its own", "ResnetsampleBlock2D": "resnet"}
 OURS = {"conv": "conv", "resnet": "residual"}
 
 
@@ -69,7 +69,7 @@ def not_ours(c, down, up):
     if c.get("resnet_time_scale_shift", "default") not in ("default", "scale_shift"):
         odd["resnet_time_scale_shift"] = c["resnet_time_scale_shift"]
     attends = lambda blocks: [block == "AttnBlock2D" for block in blocks]
-    if {*down, *up} - KINDS.keys() or attends(down) != attends(up[::-1]):
+    if {*down, *up} - ENDINGS.keys() or attends(down) != attends(up[::-1]):
         odd |= {name: list(c[name]) for name in ("down_block_types", "up_block_types")}
     elif len(endings(c, down, "down")) > 1 or len(endings(c, up, "up")) > 1:
         odd |= {name: c.get(name) for name in ("downsample_type", "upsample_type")}
@@ -81,7 +81,7 @@ def not_ours(c, down, up):
 def endings(c, blocks, path):
     "How the levels of a path end that have a next one."
     own = c.get(f"{path}sample_type", "conv") # of blocks with attention alone
-    return {KINDS[block].replace("its own", own) for block in blocks[:-1]}
+    return {ENDINGS[block].replace("its own", own) for block in blocks[:-1]}
 
 
 def beyond_ddpm(c, down, up):

@@ -169,14 +169,27 @@ def parts_of(config, # of the `UNet`
     "`Parts` that the options ask for: DDPM's own blocks where they are as in DDPM."
     o = Options.of(config)
     base = o.base or config["channels"][0]
-    last = config["channels"][-1]
     norm = (config["groups"], config["norm_eps"])
     adaptive = partial(AdaptiveResBlock, c_emb=4 * base, config=config)
     plain = lambda a, b: ResBlock(a, b, 4 * base, *norm, config["dropout"])
     own = lambda c: Attention(c, *norm, config["head_dim"])
-    own = own if o.skip_scale == 1 else partial(SelfAttention, config=config)
-    middle = own if o.mid_groups is None else partial(SelfAttention, config=config,
-                                                      groups=o.mid_groups)
+    halve = lambda c: Downsample(c, config["downsample_padding"])
+    if o.halve == "residual": halve = lambda c: adaptive(c, c, resample=nn.AvgPool2d(2))
+    double = Upsample
+    if o.double == "residual":
+        double = lambda c: adaptive(c, c, resample=nn.Upsample(scale_factor=2.0))
+    return Parts(base, embedding_of(config, base, Embedding, waves),
+                 adaptive if o.scale_shift or o.skip_scale != 1 else plain,
+                 *attention_of(config, own), halve, double)
+
+
+def attention_of(config, own): # of the `UNet`; c -> DDPM's attention
+    "`attend`, `attend_up` and `middle` of the `Parts`."
+    o = Options.of(config)
+    last = config["channels"][-1]
+    other = partial(SelfAttention, config=config)
+    if o.skip_scale != 1: own = other
+    middle = own if o.mid_groups is None else partial(other, groups=o.mid_groups)
     def told(c):
         width = o.cross_attention
         return [] if width is None else [CrossAttention(c, width, config)]
@@ -184,15 +197,8 @@ def parts_of(config, # of the `UNet`
     def attend(level, here=True, asked=lambda c: []):
         c = config["channels"][level] # the layers are made in any case, as in all that was trained
         return [own(c), *told(c), *asked(c)] * bool(config["attention"][level] and here)
-    return Parts(
-        base, embedding_of(config, base, Embedding, waves),
-        adaptive if o.scale_shift or o.skip_scale != 1 else plain,
-        attend, lambda level, end: attend(level, end or o.up_attention == "all", asked),
-        lambda c: [*[middle(c)] * o.mid_attention, *told(c)],
-        lambda c: (Downsample(c, config["downsample_padding"]) if o.halve == "conv"
-                   else adaptive(c, c, resample=nn.AvgPool2d(2))),
-        lambda c: (Upsample(c) if o.double == "conv"
-                   else adaptive(c, c, resample=nn.Upsample(scale_factor=2.0))))
+    attend_up = lambda level, end: attend(level, end or o.up_attention == "all", asked)
+    return attend, attend_up, lambda c: [*[middle(c)] * o.mid_attention, *told(c)]
 
 
 def embedding_of(config, base, Embedding, waves):

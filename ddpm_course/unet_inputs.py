@@ -53,12 +53,17 @@ def check_config(given): # what `UNet.__init__` knows by name: its arguments, an
                if n % groups or n % 2 or heads and n % (head_dim or 1)]:
         raise ValueError(f"channels={channels}: {bad[0]} is odd, or does not divide into {groups} "
                          f"groups or heads of {head_dim or bad[0]}; choose other widths or groups")
-    if o.base is not None and (o.base % groups or o.base % 2):
-        raise ValueError(f"base={o.base} is odd, or does not divide into {groups} groups")
-    if (o.base or channels[0]) // 2 <= c["freq_shift"]:
-        raise ValueError(f"channels={channels}: {channels[0]} are too few to embed the time in; "
-                         f"choose at least {2 * c['freq_shift'] + 2} at first")
+    check_base(o.base, channels, groups, c["freq_shift"])
     return c
+
+
+def check_base(base, channels, groups, freq_shift):
+    "ValueError unless the first width divides into groups and can hold the waves of a time."
+    if base is not None and (base % groups or base % 2):
+        raise ValueError(f"base={base} is odd, or does not divide into {groups} groups")
+    if (base or channels[0]) // 2 <= freq_shift:
+        raise ValueError(f"channels={channels}: {base or channels[0]} are too few to embed the "
+                         f"time in; choose at least {2 * freq_shift + 2} at first")
 
 
 def check_vae(c): # {name: value} of the arguments of a `VAE`

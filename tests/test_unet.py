@@ -147,7 +147,7 @@ def test_double_precision_stays():
 @pytest.mark.parametrize("change, word", [
     ({"act_fn": "gelu"}, "act_fn='gelu'"), ({"class_embed_type": "timestep"}, "class_embed_type"),
     ({"out_channels": 4}, "out_channels"), ({"resnet_time_scale_shift": "spatial"}, "spatial"),
-    (ATTENDS_ABOVE | {"downsample_type": "fir"}, "fir"), ({"mid_block_type": None}, "mid_block_type"),
+    (ATTENDS_ABOVE | {"downsample_type": "fir"}, "fir"), ({"mid_block_type": None}, "mid_block_ty"),
     (THREE_LEVELS | {"downsample_type": "resnet"}, "downsample_type='resnet'"),
     ({"center_input_sample": True}, "center_input_sample"), ({"time_embedding_dim": 32}, "=32"),
     ({"time_embedding_type": "fourier"}, "fourier"), ({"mid_block_scale_factor": 2}, "_factor=2"),

@@ -1,17 +1,20 @@
 "What a U-Net may have beyond DDPM's: ADM held against diffusers, DDPM++ against its paper, tokens."
 
 import json
+from functools import partial
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ddpm_course import unet_blocks
 from ddpm_course.guidance import cfg
-from ddpm_course.unet import Attention, ResBlock, Stage, UNet, timestep_embedding
+from ddpm_course.unet import Attention, ResBlock, UNet, timestep_embedding
 from ddpm_course.unet_blocks import (
-    AdaptiveResBlock, CrossAttention, CrossResolution, LinearEmbedding, SelfAttention)
+    AdaptiveResBlock, CrossAttention, CrossResolution, SelfAttention)
 from ddpm_course.unet_options import ADM, DDPMPP, Options
+from mutants import BLOCK_BUGS, broken_blocks
 from test_unet import SMALL, attends, awake, count, inputs, peers, small
 
 
@@ -133,18 +136,18 @@ def randomized(block):
 X, EMB = torch.randn(2, 8, 4, 4, generator=torch.Generator().manual_seed(0)), torch.ones(2, 32)
 
 
-@pytest.mark.parametrize("o", [
-    {}, dict(scale_shift=True), dict(skip_scale=0.5**0.5), dict(halve="residual"),
-    dict(double="residual", resample_conv=True),
-    dict(scale_shift=True, halve="residual", resample_conv=True, skip_scale=0.5)])
-@pytest.mark.parametrize("width", [8, 16])
-def test_a_residual_block_is_its_formula(o, width):
+BLOCKS = [{}, dict(scale_shift=True), dict(skip_scale=0.5**0.5), dict(halve="residual"),
+          dict(double="residual", resample_conv=True),
+          dict(scale_shift=True, halve="residual", resample_conv=True, skip_scale=0.5)]
+
+
+def residual_block_is_its_formula(o, width, blocks=unet_blocks):
     c = config(**o)
     resample = {"halve": nn.AvgPool2d(2), "double": nn.Upsample(scale_factor=2.0)}
     down = {"halve": lambda x: x.unfold(2, 2, 2).unfold(3, 2, 2).mean((-1, -2)),
             "double": lambda x: x.repeat_interleave(2, 2).repeat_interleave(2, 3)}
     key = next((k for k in resample if k in o), None)
-    b = randomized(AdaptiveResBlock(8, width, 32, c, resample.get(key)))
+    b = randomized(blocks.AdaptiveResBlock(8, width, 32, c, resample.get(key)))
     r = down.get(key, lambda x: x)
     norm = lambda x, n: F.group_norm(x, 4, n.weight, n.bias, c["norm_eps"])
     conv = lambda x, layer: F.conv2d(x, layer.weight, layer.bias, padding=1)
@@ -159,6 +162,11 @@ def test_a_residual_block_is_its_formula(o, width):
     assert torch.allclose(b(X, EMB), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("o", BLOCKS)
+@pytest.mark.parametrize("width", [8, 16])
+def test_a_residual_block_is_its_formula(o, width): residual_block_is_its_formula(o, width)
+
+
 def test_the_block_without_options_is_ddpms():
     a, b = ResBlock(8, 16, 32, 4), AdaptiveResBlock(8, 16, 32, config())
     b.load_state_dict(randomized(a).state_dict())
@@ -168,8 +176,9 @@ def test_the_block_without_options_is_ddpms():
     assert torch.allclose(a(X, EMB), b(X, EMB), atol=1e-6)
 
 
-def test_a_linear_embedding_is_its_formula():
-    net = randomized(ddpmpp(num_classes=3, augment=2)).embed
+def test_a_linear_embedding_is_its_formula(blocks=unet_blocks):
+    waves = partial(timestep_embedding, dim=8)
+    net = randomized(blocks.LinearEmbedding(8, 3, 2, waves))
     t, y = torch.tensor([0.5, 7.0]), torch.tensor([2, 3]) # the second has no label
     told = torch.tensor([[1.0, -2.0], [0.0, 0.5]])
     rows = torch.tensor([[0.0, 0.0, 3**0.5], [0.0, 0.0, 0.0]])
@@ -195,9 +204,9 @@ TOKENS = torch.randn(2, 5, 6, generator=torch.Generator().manual_seed(1))
 MASK = torch.tensor([[True, True, True, False, False], [True, True, True, True, True]])
 
 
-def test_cross_attention_is_its_formula():
+def test_cross_attention_is_its_formula(blocks=unet_blocks):
     "Each pixel and head for itself, over the words of its own text alone."
-    b = randomized(CrossAttention(8, 6, config(head_dim=4)))
+    b = randomized(blocks.CrossAttention(8, 6, config(head_dim=4)))
     q = F.conv2d(F.group_norm(X, 4, b.norm.weight, b.norm.bias, 1e-6), b.q.weight, b.q.bias)
     out = torch.zeros_like(X)
     for i in range(2):
@@ -209,8 +218,16 @@ def test_cross_attention_is_its_formula():
                     a = (k[:, head] @ q[i, head, r, c] / 4**0.5).softmax(0)
                     out[i, head, r, c] = a @ v[:, head]
     expected = X + F.conv2d(out, b.proj.weight, b.proj.bias)
-    from ddpm_course.unet_blocks import Context
-    assert torch.allclose(b(X, EMB, Context(TOKENS, MASK)), expected, atol=1e-5)
+    assert torch.allclose(b(X, EMB, blocks.Context(TOKENS, MASK)), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("bug", BLOCK_BUGS)
+def test_a_bug_in_a_block_is_noticed(bug):
+    blocks = broken_blocks(*BLOCK_BUGS[bug])
+    with pytest.raises(AssertionError):
+        for o in BLOCKS: residual_block_is_its_formula(o, 16, blocks)
+        test_a_linear_embedding_is_its_formula(blocks)
+        test_cross_attention_is_its_formula(blocks)
 
 
 def text_net(**kwargs): return awake(small(cross_attention=6, head_dim=4, **kwargs))

@@ -1,5 +1,6 @@
 "The tables of the digits and the experiments of the course, each by its name."
 
+from .attention import ATTENTION
 from .cifar10 import (
     CIFAR10_GUIDANCE, CIFAR10_PUBLISHED, CIFAR10_SCHEDULES, CIFAR10_SPEEDRUN, CIFAR10_STEPS)
 from .dynamics import DYNAMICS
@@ -13,7 +14,8 @@ from .schedules import SCHEDULES
 from .steps import STEPS
 
 TABLES = {table.name: table for table in
-          (STEPS, DYNAMICS, SCHEDULES, LATENT, GUIDANCE, QUESTION_2, QUESTION_3)}
+          (STEPS, DYNAMICS, SCHEDULES, LATENT, GUIDANCE, QUESTION_2, QUESTION_3,
+           ATTENTION)}
 
 # a new experiment: one file that defines it, its import above, its name here
 EXPERIMENTS = {experiment.name: experiment for experiment in (
@@ -24,7 +26,6 @@ EXPERIMENTS = {experiment.name: experiment for experiment in (
 # of the reports, with engineers of their own: each will be one file, as above
 AWAITED = {
     "advanced": "improved schedule, learned variance, both (second report: 23.87, 22.41, 21.12)",
-    "attention": "plain, global, cross-resolution, memory-efficient (no figures published)",
     "backbones": "U-Net against transformer (DiT) at equal arithmetic",
     "edm-samplers": "quality against evaluations on a network trained as DDPM",
     "edm": "preconditioned training (Karras et al. 2022: CIFAR-10 1.97, by class 1.79)"}
