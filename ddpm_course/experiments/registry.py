@@ -1,5 +1,6 @@
 "The tables of the digits and the experiments of the course, each by its name."
 
+from .advanced import ADVANCED
 from .attention import ATTENTION
 from .cifar10 import (
     CIFAR10_GUIDANCE, CIFAR10_PUBLISHED, CIFAR10_SCHEDULES, CIFAR10_SPEEDRUN, CIFAR10_STEPS)
@@ -15,7 +16,7 @@ from .steps import STEPS
 
 TABLES = {table.name: table for table in
           (STEPS, DYNAMICS, SCHEDULES, LATENT, GUIDANCE, QUESTION_2, QUESTION_3,
-           ATTENTION)}
+           ATTENTION, ADVANCED)}
 
 # a new experiment: one file that defines it, its import above, its name here
 EXPERIMENTS = {experiment.name: experiment for experiment in (
@@ -23,9 +24,8 @@ EXPERIMENTS = {experiment.name: experiment for experiment in (
     IMAGENET100, IMAGENET100_LATENT, IMAGENET100_SCHEDULES, IMAGENET100_LENGTH, IMAGENET100_EQUAL)}
 
 
-# of the reports, with engineers of their own: each will be one file, as above
+# questions that have no experiment yet: each will be one file, as above
 AWAITED = {
-    "advanced": "improved schedule, learned variance, both (second report: 23.87, 22.41, 21.12)",
     "backbones": "U-Net against transformer (DiT) at equal arithmetic",
     "edm-samplers": "quality against evaluations on a network trained as DDPM",
     "edm": "preconditioned training (Karras et al. 2022: CIFAR-10 1.97, by class 1.79)"}

@@ -9,8 +9,10 @@ from ..ddim import ddim_steps
 from ..guards import a_scale, check_guidance
 from ..guidance import cfg
 from ..kinds import a_mapping
+from ..learned_variance import learned_range
 
 SAMPLERS = {"DDIM": ddim_steps, "DDPM": ddpm_steps}
+VARIANCES = {"learned": learned_range} # functions that a card names
 BY_THE_RUN = {"model", "y", "schedule", "shape", "steps", "x_T", "noise", "seed", "clip", "device"}
 
 
@@ -74,5 +76,8 @@ class Sampler:
              seeds): # one an image
         "The generator of `Step`s that draws an image for each seed."
         shape = len(seeds), *trained.shape
+        options = dict(self.options)
+        if "variance" in options:
+            options["variance"] = VARIANCES.get(options["variance"], options["variance"])
         return SAMPLERS[self.name](bound, trained.schedule, shape, self.steps, seed=seeds,
-                                   clip=trained.clip, **self.options)
+                                   clip=trained.clip, **options)
