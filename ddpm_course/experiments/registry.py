@@ -1,6 +1,7 @@
 "The tables of the course by name."
 
 from .dynamics import DYNAMICS
+from .edm_samplers import EDM_SAMPLERS
 from .guidance import GUIDANCE
 from .latent import LATENT
 from .question_2 import QUESTION_2
@@ -9,7 +10,8 @@ from .schedules import SCHEDULES
 from .steps import STEPS
 
 TABLES = {table.name: table for table in
-          (STEPS, DYNAMICS, SCHEDULES, LATENT, GUIDANCE, QUESTION_2, QUESTION_3)}
+          (STEPS, DYNAMICS, SCHEDULES, LATENT, GUIDANCE, QUESTION_2, QUESTION_3,
+           EDM_SAMPLERS)}
 
 
 def run_table(name: str, out, size: str="digits", workers: int=2):
