@@ -225,9 +225,7 @@ def sampling_package():
 # ---- the same as what is known already ----
 
 
-@each_schedule
-@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
-def test_euler_and_ancestral_are_ddim_on_the_same_levels(schedule, eta):
+def is_ddim(course, schedule, eta):
     "x_t / sqrt(alpha_bar_t) is the state in sigma; the noise of a step is the same noise."
     model, ts = MIXTURE.model(schedule, "v"), [950, 700, 333, 332, 90, 4, 0]
     D = as_denoiser(model, schedule)
@@ -236,13 +234,19 @@ def test_euler_and_ancestral_are_ddim_on_the_same_levels(schedule, eta):
     theirs = [*ddim_steps(model, schedule, x_T.shape, timesteps=ts, eta=eta, x_T=x_T, noise=noise,
                           clip=None)]
     kwargs = dict(sigmas=D.sigmas[ts], x_T=x_T / first)
-    walks = [euler_ancestral_steps(D, x_T.shape, eta=eta, noise=noise, **kwargs)]
-    if eta == 0: walks.append(euler_steps(D, x_T.shape, **kwargs))
+    walks = [course.solvers.euler_ancestral_steps(D, x_T.shape, eta=eta, noise=noise, **kwargs)]
+    if eta == 0: walks.append(course.solvers.euler_steps(D, x_T.shape, **kwargs))
     for walk in walks:
         for step, t, theirs_ in zip(walk, ts, theirs, strict=True):
             assert step.t == D.sigmas[t].item() and apart(step.x0_hat, theirs_.x0_hat) < 1e-10
             assert apart(step.x_t * schedule.alpha_bar(t)**0.5, theirs_.x_t) < 1e-10
         assert apart(step.x_prev, theirs[-1].x_prev) < 1e-10
+
+
+@each_schedule
+@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
+def test_euler_and_ancestral_are_ddim_on_the_same_levels(schedule, eta):
+    is_ddim(sampling_package(), schedule, eta)
 
 
 def test_heun_is_worked_out_by_hand():
