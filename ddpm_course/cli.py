@@ -81,7 +81,7 @@ def evaluate(run:str, # folder that train left
                                   batch=batch, sampler=sampler, steps=steps, guidance=guidance))
 
 
-def table(name:str, # ddim-steps, dynamics, schedules, latent, guidance, attention, question-2, -3, all
+def table(name:str, # ddim-steps, dynamics, schedules, latent, guidance, attention, edm-samplers...
           size:str="digits", # "digits", "full", or "smoke" to see in seconds that it runs
           out:str="runs/tables", # folder for NAME.json, .csv, .png, run folders, finished rows
           workers:int=2, # processes of one thread each, of a table of the digits; 0: this one alone

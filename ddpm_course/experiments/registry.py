@@ -5,6 +5,7 @@ from .attention import ATTENTION
 from .cifar10 import (
     CIFAR10_GUIDANCE, CIFAR10_PUBLISHED, CIFAR10_SCHEDULES, CIFAR10_SPEEDRUN, CIFAR10_STEPS)
 from .dynamics import DYNAMICS
+from .edm_samplers import EDM_SAMPLERS
 from .guidance import GUIDANCE
 from .imagenet100 import (
     IMAGENET100, IMAGENET100_EQUAL, IMAGENET100_LATENT, IMAGENET100_LENGTH, IMAGENET100_SCHEDULES)
@@ -16,7 +17,7 @@ from .steps import STEPS
 
 TABLES = {table.name: table for table in
           (STEPS, DYNAMICS, SCHEDULES, LATENT, GUIDANCE, QUESTION_2, QUESTION_3,
-           ATTENTION, ADVANCED)}
+           ATTENTION, ADVANCED, EDM_SAMPLERS)}
 
 # a new experiment: one file that defines it, its import above, its name here
 EXPERIMENTS = {experiment.name: experiment for experiment in (
@@ -27,7 +28,6 @@ EXPERIMENTS = {experiment.name: experiment for experiment in (
 # questions that have no experiment yet: each will be one file, as above
 AWAITED = {
     "backbones": "U-Net against transformer (DiT) at equal arithmetic",
-    "edm-samplers": "quality against evaluations on a network trained as DDPM",
     "edm": "preconditioned training (Karras et al. 2022: CIFAR-10 1.97, by class 1.79)"}
 
 
