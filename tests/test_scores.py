@@ -278,7 +278,8 @@ def test_sets_of_one_network_are_pooled():
     assert found.how == PAIRED and found.interval == pytest.approx((0.1, 0.1), abs=1e-6)
     trained = average([measured(x, seed=s, train_seed=s) for s, x in enumerate(sets)])
     assert trained.claim == METHOD and trained.influence is None
-    assert trained.interval[1] - trained.interval[0] > mean.interval[1] - mean.interval[0]
+    theirs = scipy.stats.ttest_1samp([x.mean() for x in sets], 0).confidence_interval(0.95)
+    assert trained.interval == pytest.approx(tuple(theirs))
 
 
 def test_pooled_influences_have_the_variance_of_a_mean_of_scores():

@@ -168,7 +168,7 @@ def describe(cells):
 
 # ---- what a page shows ----
 
-COLORS = {CLAIM: "tab:blue", FLOOR: "tab:orange", MISUSE: "tab:gray", COMPARED: "tab:gray"}
+GROUP_COLORS = {CLAIM: "tab:blue", FLOOR: "tab:orange", MISUSE: "tab:gray", COMPARED: "tab:gray"}
 
 
 def plot_coverage(cells):
@@ -181,8 +181,8 @@ def plot_coverage(cells):
         some = [cell for cell in cells if name_of(cell) == name]
         for i, cell in enumerate(some):
             y = height + 0.6 * ((i + 0.5) / len(some) - 0.5)
-            ax.plot(cell["band"], [y, y], color=COLORS[cell["group"]], lw=1, alpha=0.6)
-            ax.plot(cell["coverage"], y, "o", color=COLORS[cell["group"]], ms=3.5)
+            ax.plot(cell["band"], [y, y], color=GROUP_COLORS[cell["group"]], lw=1, alpha=0.6)
+            ax.plot(cell["coverage"], y, "o", color=GROUP_COLORS[cell["group"]], ms=3.5)
     ax.set(title="How often do they hold?", xlabel="coverage of nominal 95 %",
            ylim=(0.3, len(names) + 0.7))
     ax.set_yticks(range(len(names), 0, -1), names, fontsize=8)
