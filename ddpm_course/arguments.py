@@ -19,10 +19,10 @@ def names(value, name):
     return some_names([value] if isinstance(value, str) else value, name)
 
 
-COUNTS = "T steps n batch batch_size chunk shard columns k size workers iterations splits subsets"
+COUNTS = "T steps n batch batch_size chunk shard columns k size workers iterations splits"
 KNOWN_NAMES = { # what parameters of these names are, wherever they stand
     **dict.fromkeys(COUNTS.split(), count),
-    **dict.fromkeys(["seed", "subset_seed", "shuffle_seed"], seed_of_run),
+    **dict.fromkeys(["seed", "shuffle_seed"], seed_of_run),
     **dict.fromkeys(["beta_start", "beta_end", "max_beta", "drop", "smoothing"], share),
     **dict.fromkeys(["x_t", "x0", "eps"], some_images),
     **dict.fromkeys(["call", "statistic", "loss", "model"], a_call),
@@ -31,7 +31,8 @@ KNOWN_NAMES = { # what parameters of these names are, wherever they stand
     "schedule": a_schedule, "predicts": one_of("eps", "x0", "v"), "t": timestep, "shape": sizes(),
     "groups": some_labels, "clip": clip_size, "offset": amount, "level": number(above=0, below=1),
     "eta": number(0, 1, expected="0 (deterministic) to 1 (noisy as DDPM)"),
-    "levels": whole(1, 255, "1..255, what uint8 can hold"), "subset_size": whole(2),
+    "strata": some_labels, "most": whole(2),
+    "levels": whole(1, 255, "1..255, what uint8 can hold"),
     "vary": names,
     "rng": having("rand", "randint", "randn_like", what="a BatchRandom")}
 ANNOTATED = {int: whole(), float: number(), bool: flag, str: text}

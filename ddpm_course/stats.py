@@ -47,13 +47,6 @@ def check_neighbors(of, k): # features (M, D)
                          f"{k + 1}")
 
 
-def check_subsets(subsets, m, n): # how many, of how many images, out of how many
-    "ValueError where there is one subset, and others would differ."
-    if subsets < (2 if m < n else 1):
-        raise ValueError(f"subsets={subsets} of {m} images; expected at least 2 that differ, as "
-                         "their scatter makes the interval")
-
-
 def check_mergeable(a, b): # `FeatureStats`
     "TypeError or ValueError where two are not of features of one network."
     if not isinstance(b, FeatureStats):
