@@ -38,7 +38,7 @@ def parts():
     s = 4 * randn(5, 12)
     v = randn(12, 3, seed=1)
     return [(part(s[:, :4], v[:4]), part(s[:, 4:], v[4:])),
-            (part(s[:, :9] - 30, v[:9]), part(s[:, 9:], v[9:])),
+            (part(s[:, :9] - 900, v[:9]), part(s[:, 9:], v[9:])),
             (part(s[:, :6] + 800, v[:6]), part(s[:, 6:] + 801, v[6:]))]
 
 
