@@ -15,8 +15,8 @@ class Velocity(Wrapper):
 
     def __call__(self, x_t, t, y=None):
         if not ((0 < t) & (t < 1)).all():
-            raise ValueError(f"t from {t.min():.4g} to {t.max():.4g}; expected more than 0 and less "
-                             "than 1, where sigma is infinite: start at sigma_max / (1 + sigma_max)")
+            raise ValueError(f"t from {t.min():.4g} to {t.max():.4g}; expected 0 < t < 1: at 1 "
+                             "sigma is infinite, so start at sigma_max / (1 + sigma_max)")
         x0 = super().__call__(x_t / expand_like(1 - t, x_t), t / (1 - t), y)
         return (x_t - x0) / expand_like(t, x_t)
 
