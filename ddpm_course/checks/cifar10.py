@@ -32,7 +32,8 @@ def moments(x): return x.mean(), x.var()
 
 def apart(a, b):
     "The Fréchet distance of one feature."
-    (m, v), (n, w) = moments(a), moments(b)
+    m, v = moments(a)
+    n, w = moments(b)
     return (m - n)**2 + v + w - 2 * (v * w).sqrt()
 
 
