@@ -21,7 +21,6 @@ from ddpm_course.estimates import (
 from ddpm_course.experiments.families import Family, of_card
 from ddpm_course.scores import Score, average
 from ddpm_course.shares import share_difference, share_interval, wilson
-from fakes import randn
 
 
 # ---- one number ----

@@ -14,7 +14,6 @@ from ddpm_course.influence import (
     estimate_score,
     joined,
     mean_variance,
-    pooled,
 )
 from ddpm_course.metrics import polynomial_kernel, split_scores, squared_mmd
 from ddpm_course.scores import Score
