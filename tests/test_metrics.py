@@ -525,6 +525,10 @@ def test_the_inception_score_of_parts_has_the_spread_of_new_images():
     cards = [inception_score(drawn(i), splits=5) for i in range(120)]
     half = torch.tensor([c.interval[1] - c.value for c in cards]).mean() / 1.97
     assert 0.85 < half / torch.tensor([c.value for c in cards]).std() < 1.2
+    whole = [inception_score(drawn(i), splits=1) for i in range(120)]
+    few, many = (sum(c.notes["bias"] for c in found) / 120 for found in (cards, whole))
+    gap = sum(c.value - w.value for c, w in zip(cards, whole)) / 120
+    assert gap < 0 and few - many == pytest.approx(gap, rel=0.15) # parts of 40, and all 200
 
 
 def test_recall_has_no_interval_and_precision_that_of_a_share():
