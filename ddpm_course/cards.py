@@ -109,7 +109,8 @@ def named(scores): # cards or rows
 def save_influences(file, # .safetensors
                     cards): # {name: `Score`}
     "Keep the influences of cards: float32, hits as bytes, what labels were fixed once for all."
-    tensors, told = {}, {}
+    tensors = {}
+    told = {}
     for name, card in cards.items():
         part = card.influence
         if part is None: continue

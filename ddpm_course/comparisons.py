@@ -82,7 +82,8 @@ def between_runs(a, b, of_a, of_b): # `average`s, and the value of each of their
     if a.seed == b.seed:
         found = over_seeds([x - y for x, y in zip(of_a, of_b)])
         return found._replace(claim=claim), BY_SEED
-    one, two = over_seeds(of_a), over_seeds(of_b)
+    one = over_seeds(of_a)
+    two = over_seeds(of_b)
     parts = [(e.error**2, e.degrees) for e in (one, two)]
     total = sum(v for v, _ in parts)
     degrees = total**2 / sum(v**2 / d for v, d in parts) if total else math.inf # Welch 1947

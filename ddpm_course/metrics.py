@@ -18,8 +18,9 @@ from .comparisons import Measured, interval_of
 from .features import feature_distance, nearest
 from .influence import pooled
 from .scores import FID_IMAGES, INCEPTION, Score
-from .slopes import (
-    frechet_influence, kernel_influence, mean_influence, score_influence, share_influence)
+from ddpm_course.slopes import (
+    frechet_influence, kernel_influence, mean_influence, score_influence,
+    share_influence)
 from .stats import (
     METRICS, SEEN_OR_STATS, FeatureStats, check_neighbors, check_pairs,
     check_same_network)
@@ -91,8 +92,8 @@ def kid(fake, # `Features` of generated images
     "Kernel Inception distance: unbiased, may fall below 0 (Bińkowski et al. 2018)."
     check_same_network(fake, real)
     if len(fake) > most and strata is not None:
-        raise ValueError(f"got strata of {len(fake)} images and most={most}; strata are "
-                         "fixed for all of them: raise most")
+        raise ValueError(f"got strata of {len(fake)} images and most={most}; labels "
+                         "are fixed for all of them: raise most")
     fake, real = (f if len(f) <= most else f[_some(len(f), most)] for f in (fake, real))
     value = squared_mmd(fake.values, real.values)
     found = kernel_influence(fake.values, real.values, polynomial_kernel, strata)
@@ -164,8 +165,8 @@ def precision_recall(fake, # `Features` of generated images
     check_same_network(fake, real)
     def card(name, value, **found):
         if k != 3: name += f", k={k}"
-        return Score(name, value, n_fake=len(fake), n_real=len(real), reference=reference,
-                     features=fake.name, **found, **protocol)
+        return Score(name, value, n_fake=len(fake), n_real=len(real),
+                     reference=reference, features=fake.name, **found, **protocol)
     inside = in_manifold(fake.values, real.values, k).double()
     covered = in_manifold(real.values, fake.values, k).double()
     return (card("precision", inside.mean().item(),

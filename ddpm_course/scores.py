@@ -94,7 +94,8 @@ def n(self:Score):
 def __repr__(self:Score): # value, interval and what it is about, protocol, bias
     told = [f"{key} {v}" for key, v in self.settings.items()
             if key != "name" and v not in ("", None, NOT_RECORDED)]
-    if self.claim: told = [self.claim + ", given these reals" * bool(self.n_real), *told]
+    given = ", given these reals" * bool(self.n_real)
+    if self.claim: told = [self.claim + given, *told]
     if missing := not_recorded(self): told.append(f"{NOT_RECORDED}: {missing}")
     bias = self.notes.get("bias")
     line = "" if bias is None else f"\nbias at this n: {bias:+.3f}"
@@ -130,7 +131,7 @@ _SCORE = an_instance(Score)
 def compare(a, b, # two `Score`s
             vary=() # parts of the protocol that may differ, as they are the question
             ) -> Difference:
-    """a - b with its interval, in pairs where the cards say that images belong together.
+    """a - b with its interval, in pairs where the cards say that they may be.
 
     ValueError if the protocols differ outside `vary`."""
     check_alike(a, b, vary)
@@ -142,8 +143,8 @@ def compare(a, b, # two `Score`s
 def average(scores, # one `Score` a run, alike but for the seed
             vary=() # options that were not recorded, the same for all runs
             ) -> Score:
-    """The mean over runs. Of networks trained from other seeds (`train_seed`), it is about
-    the method, and the interval is Student's; of one network, it is about all the images."""
+    """The mean over runs. Of networks trained from other seeds (`train_seed`) it is about
+    the method, with Student's interval; of one network it is about all images."""
     if len(scores) < 2:
         raise ValueError(f"got {len(scores)} scores; a spread needs at least 2 runs")
     check_runs(scores, vary)
@@ -151,12 +152,13 @@ def average(scores, # one `Score` a run, alike but for the seed
     values = torch.tensor([s.value for s in scores], dtype=torch.float64)
     notes = {k: v for k, v in first.notes.items()
              if all(s.notes.get(k) == v for s in scores)} | {"values": values.tolist()}
-    seeds = {key: tuple(getattr(s, key) for s in scores) for key in ("seed", "train_seed")
-             if key in first.protocol}
+    seeds = {key: tuple(getattr(s, key) for s in scores)
+             for key in ("seed", "train_seed") if key in first.protocol}
     trained = len(set(seeds.get("train_seed", ()))) > 1
     parts = [s.influence for s in scores]
     alone = trained or None in parts
     return replace(
         first, value=values.mean().item(), protocol=first.protocol | seeds, notes=notes,
         interval=over_seeds(values).interval() if alone else None,
-        claim=METHOD if trained else NETWORK, influence=None if alone else pooled(parts))
+        claim=METHOD if trained else NETWORK,
+        influence=None if alone else pooled(parts))

@@ -218,7 +218,7 @@ def scores():
         "net", randn(n, 5, seed=seed) + seed / 9, randn(n, 7, seed=seed + 1).softmax(1)
     )
     fake, other, real = f(1, 60), f(2, 60), f(5, 80)
-    say = lambda s: [s.value] # of the intervals, test_influence and test_coverage hold what is right
+    say = lambda s: [s.value] # test_influence holds what is right of the intervals
     yield "Fréchet distance", say(frechet(fake, real))
     yield "Fréchet distance by class", say(frechet(fake, real, strata=torch.arange(60) % 3))
     yield "classifier score", say(inception_score(fake, 5))

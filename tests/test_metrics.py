@@ -490,7 +490,7 @@ def test_kid_as_a_card():
     few = kid(a, b, most=100)
     assert few.n_fake == few.n_real == 100 and few.value != card.value
     assert kid(a, b, most=350).n_fake == 300 and kid(a, b, most=350).n_real == 350
-    with pytest.raises(ValueError, match="most=1; a comparison of pairs needs at least 2"):
+    with pytest.raises(ValueError, match="most=1; a comparison of pairs needs 2 or more"):
         kid(a, b, most=1)
     with pytest.raises(ValueError, match="got strata of 300 images and most=100"):
         kid(a, b, most=100, strata=torch.arange(300) % 3)
@@ -526,6 +526,10 @@ def test_the_inception_score_of_parts_has_the_spread_of_new_images():
     cards = [inception_score(drawn(i), splits=5) for i in range(120)]
     half = torch.tensor([c.interval[1] - c.value for c in cards]).mean() / 1.97
     assert 0.85 < half / torch.tensor([c.value for c in cards]).std() < 1.2
+    whole = [inception_score(drawn(i), splits=1) for i in range(120)]
+    few, many = (sum(c.notes["bias"] for c in found) / 120 for found in (cards, whole))
+    gap = sum(c.value - w.value for c, w in zip(cards, whole)) / 120
+    assert gap < 0 and few - many == pytest.approx(gap, rel=0.15) # parts of 40, and all 200
 
 
 def test_recall_has_no_interval_and_precision_that_of_a_share():

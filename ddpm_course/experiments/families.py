@@ -21,7 +21,7 @@ class Family:
 
     def compare(self, rows, # as `Table.summary` gives them
                 unrecorded=()) -> dict: # options that were not recorded, the same in all
-        "{(title, label): `Difference`}, each by itself; in pairs, or seed by seed, where it can be."
+        "{(title, label): `Difference`}, each by itself; in pairs or seed by seed, where it can be."
         def one(a, b):
             names = [k for k in (*self.vary, *unrecorded) if k in a.settings or k in b.settings]
             return compare(a, b, names)
