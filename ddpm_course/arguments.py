@@ -14,14 +14,14 @@ from .kinds import (
 some_names = listed(text, what="a name, or a list of names")
 
 
-def names(value, name):
+def one_or_more(value, name):
     "The kind of one name, or of several."
     return some_names([value] if isinstance(value, str) else value, name)
 
 
-COUNTS = "T steps n batch batch_size chunk shard columns k size workers iterations splits"
+NAMES_OF_COUNTS = "T steps n batch batch_size chunk shard columns k size workers iterations splits"
 KNOWN_NAMES = { # what parameters of these names are, wherever they stand
-    **dict.fromkeys(COUNTS.split(), count),
+    **dict.fromkeys(NAMES_OF_COUNTS.split(), count),
     **dict.fromkeys(["seed", "shuffle_seed"], seed_of_run),
     **dict.fromkeys(["beta_start", "beta_end", "max_beta", "drop", "smoothing"], share),
     **dict.fromkeys(["x_t", "x0", "eps"], some_images),
@@ -33,7 +33,7 @@ KNOWN_NAMES = { # what parameters of these names are, wherever they stand
     "eta": number(0, 1, expected="0 (deterministic) to 1 (noisy as DDPM)"),
     "strata": some_labels, "most": whole(2),
     "levels": whole(1, 255, "1..255, what uint8 can hold"),
-    "vary": names,
+    "vary": one_or_more,
     "rng": having("rand", "randint", "randn_like", what="a BatchRandom")}
 ANNOTATED = {int: whole(), float: number(), bool: flag, str: text}
 

@@ -105,7 +105,8 @@ def frechet_distance(mu1, # mean (D,)
         raise ValueError(f"got the shapes {dict(zip(names, shapes))}; expected "
                          "(D,) and (D, D), the same D for all")
     shared = fast_overlap(cov1, cov2) # where one has full rank
-    if shared is None: shared = torch.linalg.svdvals(psd_sqrt(cov1) @ psd_sqrt(cov2)).sum()
+    if shared is None:
+        shared = torch.linalg.svdvals(psd_sqrt(cov1) @ psd_sqrt(cov2)).sum()
     distance = (mu1 - mu2).square().sum() + cov1.trace() + cov2.trace() - 2 * shared
     return max(0.0, distance.item()) # rounding may leave -1e-16
 

@@ -18,12 +18,11 @@ from .comparisons import Measured, interval_of
 from .features import feature_distance, nearest
 from .influence import pooled
 from .scores import FID_IMAGES, INCEPTION, Score
-from ddpm_course.slopes import (
-    frechet_influence, kernel_influence, mean_influence, score_influence,
-    share_influence)
+from .slopes import (
+    frechet_influence, kernel_influence, mean_influence, score_influence, share_influence)
 from .stats import (
     METRICS, SEEN_OR_STATS, FeatureStats, check_neighbors, check_pairs,
-    check_same_network)
+    check_same_network, some_of)
 
 # %% ../nbs/32_metrics.ipynb #8e5baae5
 @checked(METRICS)
@@ -94,15 +93,12 @@ def kid(fake, # `Features` of generated images
     if len(fake) > most and strata is not None:
         raise ValueError(f"got strata of {len(fake)} images and most={most}; labels "
                          "are fixed for all of them: raise most")
-    fake, real = (f if len(f) <= most else f[_some(len(f), most)] for f in (fake, real))
+    fake, real = (f if len(f) <= most else f[some_of(len(f), most)] for f in (fake, real))
     value = squared_mmd(fake.values, real.values)
     found = kernel_influence(fake.values, real.values, polynomial_kernel, strata)
     name = "KID" if fake.name == INCEPTION else "kernel distance"
     return Score(name, value, None, len(fake), len(real), reference, fake.name,
                  influence=found, **protocol)
-
-def _some(n, most): # random images, always the same
-    return torch.randperm(n, generator=torch.Generator().manual_seed(0))[:most]
 
 # %% ../nbs/32_metrics.ipynb #1a27afdf
 @checked(METRICS)

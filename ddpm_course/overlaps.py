@@ -2,7 +2,7 @@
 
 import torch
 
-KEPT = 1e-7 # pivots, over the largest variance, from which on the eigenvalues below are exact enough
+KEPT = 1e-7 # pivots, over the largest variance, from which on eigenvalues are exact enough
 
 
 def check_symmetric(cov):

@@ -48,7 +48,8 @@ def cut_square(x, size): # uint8 (C, H, W)
     if short != size:
         x = x[None].contiguous(memory_format=torch.channels_last)
         x = F.interpolate(x, (h, w), mode="bicubic", antialias=True)[0]
-    top, left = round((h - size) / 2), round((w - size) / 2)
+    top = round((h - size) / 2)
+    left = round((w - size) / 2)
     return x[:, top:top + size, left:left + size].contiguous()
 
 

@@ -143,8 +143,8 @@ def compare(a, b, # two `Score`s
 def average(scores, # one `Score` a run, alike but for the seed
             vary=() # options that were not recorded, the same for all runs
             ) -> Score:
-    """The mean over runs. Of networks trained from other seeds (`train_seed`) it is about
-    the method, with Student's interval; of one network it is about all images."""
+    """The mean over runs. Of networks trained from other seeds (`train_seed`) it is
+    about the method, with Student's interval; of one network it is about all images."""
     if len(scores) < 2:
         raise ValueError(f"got {len(scores)} scores; a spread needs at least 2 runs")
     check_runs(scores, vary)

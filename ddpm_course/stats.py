@@ -40,6 +40,11 @@ def check_pairs(a, b): # features (N, D), (M, D)
                          "at least 2 of each")
 
 
+def some_of(n, most):
+    "Indices (most,) of random images out of n, always the same."
+    return torch.randperm(n, generator=torch.Generator().manual_seed(0))[:most]
+
+
 def check_neighbors(of, k): # features (M, D)
     "ValueError where features have no k-th nearest neighbor."
     if len(of) <= k:

@@ -490,7 +490,7 @@ def test_kid_as_a_card():
     few = kid(a, b, most=100)
     assert few.n_fake == few.n_real == 100 and few.value != card.value
     assert kid(a, b, most=350).n_fake == 300 and kid(a, b, most=350).n_real == 350
-    with pytest.raises(ValueError, match="most=1; a comparison of pairs needs 2 or more"):
+    with pytest.raises(ValueError, match="most=1; expected a whole number of at least 2"):
         kid(a, b, most=1)
     with pytest.raises(ValueError, match="got strata of 300 images and most=100"):
         kid(a, b, most=100, strata=torch.arange(300) % 3)

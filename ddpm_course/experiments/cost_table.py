@@ -8,7 +8,7 @@ from ..latent_digits import latent_digits_model
 from ..training import digits_model
 from .costs import synchronized_time
 from .generation import generate
-from .measuring import peak_bytes
+from .measuring import bytes_in_use
 from .sample_runs import binder, wanted_labels
 from .samplers import Sampler
 
@@ -62,7 +62,7 @@ def cost_of_sampling(name, trained, sampler, device):
             "GFLOP an image": f"{nfe * counted_gflop(trained):.3g}",
             "s an image": f"{1 / max(rates.values()):.3g}",
             **{f"images/s at {b}": f"{rate:.3g}" for b, rate in rates.items()},
-            "memory": as_size(peak_bytes(device) or 0)}
+            "memory": as_size(bytes_in_use(device) or 0)}
 
 
 def cost_rows(device="cpu", more=None, samplers=COST_SAMPLERS): # more: {name: `Trained`}

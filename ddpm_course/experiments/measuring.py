@@ -13,7 +13,7 @@ from ..cards import environment
 from ..disk import as_size, write_whole
 
 
-def peak_bytes(device):
+def bytes_in_use(device):
     "Most bytes in use so far: of a GPU, tensors; on a CPU, the process."
     if str(device).startswith("cuda"): return torch.cuda.max_memory_allocated(device)
     try: import resource
@@ -46,7 +46,7 @@ class Meter:
         seconds = time.perf_counter() - self.began
         images = len(self.steps) * self.batch_size
         entry = {"from": self.steps[0] - 1, "to": self.steps[-1], "seconds": round(seconds, 2),
-                 "images a second": round(images / seconds, 2), "bytes": peak_bytes(self.device),
+                 "images a second": round(images / seconds, 2), "bytes": bytes_in_use(self.device),
                  "device": str(self.device), **environment(str(self.device))}
         write_whole(self.file, json.dumps([*read_measured(self.file), entry], indent=1))
 
@@ -76,7 +76,7 @@ def out_of_memory(batch_size, accumulate, device):
     try: yield
     except (RuntimeError, MemoryError) as e:
         if not is_full_memory(e): raise
-        used = peak_bytes(device)
+        used = bytes_in_use(device)
         told = f", with {as_size(used)} in use" if used else ""
         raise MemoryError(
             f"memory ran out on {device} at a batch of {batch_size} in {accumulate} passes{told}; "

@@ -28,7 +28,7 @@ def safe_square(path, square, size):
         raise ValueError(f"{path} cannot be read as an image ({type(e).__name__}: {e})") from e
 
 
-def listed(source, split, classes, expected):
+def images_of(source, split, classes, expected):
     "{class: its files}; errors where a class folder is missing, or files were lost on the way."
     folder = source / split
     if not folder.is_dir():
@@ -79,7 +79,7 @@ def prepare_folders(source, # directory of ImageNet: train/WNID/*.JPEG, val/WNID
     square = partial(safe_square, square=preprocessing_of(preprocessing), size=size)
     source = as_folder(source, "--data")
     out = as_folder(out)
-    found = {split: listed(source, split, classes, n) for split, n in splits.items()}
+    found = {split: images_of(source, split, classes, n) for split, n in splits.items()}
     out.mkdir(parents=True, exist_ok=True)
     with hold(out):
         claim(out, {"preprocessing": preprocessing, "size": size, "classes": classes,

@@ -46,7 +46,7 @@ def own_autoencoder(data, folder, seed, device, progress, **options):
 
 # ---- what a run is made of ----
 
-class Parts(NamedTuple):
+class Built(NamedTuple):
     "What `fit` is called with, and the space of the latents if there is one."
     model: torch.nn.Module
     data: object
@@ -79,14 +79,14 @@ def latent_space(plan, data, out, seed, device, progress):
                                 progress=progress)
 
 
-def parts_of(plan, root, out, seed, device, progress):
+def built(plan, root, out, seed, device, progress):
     "Load the data, make network and loss of a plan, encode what is to be encoded."
     data, title = load_split(plan.data, root, "train")
     space = None
     if plan.latents: space, data = latent_space(plan, data, out, seed, device, progress)
     torch.manual_seed(seed)
     model = plan.network.build(in_channels=data.shape[0])
-    return Parts(model, data, plan.loss.build(plan.schedule.build()), space, title)
+    return Built(model, data, plan.loss.build(plan.schedule.build()), space, title)
 
 
 def fit_options(plan, n): # images in the training set
@@ -186,13 +186,13 @@ def keep_pretrained(network, settings, plan, out):
 def train_plan(experiment: str, size: str, variant: str, plan, # names, and the `TrainingPlan`
                out, root=None, seed: int=0, device=None, # run folder; folder of the data set
                resume: bool=False, progress: bool=True, callbacks=()):
-    "Train the network of a plan into a run folder, or go on there: (`Run`, `Parts`)."
+    "Train the network of a plan into a run folder, or go on there: (`Run`, `Built`)."
     out = as_folder(out)
     device = default_device(device)
     check_free(out, resume)
     settings = settings_of_run(experiment, size, variant, plan, seed)
     check_claimed(out, settings) # before the data are read, which may take minutes
-    parts = parts_of(plan, root, out, seed, device, progress)
+    parts = built(plan, root, out, seed, device, progress)
     out.mkdir(parents=True, exist_ok=True)
     claim_run(out, settings | {"data": parts.title})
     check_room(out, 15 * 4 * sum(p.numel() for p in parts.model.parameters())) # three checkpoints
