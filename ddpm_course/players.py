@@ -54,12 +54,12 @@ def _script(value):
 
 
 def check_frames(frames):
-    "TypeError or ValueError unless all are uint8 pictures (H, W, 3) of one size."
+    "TypeError or ValueError unless all are uint8 pictures (H, W, 3 or 4) of one size."
     if not hasattr(frames, "__len__") or isinstance(frames, (str, dict)):
         raise TypeError(f"frames={described(frames)}; expected a list of uint8 pictures (H, W, 3)")
     for i, frame in enumerate(frames):
         kind = getattr(frame, "dtype", None) == torch.uint8 and isinstance(frame, torch.Tensor)
-        if not kind or frame.ndim != 3 or frame.shape[2] != 3 or frame.shape != frames[0].shape:
+        if not kind or frame.ndim != 3 or frame.shape[2] not in (3, 4) or frame.shape != frames[0].shape:
             raise ValueError(f"frames[{i}]: got {described(frame)}; expected uint8 pictures (H, W, "
                              "3) of one size, as image_grid makes them")
     return frames

@@ -54,20 +54,18 @@ class Score:
     features: str # the network that the metric looks through
     protocol: dict # all that sampler, guidance, model and instrument were given
     notes: dict # what cannot move the value: seconds, date, bias
-    claim: str # what the interval is about: `NETWORK` or `METHOD`; "" without one
+    claim: str # what the interval is about: `NETWORK` or `METHOD`, or ""
     influence: Influence | None = field(compare=False) # of each image
 
     def __init__(self, name, value, interval=None, n_fake=None, n_real=None,
-                 reference="", features="", *, protocol=None, notes=None, claim=NETWORK,
-                 influence=None, **options):
-        if interval is None and influence is not None:
-            interval = interval_of(Measured(value, influence))
+                 reference="", features="", *, protocol=None, notes=None,
+                 claim=NETWORK, influence=None, **options):
+        if influence: interval = interval or interval_of(Measured(value, influence))
         vars(self).update(
             name=name, value=value, interval=as_tuples(interval), n_fake=n_fake,
-            n_real=n_real, reference=reference, features=features,
+            n_real=n_real, reference=reference, features=features, influence=influence,
             protocol=freeze_protocol((protocol or {}) | options),
-            notes=dict(notes or {}) | _bias_of(influence),
-            claim=claim if interval else "", influence=influence)
+            notes=(notes or {}) | _bias_of(influence), claim=claim if interval else "")
         check_numbers(self)
         check_fid(self)
 
@@ -143,8 +141,8 @@ def compare(a, b, # two `Score`s
 def average(scores, # one `Score` a run, alike but for the seed
             vary=() # options that were not recorded, the same for all runs
             ) -> Score:
-    """The mean over runs. Of networks trained from other seeds (`train_seed`) it is
-    about the method, with Student's interval; of one network it is about all images."""
+    """The mean over runs: of networks trained from other seeds (`train_seed`) about the
+    method, with Student's interval; of one network about all images."""
     if len(scores) < 2:
         raise ValueError(f"got {len(scores)} scores; a spread needs at least 2 runs")
     check_runs(scores, vary)

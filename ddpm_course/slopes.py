@@ -1,7 +1,7 @@
 """The influence of each image on each score of the course.
 
 The reals are given: an interval is over other images of the same network. Recall is not here: it
-hangs on nearest neighbors, and has no slope that can be trusted; `by_halves` is for it."""
+hangs on nearest neighbors, and has no slope that can be trusted."""
 
 import torch
 

@@ -390,7 +390,9 @@ def test_cards_know_whether_they_may_be_paired():
     assert may_pair(card(steps=20), card(steps=50), part, part)
     assert not may_pair(card(), card(seed=1), part, part)
     assert not may_pair(card(seed=None), card(seed=None), part, part)
-    assert may_pair(card(seed=(0, 1)), card(seed=(0, 1)), part, part)
+    assert may_pair(card(seed=(0, 1)), card(seed=(0, 1)), part, part) # pooled sets, one by one
+    assert not may_pair(card(seed=(0, 1)), card(seed=(1, 0)), part, part)
+    assert not may_pair(card(seed=None), card(seed=None), part, part)
     assert not may_pair(card(seed="not recorded"), card(seed="not recorded"), part, part)
     assert not may_pair(card(), card(), part, mean_influence(randn(29)))
     fixed = part._replace(strata=torch.arange(30) % 3)

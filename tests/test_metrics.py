@@ -349,7 +349,7 @@ def test_the_inception_score_is_shuffled():
     )
     assert (
         inception_score(certain, splits=1).value == pytest.approx(10)
-        and inception_score(certain, splits=1).interval is None
+        and inception_score(certain, splits=1).notes["bias"] < 0 # fewer images show less variety
     )
     assert (
         inception_score(certain).name == "Inception Score"

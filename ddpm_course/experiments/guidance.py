@@ -41,6 +41,7 @@ def trade_off(ax, rows):
         ax.annotate(f"{low:g}" if low == high else f"{low:g} to {high:g}", point,
                     xytext=(4, 6 if i and i % 2 == 0 else -14), textcoords="offset points")
     floor_line(ax, rows, vertical=True)
+    ax.margins(y=0.15)
     ax.set(title="every point a scale s", xlabel="Fréchet distance", ylabel="accuracy")
 
 
