@@ -42,7 +42,7 @@ for (const root of document.querySelectorAll(".{name}:not(.runs)")) {{
 
 
 def _png(frame):
-    "A uint8 picture (H, W, 3) as PNG in base64."
+    "A uint8 picture (H, W, 3 or 4) as PNG in base64."
     from PIL import Image
     Image.fromarray(frame.numpy()).save(buffer := io.BytesIO(), "PNG", optimize=True)
     return base64.b64encode(buffer.getvalue()).decode()
@@ -56,16 +56,16 @@ def _script(value):
 def check_frames(frames):
     "TypeError or ValueError unless all are uint8 pictures (H, W, 3 or 4) of one size."
     if not hasattr(frames, "__len__") or isinstance(frames, (str, dict)):
-        raise TypeError(f"frames={described(frames)}; expected a list of uint8 pictures (H, W, 3)")
+        raise TypeError(f"frames={described(frames)}; expected a list of uint8 pictures")
     for i, frame in enumerate(frames):
-        kind = getattr(frame, "dtype", None) == torch.uint8 and isinstance(frame, torch.Tensor)
-        if not kind or frame.ndim != 3 or frame.shape[2] not in (3, 4) or frame.shape != frames[0].shape:
+        picture = isinstance(frame, torch.Tensor) and frame.dtype == torch.uint8 and frame.ndim == 3
+        if not picture or frame.shape[2] not in (3, 4) or frame.shape != frames[0].shape:
             raise ValueError(f"frames[{i}]: got {described(frame)}; expected uint8 pictures (H, W, "
-                             "3) of one size, as image_grid makes them")
+                             "3 or 4) of one size, as image_grid makes them")
     return frames
 
 
-def frame_player(frames, # uint8 pictures (H, W, 3), as `image_grid` makes them
+def frame_player(frames, # uint8 pictures (H, W, 3 or 4), as `image_grid` makes them
                  captions, # one a frame
                  title: str="", # before the caption
                  start: int=0, # the frame shown first, and the only one where no script runs
