@@ -12,7 +12,7 @@ from .arguments import check_same_shape, checked, explained
 from .models import inference_mode, predict_x0
 from .noising import add_scaled, expand_like
 from .stepping import (
-    SAMPLER, Step, begin, check_timesteps, sampler, trailing_timesteps)
+    SAMPLER, Step, begin_chain, check_timesteps, sampler, trailing_timesteps)
 
 # %% ../nbs/14_ancestral.ipynb #a66cf54b
 @explained
@@ -56,7 +56,8 @@ def ddpm_steps(model, # model(x_t, t); bind labels with `condition`
     if steps is None: steps = T
     if timesteps is None: timesteps = trailing_timesteps(T, steps)
     timesteps = check_timesteps(timesteps, T)
-    x, pairs, noise = begin(model, schedule, shape, timesteps, x_T, noise, seed, device)
+    x, pairs, noise = begin_chain(
+        model, schedule, shape, timesteps, x_T, noise, seed, device)
     for t, prev in pairs:
         with inference_mode(model): x0_hat, v = predict_x0(model, schedule, x, t, clip)
         x_prev, var = q_posterior(schedule, x0_hat, x, t, prev)

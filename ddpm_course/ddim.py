@@ -16,7 +16,7 @@ from .kinds import (
 from .models import estimate, inference_mode, predict_x0
 from .noising import add_scaled
 from .stepping import (
-    SAMPLER, Step, begin, check_timesteps, sampler, trailing_timesteps)
+    SAMPLER, Step, begin_chain, check_timesteps, sampler, trailing_timesteps)
 
 # %% ../nbs/16_ddim.ipynb #580c915b
 @checked(ts=listed(whole()))
@@ -65,7 +65,8 @@ def ddim_steps(model, # model(x_t, t); bind labels with `condition`
                device=None): # that of the model if None, or of x_T where it has none
     "DDIM (Song et al. 2021, eq. 12), as a generator of `Step`."
     timesteps = _walk(len(schedule), steps, spacing, timesteps)
-    x, pairs, noise = begin(model, schedule, shape, timesteps, x_T, noise, seed, device)
+    x, pairs, noise = begin_chain(
+        model, schedule, shape, timesteps, x_T, noise, seed, device)
     for t, prev in pairs:
         with inference_mode(model): x0_hat, _ = predict_x0(model, schedule, x, t, clip)
         ab_t, ab_prev = map(schedule.alpha_bar, (t, prev))

@@ -71,10 +71,10 @@ def warn_of_signal(schedule, t):
         warnings.warn(f"sampling starts from pure noise, but this schedule ends at alpha_bar = "
                       f"{end:.3g}: the model never saw such noise, and samples will be off; train "
                       "with one that ends below 0.01, such as cosine_schedule, or "
-                      "linear_schedule(T, rescale=True)", stacklevel=3)
+                      "linear_schedule(T, rescale=True)", stacklevel=4)
     elif here > 0.1:
         warnings.warn(f"sampling starts from pure noise at t={t}, where alpha_bar is {here:.3g}; "
-                      f"start at {len(schedule) - 1}, or pass x_T, noised to t={t}", stacklevel=3)
+                      f"start at {len(schedule) - 1}, or pass x_T, noised to t={t}", stacklevel=4)
 
 
 def check_signal(model, schedule, timesteps):
@@ -97,19 +97,25 @@ def check_start(x_T, noise, shape, n):
                          f"expected one batch a step, {(n, *shape)}")
 
 
-def begin(model, schedule, shape, timesteps, x_T, noise, seed, device): # as for a sampler
-    "x_T on its device, pairs (t, previous t) that end at -1 (clean data), an iterator of noise."
+def begin(model, shape, times, x_T, noise, seed, device): # as for a sampler
+    "x_T on its device, pairs (time, previous time) that end at -1, an iterator of noise."
     shape = tuple(shape)
-    check_start(x_T, noise, shape, len(timesteps))
-    check_signal(model, schedule, timesteps)
-    if x_T is None: warn_of_signal(schedule, timesteps[0])
+    check_start(x_T, noise, shape, len(times))
     if x_T is None or noise is None:
         stream = ImageNoise(image_seeds(seed, shape[0]), shape)
         first = stream.draw(1)[0] # also when x_T is given: the steps' noise never equals it
     x = first if x_T is None else x_T.detach()
     x = x.to(device_of(model, x_T) if device is None else device)
     x = x.to(torch.promote_types(x.dtype, torch.float32)) # half precision is for networks alone
-    return x, list(zip(timesteps, [*timesteps[1:], -1])), iter(stream if noise is None else noise)
+    return x, list(zip(times, [*times[1:], -1])), iter(stream if noise is None else noise)
+
+
+def begin_chain(model, schedule, shape, timesteps, x_T, noise, seed, device):
+    "The same for the timesteps of a schedule, at which the network has to know what it sees."
+    begun = begin(model, shape, timesteps, x_T, noise, seed, device)
+    check_signal(model, schedule, timesteps)
+    if x_T is None: warn_of_signal(schedule, timesteps[0])
+    return begun
 
 
 def final_state(model, # the model that is sampled from
