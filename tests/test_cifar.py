@@ -1,10 +1,13 @@
-"The color network: folded images, a short training, scores beside those of real images."
+"The color network: folded images, a short training, weights that are fetched and checked."
+
+import hashlib
 
 import pytest
 import torch
 from torch.testing import assert_close
 
-from ddpm_course.cifar import train_cifar
+from ddpm_course import cards, cifar
+from ddpm_course.cifar import NAME, cifar_model, train_cifar
 from ddpm_course.ddim import ddim_sample
 from ddpm_course.folded import FoldedUNet
 from ddpm_course.images import Images, from_uint8
@@ -81,6 +84,59 @@ def test_the_recipe_trains_a_conditional_v_network(tmp_path):
     assert trained.schedule.betas.equal(cosine_schedule().betas)
 
 
+@pytest.fixture
+def stand_in(tmp_path, monkeypatch):
+    "A model folder under the name of the color network, with its checksums."
+    folder = tmp_path / "there" / NAME
+    save_model(folder, small(num_classes=10).half(), cosine_schedule(), ema=small(
+        num_classes=10).half(), shape=[2, 8, 8])
+    found = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
+             for name in cifar.SHA256}
+    monkeypatch.setattr(cifar, "SHA256", found)
+    return folder
+
+
+def test_weights_that_are_there_are_loaded_as_float32(stand_in, monkeypatch):
+    monkeypatch.setattr(cards.urllib.request, "urlretrieve", None) # nothing is fetched
+    model = cifar_model(stand_in.parent).model
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    assert not model.training and not any(p.requires_grad for p in model.parameters())
+
+
+def test_the_network_of_the_repository_is_the_one_that_is_asked_for():
+    trained = cifar_model()
+    folder = cifar.results_folder() / NAME
+    assert sum(p.stat().st_size for p in folder.glob("*.safetensors")) <= 9_000_000
+    assert isinstance(trained.model, FoldedUNet) and trained.spec.classes[1] == "automobile"
+    y = torch.tensor([8, 6]).repeat_interleave(8) # ships, of sea and sky; frogs, of earth
+    x = ddim_sample(condition(trained.model, y), trained.schedule, (16, 3, 32, 32), 10, seed=0)
+    blue = (x[:, 2] - x[:, 0]).mean((1, 2)) # over red
+    assert x.std() > 0.2 and blue[:8].mean() > blue[8:].mean() + 0.1
+
+
+def test_absent_weights_are_fetched_once(stand_in, tmp_path, monkeypatch):
+    asked = []
+
+    def fetch(url, file):
+        asked.append(url)
+        file.write_bytes((stand_in / url.rsplit("/", 1)[1]).read_bytes())
+
+    monkeypatch.setattr(cards.urllib.request, "urlretrieve", fetch)
+    monkeypatch.setenv("DDPM_COURSE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(cifar, "__file__", str(tmp_path / "site-packages" / "p" / "cifar.py"))
+    for _ in range(2): cifar_model()
+    assert asked == [f"{cards.RESULTS}{NAME}/{name}" for name in cifar.SHA256]
+    assert (tmp_path / "cache" / "results" / NAME / "ema.safetensors").exists()
+
+
+def test_damaged_weights_are_told(stand_in):
+    file = stand_in / "ema.safetensors"
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    with pytest.raises(ValueError, match=r"ema.safetensors is damaged.*SHA-256 is .*expected "
+                                         r".*delete it, and call again"):
+        cifar_model(stand_in.parent)
+
+
 class Judge(torch.nn.Module):
     "Reads an image by the brightest of its first ten pixels."
 
@@ -107,6 +163,8 @@ def test_scores_stand_beside_those_of_real_images():
     train, test = bright(torch.arange(200) % 10), bright(torch.arange(60) % 10)
     test.labels[:6] = (test.labels[:6] + 1) % 10 # a tenth of the test images cannot be read
     protocol = color_protocol(train, test, Judge(), "toys")
+    levels = from_uint8(torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16))
+    assert torch.equal(protocol.rounding(levels + 0.003), levels)
     asked = protocol.held_out(40)[1]
     fakes = from_uint8(bright(asked, 180).pixels) # too dim
     fakes[:10] = fakes[:10].roll(1, 3) # a quarter shows the class after the one asked for
