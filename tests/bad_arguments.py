@@ -237,8 +237,8 @@ def good_calls():
         (stats.FeatureStats().update, dict(features=w["seen"].values)),
         (metrics.polynomial_kernel, dict(a=w["seen"].values, b=w["seen"].values)),
         (metrics.squared_mmd, dict(a=w["seen"].values, b=w["seen"].values)),
-        (metrics.frechet, reals | dict(reference="r", name="n", resamples=2)),
-        (metrics.kid, reals | dict(reference="r", subset_size=10, subsets=3, subset_seed=0)),
+        (metrics.frechet, reals | dict(reference="r", name="n")),
+        (metrics.kid, reals | dict(reference="r", most=20)),
         (metrics.split_scores, dict(probabilities=w["seen"].probabilities, splits=3)),
         (metrics.inception_score, dict(fake=w["seen"], splits=3, shuffle_seed=0)),
         (metrics.in_manifold, dict(x=w["seen"].values, of=w["seen"].values, k=3, chunk=9)),
@@ -247,13 +247,7 @@ def good_calls():
             metrics.memorization,
             dict(fakes=x, held_out=eps, train=x.flip(0) * 0.5, reference="r", features="pixels"),
         ),
-        (
-            scores.bootstrap,
-            dict(statistic=lambda i: float(i.sum()), n=9, resamples=3, level=0.9, seed=0)
-            | dict(groups=torch.tensor([0, 0, 0, 1, 1, 1, 2, 2, 2])),
-        ),
         (scores.compare, dict(a=w["score"], b=w["score"], vary=())),
-        (scores.compare_paired, dict(a=averaged(), b=averaged(), level=0.9, vary=())),
         (scores.average, dict(scores=[w["score"], w["score"].__class__(**other_seed())])),
         (vae.VAE, dict(in_channels=1, latent_channels=2, channels=(8, 8), layers=1, groups=4)),
         (vae.kl, dict(mean=x, logvar=eps)),
@@ -377,7 +371,6 @@ FINE = {  # what looks bad and is not: (function or "*", parameter): a test of t
     ("UNet.forward", "t"): lambda v: is_tensor(v) and v.shape == (4,),  # any real time
     ("drop_labels", "y"): lambda v: v is None or is_tensor(v, torch.int64),  # looked at later
     ("inside", "t"): lambda v: is_tensor(v, torch.int64),
-    ("bootstrap", "groups"): lambda v: is_tensor(v, torch.int64) and v.shape == (9,),
     ("frame_player", "captions"): lambda v: isinstance(v, list),
 }
 

@@ -28,7 +28,7 @@ MODULES = (
     "denoisers",
     "solvers",
 )
-PREVIOUS = "[*timesteps[1:], -1]"
+PREVIOUS = "[*times[1:], -1]"
 STREAMS = "torch.stack([torch.randn(k, *self.shape[1:], generator=g) for g in self.streams], 1)"
 
 BUGS = {  # what is wrong: (module, right, wrong)
@@ -229,7 +229,6 @@ def broken_copy(folder, module, right, wrong):
     return SimpleNamespace(
         **{
             name: importlib.import_module(f"{package}.{name}")
-            for name in ("ddim", "ancestral", "guidance", "learned_variance")
-            for name in ("ddim", "ancestral", "guidance", "solvers")
+            for name in ("ddim", "ancestral", "guidance", "learned_variance", "solvers")
         }
     )

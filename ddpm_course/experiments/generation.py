@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from ..arguments import checked
 from ..kinds import an_instance, anything, having, tensor, text
-from ..randomness import image_seeds
+from ..randomness import image_seeds, seeds_of_images
 from ..saving import Trained
 from .protocol import DIGITS
 from .samplers import Sampler, guidance_protocol
@@ -39,11 +39,11 @@ A_TRAINED = having("model", "schedule", "shape", what="a Trained, such as digits
 SOME_LABELS = tensor("(n,)", floating=False)
 
 
-@checked(sampler=an_instance(Sampler), trained=A_TRAINED, labels=SOME_LABELS)
+@checked(sampler=an_instance(Sampler), trained=A_TRAINED, labels=SOME_LABELS, seed=seeds_of_images)
 def generate(sampler, # `Sampler`
              trained, # a `Trained` class-conditional model
              labels, # int64 (n,)
-             seed: int, # of the whole set; image i is the same whatever the batch size
+             seed, # of the whole set, or one an image; image i is the same whatever the batch size
              *, batch: int=400, # images at a time; each is the same in any batch
              progress: bool=True, # show a bar
              bind=None, # bind(model, y): what the sampler calls, in place of its own guidance
