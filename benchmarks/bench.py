@@ -6,7 +6,7 @@ medians of the ratios within a round. Two columns of diffusers: "shipped" is its
 torch's AdamW as they come, in float32; "switched" has our switches too (channels_last, fused AdamW,
 foreach EMA, bf16 where we use it). """
 
-import argparse, datetime, json, os, platform, random, statistics, subprocess, sys, time
+import argparse, datetime, json, math, os, platform, random, statistics, subprocess, sys, time
 from functools import partial
 from pathlib import Path
 
@@ -405,6 +405,26 @@ def import_row(rounds):
     )
 
 
+def attention_row():
+    "How memory of the fused path grows with the length: the power of it, from 1,024 to 16,384."
+    from ddpm_course.memory import peak_bytes
+
+    lengths = (1024, 16384)
+    used = []
+    for n in lengths:
+        qkv = torch.randn(3, 1, 1, n, 32)
+        used.append(peak_bytes(lambda: F.scaled_dot_product_attention(*qkv)))
+    value = math.log(used[1] / used[0]) / math.log(lengths[1] / lengths[0])
+    return row(
+        "memory of fused attention: power of the length",
+        "at most 1.1",
+        value,
+        "",
+        value <= 1.1,
+        megabytes={str(n): u / 1e6 for n, u in zip(lengths, used)},
+    )
+
+
 def show(r):
     "A row as a line of text."
     if r["value"] is None:
@@ -472,6 +492,7 @@ def bench(rounds=9, quick=False, device=None, batch=None, compile=None, threads=
         yield memory_row(batch, device, bf16, compile, threads)
         yield from sampler_rows(rounds, quick, device)
         yield import_row(1 if quick else 5)
+        yield attention_row()
 
     for r in rows():
         result["rows"].append(r)

@@ -23,7 +23,8 @@ def demo(out:str="runs/demo", # folder for the results; a demo stopped there goe
     else: print(run_demo(out, seed, train_steps, device, "whole"))
 
 
-def table(name:str, # ddim-steps, dynamics, schedules, latent, guidance, question-2 or question-3
+def table(
+    name:str, # ddim-steps, dynamics, schedules, latent, guidance, attention, question-2, question-3
           size:str="digits", # "digits", or "smoke" to see in seconds that it runs
           out:str="runs/tables", # folder for NAME.json, .csv, .png (of smoke: NAME-smoke...), rows
           workers:int=2): # processes of one thread each; 0: this process alone
@@ -31,7 +32,7 @@ def table(name:str, # ddim-steps, dynamics, schedules, latent, guidance, questio
     print(format_table(run_table(name, out, size, workers), TABLES[name].columns))
 
 
-def train(name:str, # digits, classifier, vae or latent
+def train(name:str, # digits, classifier, vae, latent or text
           out:str=None, # run folder; runs/NAME-SEED if None
           seed:int=0): # of training
     "Train a network that comes with the package again, and score it beside the one on record."

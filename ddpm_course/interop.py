@@ -4,7 +4,10 @@ import importlib
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import nn
+
+from .unet_options import Options
 
 
 def from_extra(name):
@@ -17,42 +20,79 @@ def from_extra(name):
 
 FIXED = { # what a UNet2DModel must have, if it says anything about it
     "act_fn": "silu", "center_input_sample": False, "time_embedding_type": "positional",
-    "time_embedding_dim": None, "downsample_type": "conv", "upsample_type": "conv",
-    "mid_block_type": "UNetMidBlock2D", "mid_block_scale_factor": 1, "class_embed_type": None,
-    "resnet_time_scale_shift": "default", "num_class_embeds": None, "attn_norm_num_groups": None,
-    "add_attention": True}
+    "mid_block_type": "UNetMidBlock2D", "mid_block_scale_factor": 1, "class_embed_type": None}
 NAMES = {"in_channels": "in_channels", "layers_per_block": "layers", "norm_num_groups": "groups",
          "attention_head_dim": "head_dim", "norm_eps": "norm_eps", "freq_shift": "freq_shift",
          "downsample_padding": "downsample_padding", "flip_sin_to_cos": "flip_sin_to_cos"}
+ENDINGS = { # how a level ends, by its block's name without Down or Up
+    "Block2D": "conv", "AttnBlock2D": "its own", "ResnetsampleBlock2D": "resnet"}
+OURS = {"conv": "conv", "resnet": "residual"}
 
 
 def config_from_diffusers(config): # the config of a UNet2DModel
     "The arguments of `UNet` that build the same network; ValueError where there is none."
     c = dict(config)
+    down = [name.replace("Down", "") for name in c["down_block_types"]]
+    up = [name.replace("Up", "") for name in c["up_block_types"]]
+    if odd := not_ours(c, down, up):
+        told = ", ".join(f"{name}={value!r}" for name, value in odd.items())
+        raise ValueError(f"this UNet2DModel has {told}; UNet can only be DDPM's or ADM's: blocks "
+                         "DownBlock2D, AttnDownBlock2D, ResnetDownsampleBlock2D, mirrored on the "
+                         "way up, all levels of a path ending alike")
+    return {ours: c[theirs] for theirs, ours in NAMES.items()} | {
+        "channels": tuple(c["block_out_channels"]), "dropout": c.get("dropout", 0.0),
+        "attention": tuple(block == "AttnBlock2D" for block in down),
+        "num_classes": c.get("num_class_embeds"),
+        "learn_variance": c["out_channels"] == 2 * c["in_channels"], **beyond_ddpm(c, down, up)}
+
+
+def not_ours(c, down, up):
+    "{name: value} of what a UNet2DModel's configuration has that `UNet` cannot be."
     odd = {name: c[name] for name, value in FIXED.items() if c.get(name, value) != value}
     if c["out_channels"] not in (c["in_channels"], 2 * c["in_channels"]):
         odd["out_channels"] = c["out_channels"]
-    down = list(c["down_block_types"])
-    up = list(c["up_block_types"])
-    mirrored = [block.replace("Up", "Down") for block in up[::-1]] == down
-    if odd or set(down) - {"DownBlock2D", "AttnDownBlock2D"} or not mirrored:
-        raise ValueError(f"this UNet2DModel has {odd or (down, up)}; UNet can only be DDPM's: "
-                         "DownBlock2D or AttnDownBlock2D, mirrored on the way up")
-    return {ours: c[theirs] for theirs, ours in NAMES.items()} | {
-        "channels": tuple(c["block_out_channels"]), "dropout": c.get("dropout", 0.0),
-        "attention": tuple(block == "AttnDownBlock2D" for block in down),
-        "learn_variance": c["out_channels"] == 2 * c["in_channels"]}
+    if c.get("time_embedding_dim") not in (None, 4 * c["block_out_channels"][0]):
+        odd["time_embedding_dim"] = c["time_embedding_dim"]
+    if c.get("resnet_time_scale_shift", "default") not in ("default", "scale_shift"):
+        odd["resnet_time_scale_shift"] = c["resnet_time_scale_shift"]
+    attends = lambda blocks: [block == "AttnBlock2D" for block in blocks]
+    if {*down, *up} - ENDINGS.keys() or attends(down) != attends(up[::-1]):
+        odd |= {name: list(c[name]) for name in ("down_block_types", "up_block_types")}
+    elif len(endings(c, down, "down")) > 1 or len(endings(c, up, "up")) > 1:
+        odd |= {name: c.get(name) for name in ("downsample_type", "upsample_type")}
+    elif unknown := {*endings(c, down, "down"), *endings(c, up, "up")} - OURS.keys():
+        odd["downsample_type or upsample_type"] = sorted(map(str, unknown))
+    return odd
+
+
+def endings(c, blocks, path):
+    "How the levels of a path end that have a next one."
+    own = c.get(f"{path}sample_type", "conv") # of blocks with attention alone
+    return {ENDINGS[block].replace("its own", own) for block in blocks[:-1]}
+
+
+def beyond_ddpm(c, down, up):
+    "Arguments of `UNet` for what is ADM's, in a UNet2DModel's configuration."
+    ends = [endings(c, *path) for path in ((down, "down"), (up, "up"))]
+    halve, double = (OURS[next(iter(e), "conv")] for e in ends)
+    scale_shift = c.get("resnet_time_scale_shift") == "scale_shift"
+    groups = c.get("attn_norm_num_groups") or c["norm_num_groups"] * (not scale_shift)
+    given = {"scale_shift": scale_shift, "halve": halve, "double": double,
+             "mid_attention": c.get("add_attention", True),
+             "mid_groups": None if groups == c["norm_num_groups"] else groups}
+    return Options(**given).unusual()
 
 
 RENAMED = {"time_embedding.linear_1": "embed.lin1", "time_embedding.linear_2": "embed.lin2",
-           "conv_norm_out": "norm_out", "time_emb_proj": "emb", "conv_shortcut": "skip",
+           "class_embedding": "embed.label", "conv_norm_out": "norm_out",
+           "time_emb_proj": "emb", "conv_shortcut": "skip",
            "group_norm": "norm", "to_out.0": "proj"}
 
 
 def _prefixes(model):
     "{start of the names of a block's weights in diffusers: here}."
     found = {"mid_block.resnets.0.": "mid.0.", "mid_block.attentions.0.": "mid.1.",
-             "mid_block.resnets.1.": "mid.2."}
+             "mid_block.resnets.1.": f"mid.{len(model.mid) - 1}."}
     for path in ("down", "up"):
         level = layer = 0
         for i, block in enumerate(getattr(model, path)):
@@ -77,12 +117,16 @@ def _renamed(name, prefixes):
 
 def weights_from_diffusers(theirs, # state dict of a UNet2DModel
                            model): # the `UNet` that will load them
-    "diffusers' weights under our names: one list a path; q, k and v joined, as 1x1 convolutions."
+    """diffusers' weights under our names: one list a path; q, k and v joined, as 1x1 convolutions.
+
+    A class embedding gets a last row of zeros, for "no label", which diffusers' network lacks.
+    """
     prefixes = _prefixes(model)
     ours = {_renamed(name, prefixes): weight for name, weight in theirs.items()}
     for q in [name for name in ours if ".to_q." in name]:
         parts = [ours.pop(q.replace("to_q", f"to_{part}")) for part in "qkv"]
         ours[q.replace("to_q", "qkv")] = torch.cat(parts)
+    if (label := "embed.label.weight") in ours: ours[label] = F.pad(ours[label], (0, 0, 0, 1))
     linear = lambda name, w: w.ndim == 2 and (".qkv." in name or ".proj." in name)
     return {name: w[:, :, None, None] if linear(name, w) else w for name, w in ours.items()}
 
@@ -96,4 +140,5 @@ def network_from_diffusers(cls, # our `UNet`
         source = from_extra("diffusers").UNet2DModel.from_pretrained(source, **kwargs)
     model = cls(**config_from_diffusers(source.config), predicts=predicts).to(source.dtype)
     model.load_state_dict(weights_from_diffusers(source.state_dict(), model))
+    if model.num_classes is not None: model.label_drop = 0.0 # "no label" was never trained
     return model.eval()

@@ -1,5 +1,7 @@
 "What training keeps in memory for its backward pass: a meter, and a way to keep less."
 
+import os
+
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
@@ -28,3 +30,17 @@ def recompute(f, # layers that end in a convolution
     "f(x), the same; in training on large x, what the convolution needs is not kept but recomputed."
     if not torch.is_grad_enabled() or x.numel() < large: return f(x)
     return checkpoint(f, x, use_reentrant=False, preserve_rng_state=random)
+
+
+def peak_bytes(f): # what is computed, without arguments
+    "The most bytes that f() holds at once, on the CPU, beyond what was there before it."
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99") # else the profiler writes to stderr
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU],
+                                profile_memory=True) as found: f()
+    changes = [(e.start_ns(), e.nbytes()) for e in found.profiler.kineto_results.events()
+               if e.name() == "[memory]"]
+    held = most = 0
+    for _, change in sorted(changes, key=lambda c: c[0]):
+        held += change
+        most = max(most, held)
+    return most

@@ -18,7 +18,7 @@ from torch import nn
 from .interop import network_from_diffusers
 from .memory import recompute
 from .models import check_labels, register
-from .resampling import Downsample, Upsample
+from .unet_blocks import parts_of
 from .unet_inputs import check_config, check_inputs
 
 # %% ../nbs/12_unet.ipynb #3327dc31
@@ -65,6 +65,7 @@ class ResBlock(nn.Module):
 # %% ../nbs/12_unet.ipynb #67535b8d
 class Attention(nn.Module):
     "Self-attention over pixels, with a skip: (B, C, H, W) -> (B, C, H, W)."
+    kernel = staticmethod(F.scaled_dot_product_attention) # chapter 70 exchanges it
     def __init__(self, channels, groups=32, eps=1e-6, head_dim=None):
         super().__init__()
         self.heads = 1 if head_dim is None else channels // head_dim
@@ -76,7 +77,7 @@ class Attention(nn.Module):
         B, C, H, W = x.shape
         qkv = recompute(lambda x: self.qkv(self.norm(x)), x).permute(0, 2, 3, 1)
         q, k, v = qkv.reshape(B, H * W, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        h = F.scaled_dot_product_attention(q, k, v).transpose(1, 2) # (B, H*W, heads, d)
+        h = self.kernel(q, k, v).transpose(1, 2) # (B, H*W, heads, d)
         return x + self.proj(h.reshape(B, H, W, C).permute(0, 3, 1, 2))
 
 # %% ../nbs/12_unet.ipynb #dc8b1a73
@@ -105,32 +106,31 @@ class Stage(nn.Sequential):
         return x
 
 # %% ../nbs/12_unet.ipynb #935f41d6
-def down_path(channels, layers, attention, res, attend, halve):
+def down_path(make, channels, layers):
     "The blocks on the way down, and the widths of the skips (the first: conv_in's)."
     blocks = nn.ModuleList()
-    skips = [channels[0]]
+    skips = [make.base]
     for level, width in enumerate(channels):
         for _ in range(layers):
-            block = res(skips[-1], width)
-            blocks.append(Stage(block, *[attend(width)] * attention[level]))
+            blocks.append(Stage(make.res(skips[-1], width), *make.attend(level)))
             skips.append(width)
         if level < len(channels) - 1:
-            blocks.append(halve(width))
+            blocks.append(make.halve(width))
             skips.append(width)
     return blocks, skips
 
 # %% ../nbs/12_unet.ipynb #a6b345e7
-def up_path(channels, layers, attention, res, attend, skips):
+def up_path(make, channels, layers, skips):
     "The blocks on the way up: each ResBlock takes the newest skip beside its input."
     blocks = nn.ModuleList()
     skips = list(skips)
     c = channels[-1]
     for level, width in reversed(list(enumerate(channels))):
-        for _ in range(layers + 1):
-            block = res(c + skips.pop(), width)
-            blocks.append(Stage(block, *[attend(width)] * attention[level]))
+        for i in range(layers + 1):
+            block = make.res(c + skips.pop(), width)
+            blocks.append(Stage(block, *make.attend_up(level, i == layers)))
             c = width
-        if level > 0: blocks.append(Upsample(c))
+        if level > 0: blocks.append(make.double(c))
     return blocks
 
 # %% ../nbs/12_unet.ipynb #fc6fab84
@@ -146,38 +146,38 @@ class UNet(nn.Module):
                  dropout: float=0.0, groups: int=32, # of residual blocks; of norms
                  head_dim: int=None, # channels of an attention head; None: one head
                  norm_eps: float=1e-6, downsample_padding: int=0, # as in diffusers
-                 flip_sin_to_cos: bool=False, freq_shift: int=1): # as in diffusers
+                 flip_sin_to_cos: bool=False, freq_shift: int=1, # as in diffusers
+                 **more): # other than DDPM's: fields of `unet_options.Options`
         super().__init__()
         self.config = check_config(locals())
         self.predicts = predicts
         self.num_classes = num_classes
+        make = parts_of(self.config, ResBlock, Attention, Embedding, timestep_embedding)
+        self.embed = make.embed
+        self.conv_in = nn.Conv2d(in_channels, make.base, 3, padding=1)
+        self.down, skips = down_path(make, channels, layers)
         last = channels[-1]
-        res = lambda a, b: ResBlock(a, b, 4 * channels[0], groups, norm_eps, dropout)
-        attend = lambda c: Attention(c, groups, norm_eps, head_dim)
-        halve = lambda c: Downsample(c, downsample_padding)
-        self.embed = Embedding(channels[0], num_classes, flip_sin_to_cos, freq_shift)
-        self.conv_in = nn.Conv2d(in_channels, channels[0], 3, padding=1)
-        self.down, skips = down_path(channels, layers, attention, res, attend, halve)
-        self.mid = Stage(res(last, last), attend(last), res(last, last))
-        self.up = up_path(channels, layers, attention, res, attend, skips)
+        self.mid = Stage(make.res(last, last), *make.middle(last), make.res(last, last))
+        self.up = up_path(make, channels, layers, skips)
         self.norm_out = nn.GroupNorm(groups, channels[0], norm_eps)
         c_out = in_channels * (1 + learn_variance)
         self.conv_out = zero_(nn.Conv2d(channels[0], c_out, 3, padding=1))
 
 # %% ../nbs/12_unet.ipynb #5e0c1b03
 @patch
-def forward(self: UNet, x, t, y=None, context=None): # images, times (B,), labels (B,)
+def forward(self: UNet, x, t, y=None, context=None, **more): # images, (B,), (B,)
     "The prediction for x at times t: (B, C, H, W), or (B, 2C, H, W) with a variance."
-    check_inputs(x, t, y, self.config)
-    emb = self.embed(t, y)
+    context = check_inputs(x, t, y, context, self.config, **more)
+    emb = self.embed(t, y, **more) # more: augment (B, A), for a network that has it
     h = self.conv_in(x.to(self.conv_in.weight.dtype)) # a sampler's x is float32
     skips = [h]
     for block in self.down:
         h = block(h, emb, context)
         skips.append(h)
     h = self.mid(h, emb, context)
+    context = context._replace(middle=h)
     for block in self.up:
-        if not isinstance(block, Upsample): h = torch.cat([h, skips.pop()], 1)
+        if isinstance(block, Stage): h = torch.cat([h, skips.pop()], 1)
         h = block(h, emb, context)
     return recompute(lambda h: self.conv_out(F.silu(self.norm_out(h))), h)
 

@@ -4,30 +4,43 @@ import torch
 
 from .images import check_images
 from .noising import PREDICTS
+from .unet_blocks import Context
+from .unet_options import options_given
 
 
 def check_config(given): # what `UNet.__init__` knows by name: its arguments, and itself
     "The arguments by name, or a ValueError where they contradict one another."
-    c = {name: value for name, value in given.items() if name not in ("self", "__class__")}
+    c = {name: value for name, value in given.items() if name not in ("self", "__class__", "more")}
+    o = options_given(given["more"])
+    c |= o.unusual()
     channels = c["channels"]
     groups = c["groups"]
     head_dim = c["head_dim"]
     if len(c["attention"]) != len(channels):
         raise ValueError(f"attention={c['attention']}; expected one flag for each of the "
                          f"{len(channels)} levels")
-    if bad := [n for n in channels if n % groups or n % (head_dim or 1) or n % 2]:
+    attends = [*c["attention"][:-1], c["attention"][-1] or o.mid_attention]
+    if bad := [n for n, heads in zip(channels, attends)
+               if n % groups or n % 2 or heads and n % (head_dim or 1)]:
         raise ValueError(f"channels={channels}: {bad[0]} is odd, or does not divide into {groups} "
                          f"groups or heads of {head_dim or bad[0]}; choose other widths or groups")
-    if channels[0] // 2 <= c["freq_shift"]:
-        raise ValueError(f"channels={channels}: {channels[0]} are too few to embed the time in; "
-                         f"choose at least {2 * c['freq_shift'] + 2} at first")
+    check_base(o.base, channels, groups, c["freq_shift"])
     if c["predicts"] not in PREDICTS:
         raise ValueError(f"predicts={c['predicts']!r}; expected one of {', '.join(PREDICTS)}")
     return c
 
 
-def check_inputs(x, t, y, config):
-    "TypeError or ValueError where inputs are not what the network was built for."
+def check_base(base, channels, groups, freq_shift):
+    "ValueError unless the first width divides into groups and can hold the waves of a time."
+    if base is not None and (base % groups or base % 2):
+        raise ValueError(f"base={base} is odd, or does not divide into {groups} groups")
+    if (base or channels[0]) // 2 <= freq_shift:
+        raise ValueError(f"channels={channels}: {base or channels[0]} are too few to embed the "
+                         f"time in; choose at least {2 * freq_shift + 2} at first")
+
+
+def check_inputs(x, t, y, context, config, augment=None):
+    "The `Context` for layers; TypeError or ValueError where inputs don't fit the network."
     channels = config["in_channels"]
     halvings = len(config["channels"]) - 1
     got = check_images(x, "x_t").shape
@@ -42,3 +55,46 @@ def check_inputs(x, t, y, config):
     if y is not None and config["num_classes"] is None: # labels are checked where they are embedded
         raise ValueError("this model has no classes (num_classes is None) and got labels; "
                          "call it without y")
+    A = config.get("augment", 0)
+    if augment is not None and augment.shape != (len(x), A):
+        raise ValueError(f"augment: got shape {tuple(augment.shape)}; expected ({len(x)}, {A}), "
+                         "or None for a network that is told of no augmentation (augment=0)")
+    return told(context, config, len(x))
+
+
+def told(context, # tokens (B, L, D), or a pair of them and of a mask bool (B, L); or None
+         config, batch): # of the `UNet`; images
+    "The `Context` of layers; TypeError or ValueError where it is not what the network attends to."
+    D = config.get("cross_attention")
+    if context is None and D is None: return Context()
+    if D is None:
+        raise ValueError("this network attends to no tokens (cross_attention is None) and got "
+                         "context; call it without")
+    if context is None:
+        raise ValueError(f"this network attends to tokens and got none; pass context (B, L, {D})")
+    tokens, mask = context if isinstance(context, (tuple, list)) else (context, None)
+    check_tokens(tokens, batch, D)
+    if mask is not None: check_mask(mask, tokens.shape[:2])
+    return Context(tokens, mask)
+
+
+def check_tokens(tokens, batch, D):
+    "TypeError or ValueError unless tokens are floats (batch, L, D), L at least 1."
+    if not isinstance(tokens, torch.Tensor) or not tokens.is_floating_point():
+        got = getattr(tokens, "dtype", type(tokens).__name__)
+        raise TypeError(f"context: got {got}; expected float tokens ({batch}, L, {D})")
+    if tokens.ndim != 3 or tokens.shape[::2] != (batch, D) or tokens.shape[1] == 0:
+        raise ValueError(f"context: got shape {tuple(tokens.shape)}; "
+                         f"expected tokens ({batch}, L, {D})")
+
+
+def check_mask(mask, shape):
+    "TypeError or ValueError unless the mask is bool (B, L) and leaves each image a token."
+    if getattr(mask, "dtype", None) != torch.bool:
+        got = getattr(mask, "dtype", type(mask).__name__)
+        raise TypeError(f"mask: got {got}; expected bool, True at words and False at padding")
+    if mask.shape != shape:
+        raise ValueError(f"mask: got shape {tuple(mask.shape)}; expected {tuple(shape)}")
+    if mask.device.type == "cpu" and not mask.any(1).all(): # on a GPU, looking would wait for it
+        raise ValueError(f"mask: no token is left for image {(~mask.any(1)).nonzero()[0].item()}; "
+                         "begin each text with a token that is always there")

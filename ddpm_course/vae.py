@@ -18,10 +18,11 @@ from torch import nn
 
 from .images import check_images, load_digits
 from .models import register
+from .resampling import Downsample, Upsample
 from .saving import Trained
 from .shipped import load_shipped
 from .training import fit
-from .unet import Downsample, Stage, Upsample, zero_
+from .unet import Stage, zero_
 
 # %% ../nbs/50_vae.ipynb #a6bd2cda
 def kl(mean, # (B, ...)

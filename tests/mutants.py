@@ -2,7 +2,7 @@
 
 import importlib
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import ddpm_course
 
@@ -94,6 +94,35 @@ BUGS = {  # what is wrong: (module, right, wrong)
     ),
     "noise from the global generator": ("randomness", STREAMS, "torch.randn(k, *self.shape)"),
 }
+
+BLOCK_BUGS = {  # of unet_blocks, noticed in test_unet_options: (right, wrong)
+    "the scale alone, not 1 + scale": ("* (1 + scale) + shift", "* scale + shift"),
+    "scale and shift change places": ("scale, shift = told", "shift, scale = told"),
+    "resampled after the convolution": (
+        "self.conv1(self.resample(F.silu(self.norm1(x))))",
+        "self.resample(self.conv1(F.silu(self.norm1(x))))",
+    ),
+    "the sum is not scaled": ("return h if scale == 1 else h.mul_(scale)", "return h"),
+    "the embedding is forgotten": ("            h += told\n", ""),
+    "padding is looked at": ("attn_mask=mask)", "attn_mask=None)"),
+    "the mask is upside down": ("else mask[:, None, None]", "else ~mask[:, None, None]"),
+    "keys and values change places": ("k, v = self.kv", "v, k = self.kv"),
+    "a label without its root": ("rows.to(emb.dtype) * K**0.5", "rows.to(emb.dtype)"),
+    "the augmentation is forgotten": (
+        "if augment is not None: emb = emb + self.augment(augment.to(emb.dtype))",
+        "",
+    ),
+}
+
+
+def broken_blocks(right, wrong):
+    "The module `unet_blocks`, in which `right` reads `wrong`."
+    text = (Path(ddpm_course.__file__).parent / "unet_blocks.py").read_text()
+    assert text.count(right) == 1, f"unet_blocks.py holds {text.count(right)} times {right!r}"
+    module = ModuleType("ddpm_course.broken_blocks")
+    module.__package__ = "ddpm_course"
+    exec(compile(text.replace(right, wrong), "broken_blocks", "exec"), module.__dict__)
+    return module
 
 
 def broken_copy(folder, module, right, wrong):

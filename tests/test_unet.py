@@ -45,6 +45,9 @@ NETS = {"ddpm": {}, "two layers": dict(layers_per_block=2),
         "three levels": dict(block_out_channels=(8, 16, 32)) | attends(False, True, False)}
 
 
+THREE_LEVELS = NETS["three levels"] # of which one attends
+ATTENDS_ABOVE = attends(True, False)
+
 LEAN = unet.recompute
 
 
@@ -142,11 +145,12 @@ def test_double_precision_stays():
 
 
 @pytest.mark.parametrize("change, word", [
-    ({"act_fn": "gelu"}, "gelu"), ({"num_class_embeds": 10}, "num_class_embeds"),
-    ({"class_embed_type": "timestep"}, "class_embed_type"), ({"out_channels": 4}, "out_channels"),
-    ({"resnet_time_scale_shift": "scale_shift"}, "scale_shift"),
-    ({"downsample_type": "resnet"}, "resnet"), ({"mid_block_type": None}, "mid_block_type"),
-    ({"center_input_sample": True}, "center_input_sample"),
+    ({"act_fn": "gelu"}, "act_fn='gelu'"), ({"class_embed_type": "timestep"}, "class_embed_type"),
+    ({"out_channels": 4}, "out_channels"), ({"resnet_time_scale_shift": "spatial"}, "spatial"),
+    (ATTENDS_ABOVE | {"downsample_type": "fir"}, "fir"), ({"mid_block_type": None}, "mid_block_ty"),
+    (THREE_LEVELS | {"downsample_type": "resnet"}, "downsample_type='resnet'"),
+    ({"center_input_sample": True}, "center_input_sample"), ({"time_embedding_dim": 32}, "=32"),
+    ({"time_embedding_type": "fourier"}, "fourier"), ({"mid_block_scale_factor": 2}, "_factor=2"),
     ({"up_block_types": ("UpBlock2D", "AttnUpBlock2D")}, "mirrored"),
     ({"down_block_types": ("SkipDownBlock2D", "AttnDownBlock2D")}, "SkipDownBlock2D")])
 def test_other_architectures_are_refused(change, word):
@@ -217,14 +221,14 @@ def test_inputs_are_not_written_to():
 def test_context_reaches_every_layer():
     class Probe(nn.Module):
         def forward(self, x, emb, context=None):
-            seen.append(context)
+            seen.append(context.tokens)
             return x
 
-    net, seen, (x, t) = small(), [], inputs(C=1, size=8)
+    net, seen, (x, t) = small(cross_attention=4), [], inputs(C=1, size=8)
     stages = [m for m in net.modules() if isinstance(m, Stage)]
     for stage in stages: stage.append(Probe())
-    net(x, t, context="a text")
-    assert seen == ["a text"] * len(stages)
+    net(x, t, context=(text := torch.randn(2, 3, 4)))
+    assert len(seen) == len(stages) and all(tokens is text for tokens in seen)
 
 
 def test_each_image_is_on_its_own():

@@ -1,5 +1,6 @@
 "The tables of the course by name."
 
+from .attention import ATTENTION
 from .dynamics import DYNAMICS
 from .guidance import GUIDANCE
 from .latent import LATENT
@@ -9,7 +10,8 @@ from .schedules import SCHEDULES
 from .steps import STEPS
 
 TABLES = {table.name: table for table in
-          (STEPS, DYNAMICS, SCHEDULES, LATENT, GUIDANCE, QUESTION_2, QUESTION_3)}
+          (STEPS, DYNAMICS, SCHEDULES, LATENT, GUIDANCE, QUESTION_2, QUESTION_3,
+           ATTENTION)}
 
 
 def run_table(name: str, out, size: str="digits", workers: int=2):

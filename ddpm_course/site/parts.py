@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from ..attention import text_model
 from ..cards import load_scores
 from ..ddim import ddim_sample
 from ..exact import GaussianMixture
@@ -176,6 +177,16 @@ def guidance():
     return mosaic(torch.cat(rows), 6, 5)
 
 
+def architectures():
+    "What the shipped network draws for eight captions of chapter 70, two of each pair."
+    trained = text_model()
+    model = trained.model.asked(["a three left of a seven", "a seven left of a three",
+                                 "a two left of a five", "a five left of a two"])
+    y = torch.tensor([0, 1, 2, 3] * 2)
+    shape = (len(y), *trained.shape)
+    return mosaic(ddim_sample(cfg(model, y, 3.0), trained.schedule, shape, 25, seed=0), 2, 4)
+
+
 def experiments():
     "Question 1 as chapter 90 shows it: the distance under each schedule, seed by seed."
     found = {}
@@ -192,7 +203,8 @@ def experiments():
 
 
 PARTS = {"0": tour, "1": foundations, "2": practice, "3": measuring, "4": choices, "5": latents,
-         "6": guidance, "9": experiments} # a chapter's first digit -> what draws its picture
+         "6": guidance, "7": architectures,
+         "9": experiments} # a chapter's first digit -> what draws its picture
 
 
 def part_pictures():

@@ -1,0 +1,72 @@
+"What does attention in more places bring, and what does it cost?"
+
+import time
+
+import torch
+import torch.nn.functional as F
+
+from ..attention import attention_kernel, naive_attention
+from ..ddpm import DDPMLoss
+from ..images import load_digits
+from ..memory import saved_bytes
+from ..noising import cosine_schedule
+from ..training import DIGITS_FIT, DIGITS_UNET, fit
+from ..unet import UNet
+from .generation import measure, trained_of
+from .plots import error_bars, floor_line, new_figure
+from .tables import Table, distance_of, product
+
+NETS = { # {what attends: (changes to the digits network, its size within 4 %; the kernel)}
+    "plain": (dict(), F.scaled_dot_product_attention),
+    "naive kernel": (dict(), naive_attention),
+    "global context": (dict(attention=(True, True)), F.scaled_dot_product_attention),
+    "cross-resolution": (dict(attention=(True, False), cross_resolution=True),
+                         F.scaled_dot_product_attention)}
+
+
+def kept_megabytes(net, batch=32):
+    "What a training step on so many digits keeps for its backward pass."
+    x = torch.zeros(batch, *load_digits("train").shape)
+    y = torch.zeros(batch, dtype=torch.int64)
+    return saved_bytes(lambda x: net(x, y, y), x) / 1e6
+
+
+def attention_row(name, seed, steps, n, sampler_steps):
+    "Train the digits network with this attention, and score its samples: {name: Score}."
+    changes, kernel = NETS[name]
+    torch.manual_seed(seed)
+    net = UNet(**DIGITS_UNET | changes)
+    loss = DDPMLoss(cosine_schedule(), drop=0.1)
+    with attention_kernel(net, kernel):
+        began = time.perf_counter()
+        run = fit(net, load_digits("train"), loss, seed=seed, device="cpu", progress=False,
+                  **DIGITS_FIT | {"steps": steps})
+        seconds = (time.perf_counter() - began) / steps
+        kept = kept_megabytes(net)
+    about = {"variant": name, "train_steps": steps,
+             "parameters": sum(p.numel() for p in net.parameters())}
+    cards = measure("DDIM", trained_of(run), n, seed, sampler_steps, progress=False, about=about)[0]
+    cards["distance"].notes.update({"step_seconds": round(seconds, 3), "kept_MB": round(kept, 1)})
+    return cards
+
+
+def plot_attention(rows): # of `ATTENTION`
+    "The distance of each kind of attention, with intervals: a figure."
+    figure = new_figure(6.4, 2.6)
+    ax = figure.subplots()
+    cards = [row["distance"] for row in rows][::-1]
+    ax.errorbar([s.value for s in cards], range(len(cards)), xerr=error_bars(cards), fmt="o",
+                capsize=3)
+    floor_line(ax, rows, vertical=True)
+    ax.set(yticks=range(len(cards)), yticklabels=[s.variant for s in cards],
+           xlabel="Fréchet distance", title="Attention in more places, trained equally long")
+    return figure
+
+
+ATTENTION = Table(
+    "attention", "Attention at one level, at all, across levels, and with the matrix stored.",
+    attention_row, plot=plot_attention, order=distance_of,
+    grid={"digits": product(seed=range(3), name=[*NETS], steps=400, n=797, sampler_steps=50),
+          "smoke": product(seed=range(2), name=[*NETS], steps=3, n=100, sampler_steps=4)},
+    columns=("variant", "parameters", "train_steps", "step_seconds", "kept_MB", "accuracy",
+             "distance", "floor", "nearest"))
