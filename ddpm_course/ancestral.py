@@ -37,7 +37,7 @@ def ddpm_steps(model, # model(x_t, t); bind labels with `condition`
                schedule, # NoiseSchedule
                shape: tuple, # (B, C, H, W)
                steps: int | None=None, # how many, 1..T; all T if None
-               variance: str="small", # "small": the posterior's; "large": beta
+               variance="small", # the posterior's; "large": beta; or a function
                *, timesteps=None, # a strictly decreasing list instead of steps
                x_T=None, # the starting noise, shaped `shape`
                noise=None, # the noise of every step (steps, B, C, H, W)
@@ -45,19 +45,20 @@ def ddpm_steps(model, # model(x_t, t); bind labels with `condition`
                clip: float | None=1.0, # clamp x0_hat; None for latents, exact models
                device=None): # that of the model if None
     "Ancestral sampling as a generator of `Step` (Ho et al. 2020, algorithm 2)."
-    if variance not in ("small", "large"):
-        raise ValueError(f"variance={variance!r}; expected 'small' (the posterior's) "
-                         "or 'large' (beta)")
+    if not callable(variance) and variance not in ("small", "large"):
+        raise ValueError(f"variance={variance!r}; expected 'small' (the posterior's), "
+                         "'large' (beta) or a function, such as learned_range")
     T = len(schedule)
     if steps is None: steps = T
     if timesteps is None: timesteps = trailing_timesteps(T, steps)
     timesteps = check_timesteps(timesteps, T)
     x, pairs, noise = begin(model, shape, timesteps, x_T, noise, seed, device)
     for t, prev in pairs:
-        with inference_mode(model): x0_hat, _ = predict_x0(model, schedule, x, t, clip)
+        with inference_mode(model): x0_hat, v = predict_x0(model, schedule, x, t, clip)
         x_prev, var = q_posterior(schedule, x0_hat, x, t, prev)
         if variance == "large": # beta of this step
             var = 1 - schedule.alpha_bar(t) / schedule.alpha_bar(prev)
+        elif callable(variance) and prev >= 0: var = variance(schedule, t, prev, v)
         if prev >= 0: x_prev = x_prev + var**0.5 * next(noise).to(x)
         yield Step(t, x, x0_hat, x_prev)
         x = x_prev

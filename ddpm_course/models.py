@@ -68,6 +68,14 @@ class Wrapper:
         return self.model(x_t, t) if y is None else self.model(x_t, t, y)
 
 
+class Seen(Wrapper):
+    "A model that keeps what it was asked last, (x_t, t), and its answer."
+    def __call__(self, x_t, t, y=None):
+        self.asked = (x_t, t)
+        self.answer = super().__call__(x_t, t, y)
+        return self.answer
+
+
 class Conditioned(Wrapper):
     "See `condition`."
     num_classes = None

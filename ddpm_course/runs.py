@@ -35,9 +35,19 @@ class Run:
     about: dict # schedule, the fields of `Spec`, what the data says of itself: for `save_model`
     is_main: bool = True # False on all ranks but the first
     ema: object = None # averaged weights
+    importance: object = None # the loss's `ImportanceSampler`, if it has one
     step: int = 0 # steps done
     losses: list = field(default_factory=list) # mean loss of each step
     norms: list = field(default_factory=list) # gradient norm of each step, before clipping
+
+    @property
+    def memory(self): # {name: tensor}: what the loss keeps of the steps so far
+        return getattr(self.importance, "state", {})
+
+    def advance(self):
+        "One more step is done."
+        if self.importance: self.importance.end_step()
+        self.step += 1
 
 
 def check_run(accelerator, model, data, recipe):
@@ -57,6 +67,8 @@ def check_run(accelerator, model, data, recipe):
 def start_run(accelerator, model, data, loss, recipe, clip):
     "The `Run` at step 0, on the accelerator's device, still without an average."
     check_run(accelerator, model, data, recipe)
+    importance = getattr(loss, "importance", None)
+    if importance: importance.begin()
     known = {name: getattr(data, name, None) for name in ("shape", "classes", "levels")}
     known |= {"label_drop": getattr(loss, "drop", None), "clip": clip}
     Spec.of(model, **known).attach(model)
@@ -65,7 +77,8 @@ def start_run(accelerator, model, data, loss, recipe, clip):
                                   weight_decay=recipe.weight_decay)
     about = {"schedule": getattr(loss, "schedule", None), **known, **getattr(data, "about", {})}
     config = config_of(accelerator, model, data, loss, recipe) | {"clip": clip}
-    return Run(model, optimizer, recipe, config, about, accelerator.is_main_process)
+    return Run(model, optimizer, recipe, config, about, accelerator.is_main_process,
+               importance=importance)
 
 
 def passes(accelerator, recipe, step, n):

@@ -15,7 +15,7 @@ def state_of(run):
     state = {f"{i}.{name}": v.contiguous() for i, s in moments for name, v in s.items()}
     for name in ("losses", "norms"):
         state[name] = torch.tensor(getattr(run, name), dtype=torch.float64)
-    return state
+    return state | {f"memory:{name}": v.clone() for name, v in run.memory.items()}
 
 
 def differences(found, expected): # both {name: tensor}
@@ -31,10 +31,12 @@ def differences(found, expected): # both {name: tensor}
     return ""
 
 
-def expected_state(state, parameters, step):
-    "What the moments and losses of a run after `step` steps look like; `state` names the weights."
+def expected_state(state, run, step):
+    "What the state of a run after `step` steps looks like; `state` names the weights."
+    parameters = run.optimizer.param_groups[0]["params"]
     history = torch.empty(step, dtype=torch.float64)
     expected = {"losses": history, "norms": history}
+    expected |= {f"memory:{name}": v for name, v in run.memory.items()}
     for i in {name.split(".")[0] for name in state if "." in name}: # a weight may be unused
         p = parameters[int(i)] if i.isdecimal() and int(i) < len(parameters) else None
         if p is None: continue # and so its name will not be known
@@ -45,8 +47,7 @@ def expected_state(state, parameters, step):
 def read_state(file, run, step, moments=None): # of how many weights, where that is told
     "The training state of a run at a step; ValueError where it is none."
     state = load_file(file)
-    parameters = run.optimizer.param_groups[0]["params"]
-    wrong = differences(state, expected_state(state, parameters, step))
+    wrong = differences(state, expected_state(state, run, step))
     there = sum(name.endswith(".step") for name in state)
     if step and not there:
         warnings.warn(f"{file} holds no moments: the run goes on with a new optimizer",
@@ -69,11 +70,12 @@ def check_weights(file, model):
 
 
 def put_state(run, state):
-    "Losses, norms, step and moments of a run, from a state that was checked."
+    "Losses, norms, step, moments and memory of a run, from a state that was checked."
     parameters = run.optimizer.param_groups[0]["params"]
     run.losses = state["losses"].tolist()
     run.norms = state["norms"].tolist()
     run.step = len(run.losses)
+    for name, value in run.memory.items(): value.copy_(state[f"memory:{name}"])
     for key, value in state.items():
         if "." not in key: continue
         i, name = key.split(".")

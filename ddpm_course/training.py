@@ -107,7 +107,7 @@ def train_step(accelerator, net, optimizer, run, data, loss): # net: as wrapped
             optimizer.step()
             optimizer.zero_grad()
     run.ema.update(run.model, (run.step + 1) * recipe.batch_size, recipe.batch_size)
-    run.step += 1
+    run.advance()
     return torch.stack([torch.stack(losses).detach().mean(), norm]).float()
 
 # %% ../nbs/21_training.ipynb #d9d08638

@@ -18,6 +18,11 @@ MODULES = (
     "ddim",
     "guards",
     "guidance",
+    "ddpm",
+    "estimates",
+    "importance",
+    "respacing",
+    "learned_variance",
 )
 PREVIOUS = "[*timesteps[1:], -1]"
 STREAMS = "torch.stack([torch.randn(k, *self.shape[1:], generator=g) for g in self.streams], 1)"
@@ -93,6 +98,62 @@ BUGS = {  # what is wrong: (module, right, wrong)
         "x.std(correction=0)",
     ),
     "noise from the global generator": ("randomness", STREAMS, "torch.randn(k, *self.shape)"),
+    "variances are interpolated, and not their logarithms (diffusers#3006)": (
+        "learned_variance",
+        "return (share * large + (1 - share) * small).exp()",
+        "return share * large.exp() + (1 - share) * small.exp()",
+    ),
+    "the ends of the range are exchanged": (
+        "learned_variance",
+        "share = (var_out + 1) / 2",
+        "share = (1 - var_out) / 2",
+    ),
+    "channels taken for 0 to 1": (
+        "learned_variance",
+        "share = (var_out + 1) / 2",
+        "share = var_out",
+    ),
+    "the learned range of the long chain": (
+        "learned_variance",
+        "large = 1 - ab / ab_prev",
+        "large = schedule.betas[t]",
+    ),
+    "the log of no variance at the first step": (
+        "learned_variance",
+        "torch.where(prev < 0, second, small)",
+        "small",
+    ),
+    "the bound trains the mean": (
+        "learned_variance",
+        "if not learn_mean: x0_hat",
+        "if False: x0_hat",
+    ),
+    "a thousandth of the bound": (
+        "learned_variance",
+        "bound * len(schedule) * term",
+        "bound * len(schedule) / 1000 * term",
+    ),
+    "one term for the whole bound": (
+        "learned_variance",
+        "bound * len(schedule) * term",
+        "bound * term",
+    ),
+    "bins closed at the ends": (
+        "learned_variance",
+        "torch.where(x0 > 1 - half, math.inf, (d + half) / std)",
+        "(d + half) / std",
+    ),
+    "bins of half the width": ("learned_variance", "half = 1 / levels", "half = 0.5 / levels"),
+    "the KL of the other direction": (
+        "learned_variance",
+        "ratio = var1 / var2",
+        "ratio = var2 / var1",
+    ),
+    "the error of x0 without its factor squared": (
+        "learned_variance",
+        "on_x0**2 * error",
+        "on_x0 * error",
+    ),
 }
 
 BLOCK_BUGS = {  # of unet_blocks, noticed in test_unet_options: (right, wrong)
@@ -143,6 +204,6 @@ def broken_copy(folder, module, right, wrong):
     return SimpleNamespace(
         **{
             name: importlib.import_module(f"{package}.{name}")
-            for name in ("ddim", "ancestral", "guidance")
+            for name in ("ddim", "ancestral", "guidance", "learned_variance")
         }
     )

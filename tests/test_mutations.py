@@ -1,5 +1,5 @@
-"""The checks of test_samplers and test_guidance can fail: each is run against a copy of the package
-with one authentic bug in it, and must notice."""
+"""The checks of test_samplers, test_guidance and test_learned_variance can fail: each is run
+against a copy of the package with one authentic bug in it, and must notice."""
 
 import pytest
 
@@ -10,6 +10,16 @@ from test_guidance import (
     agrees_with_diffusers_rescaling,
     follows_the_formula,
     keeps_the_variance,
+)
+from test_learned_variance import (
+    agrees_with_diffusers,
+    interpolates_logarithms,
+    keeps_the_closed_form,
+    lands_exactly,
+    respaces,
+    scores_the_decoder,
+    stops_the_gradient,
+    weighs_the_whole_bound,
 )
 from test_samplers import (
     SCHEDULES,
@@ -65,6 +75,10 @@ def rescaled(course):
     agrees_with_diffusers_rescaling(course.guidance, 0.7)
 
 
+def learned_parity(course):
+    agrees_with_diffusers(course, 20, "leading")
+
+
 def zero_snr(course):
     keeps_zero_terminal_snr_real(course)
 
@@ -96,6 +110,27 @@ NOTICED = {  # bug: (checks that notice, checks that cannot)
     "the variance is extrapolated, too": ([guided_variance], [guided, rescaled]),
     "one timestep for the whole batch": ([guided_within], [guided, guided_variance]),
     "one spread for the whole batch": ([rescaled], [guided, guided_within]),
+    "variances are interpolated, and not their logarithms (diffusers#3006)": (
+        [interpolates_logarithms, learned_parity, keeps_the_closed_form],
+        [stops_the_gradient],
+    ),
+    "the ends of the range are exchanged": (
+        [learned_parity, keeps_the_closed_form],
+        [lands_exactly],
+    ),
+    "channels taken for 0 to 1": ([interpolates_logarithms, learned_parity], [lands_exactly]),
+    "the learned range of the long chain": (
+        [interpolates_logarithms, learned_parity, respaces],
+        [keeps_the_closed_form],
+    ),  # a chain without gaps has no other betas
+    "the log of no variance at the first step": ([scores_the_decoder], [learned_parity]),
+    "the bound trains the mean": ([stops_the_gradient], [learned_parity, keeps_the_closed_form]),
+    "a thousandth of the bound": ([weighs_the_whole_bound, stops_the_gradient], [learned_parity]),
+    "one term for the whole bound": ([weighs_the_whole_bound], [keeps_the_closed_form]),
+    "bins closed at the ends": ([scores_the_decoder], [keeps_the_closed_form]),
+    "bins of half the width": ([scores_the_decoder], [keeps_the_closed_form]),
+    "the KL of the other direction": ([keeps_the_closed_form], [scores_the_decoder]),
+    "the error of x0 without its factor squared": ([lands_exactly], [learned_parity]),
 }
 
 
@@ -122,6 +157,14 @@ def test_the_bug_is_noticed(bug, broken):
         guided_variance,
         guided_within,
         rescaled,
+        interpolates_logarithms,
+        keeps_the_closed_form,
+        lands_exactly,
+        learned_parity,
+        respaces,
+        scores_the_decoder,
+        stops_the_gradient,
+        weighs_the_whole_bound,
     ],
 )
 def test_an_unbroken_copy_passes(check, broken):

@@ -1,5 +1,6 @@
 "The tables of the course by name."
 
+from .advanced import ADVANCED
 from .attention import ATTENTION
 from .dynamics import DYNAMICS
 from .guidance import GUIDANCE
@@ -11,7 +12,7 @@ from .steps import STEPS
 
 TABLES = {table.name: table for table in
           (STEPS, DYNAMICS, SCHEDULES, LATENT, GUIDANCE, QUESTION_2, QUESTION_3,
-           ATTENTION)}
+           ATTENTION, ADVANCED)}
 
 
 def run_table(name: str, out, size: str="digits", workers: int=2):

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from ..ancestral import ddpm_steps
 from ..ddim import ddim_steps
 from ..guidance import cfg
+from ..learned_variance import learned_range
 
 SAMPLERS = {"DDIM": ddim_steps, "DDPM": ddpm_steps}
+VARIANCES = {"learned": learned_range} # functions that a card names
 BY_THE_RUN = {"model", "y", "schedule", "shape", "steps", "x_T", "noise", "seed", "clip", "device"}
 
 
@@ -64,5 +66,8 @@ class Sampler:
              seeds): # one an image
         "The generator of `Step`s that draws an image for each seed."
         shape = len(seeds), *trained.shape
+        options = dict(self.options)
+        if "variance" in options:
+            options["variance"] = VARIANCES.get(options["variance"], options["variance"])
         return SAMPLERS[self.name](bound, trained.schedule, shape, self.steps, seed=seeds,
-                                   clip=trained.clip, **self.options)
+                                   clip=trained.clip, **options)

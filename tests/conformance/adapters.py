@@ -15,7 +15,7 @@ where `noise` (steps, B, C, H, W) is not given. A library of your own takes a fe
 import inspect
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from types import SimpleNamespace
 from unittest.mock import patch
@@ -23,6 +23,7 @@ from unittest.mock import patch
 import torch
 
 from ddpm_course import ancestral, ddim
+from ddpm_course.learned_variance import learned_range
 from ddpm_course.noising import NoiseSchedule
 
 
@@ -35,7 +36,7 @@ class Adapter:
     sample: Callable  # as above
     spacings: dict  # {name: function (T, n) -> list of n timesteps}: the lists that it is made for
     eta: float = 0.0  # share of DDPM's noise that it adds
-    large: bool = False  # DDPM's large variance
+    large: float = 0.0  # share of log beta in the log of DDPM's variance: 0 small, 1 large
     order: int = 1  # of its ODE solver
     ddim: bool = True  # a step is DDIM's, or DDPM's
     # of a library that computes in float32: 5e-5, half of what a last step to t = 0 leaves
@@ -92,6 +93,27 @@ def ours(course=SimpleNamespace(ddim=ddim, ancestral=ancestral)):  # or a broken
             1.0,
             size == "large",
         )
+    yield Adapter(
+        "ddpm_course",
+        "ddpm_sample, learned variance",
+        doubled(partial(call, course.ancestral.ddpm_sample, variance=learned_range)),
+        spacings,
+        1.0,
+        SHARE,
+    )
+
+
+SHARE = 0.9  # of log beta that a network with variance channels asks for, everywhere
+
+
+def doubled(sample):
+    "The sampler, given a network that has variance channels, too."
+
+    def with_channels(model, *args, **settings):
+        both = lambda x, t: torch.cat([model(x, t), torch.full_like(x, 2 * SHARE - 1)], 1)
+        return sample(both, *args, **settings)
+
+    return with_channels
 
 
 # ---- diffusers ----
@@ -243,6 +265,23 @@ def ddim_and_ddpm():
                 if size == "large" and spacing in ("trailing", "given list")
                 else {},
             )
+        yield learned_scheduler(spacing)
+
+
+def learned_scheduler(spacing):
+    "DDPMScheduler with the variance channels of a network."
+    adapter = scheduler_adapter(
+        "DDPMScheduler",
+        spacing,
+        ", learned variance",
+        {},
+        dict(clip_sample=False, variance_type="learned_range"),
+        spacing == "given list",
+        eta=1.0,
+        large=SHARE,
+        fails=LAST_NOISE if spacing in ("trailing", "given list") else {},
+    )
+    return replace(adapter, sample=doubled(adapter.sample))
 
 
 def other_solvers():

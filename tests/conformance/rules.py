@@ -66,7 +66,7 @@ def recursion(
     betas,  # floats
     timesteps,
     eta=0.0,
-    large=False,  # DDPM's large variance in place of eta's
+    large=0.0,  # share of log beta in the log of DDPM's variance: 0 small, 1 large
     start=(0.0, 1.0),
 ):  # mean and standard deviation of x_T
     """Mean and standard deviation that DDIM, or DDPM, reaches on N(MEAN, STD^2), with no code of
@@ -89,7 +89,7 @@ def recursion(
         k = math.sqrt(b) * gain + direction * (1 - math.sqrt(a) * gain)
         c = (math.sqrt(b) - direction * math.sqrt(a)) * MEAN * (1 - gain * math.sqrt(a))
         if large and b < 1:
-            noise = 1 - a / b
+            noise = noise ** (1 - large) * (1 - a / b) ** large
         mean, var = k * mean + c, k**2 * var + noise
     return mean, math.sqrt(var)
 
