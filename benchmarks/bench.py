@@ -425,6 +425,23 @@ def attention_row():
     )
 
 
+def interval_row(quick):
+    "Seconds for the interval of a Fréchet distance, from features and their statistics at hand."
+    from ddpm_course.slopes import frechet_influence, stats_of
+
+    n, features = (2_000, 128) if quick else (50_000, 2048)
+    rng = torch.Generator().manual_seed(0)
+    mix = torch.randn(features, features, generator=rng) / features**0.5
+    x = torch.randn(n, features, generator=rng) @ mix
+    real = stats_of(torch.randn(10_000, features, generator=rng) @ mix)
+    fake = stats_of(x)
+    began = time.perf_counter()
+    frechet_influence(x, real, None, fake)
+    value = time.perf_counter() - began
+    what = f"interval of a Fréchet distance, {n:,} x {features:,}"
+    return row(what, "at most 20 s", value, "s", value <= 20)
+
+
 def show(r):
     "A row as a line of text."
     if r["value"] is None:
@@ -491,6 +508,7 @@ def bench(rounds=9, quick=False, device=None, batch=None, compile=None, threads=
         yield from network_rows(rounds, batch, device, compile, bf16)
         yield memory_row(batch, device, bf16, compile, threads)
         yield from sampler_rows(rounds, quick, device)
+        yield interval_row(quick)
         yield import_row(1 if quick else 5)
         yield attention_row()
 

@@ -50,22 +50,6 @@ def over_seeds(values) -> Estimate: # one number a training run, at least 2
     return Estimate(values.mean().item(), values.std().item() / k**0.5, k - 1, METHOD)
 
 
-def by_halves(statistic, # statistic(index) -> float for an int64 index without repeats
-              n: int, # images; a half has n // 2 of them
-              repeats: int=100, # random halves
-              seed: int=0) -> Estimate: # of the halves
-    """The statistic of all n, its error from the scatter of random halves (Politis & Romano 1994).
-
-    For statistics of nearest neighbors, which repeated images would spoil. A half scatters about
-    the whole as wide as the whole does about the truth: h / (n - h) is 1 (Shao & Wu 1989)."""
-    if n < 4: raise ValueError(f"n={n}; halves need at least 4 images")
-    rng = torch.Generator().manual_seed(seed)
-    half = n // 2
-    values = [float(statistic(torch.randperm(n, generator=rng)[:half])) for _ in range(repeats)]
-    spread = torch.tensor(values, dtype=torch.float64).std().item()
-    return Estimate(float(statistic(torch.arange(n))), spread * (half / (n - half))**0.5)
-
-
 def holm(p_values) -> torch.Tensor: # (m,): those of all comparisons that were planned
     "Adjusted p-values (m,): those below 0.05 hold together at 5 % (Holm 1979)."
     p = torch.as_tensor(p_values, dtype=torch.float64)
@@ -91,14 +75,15 @@ class Verdict(NamedTuple):
 
 
 def verdicts(estimates, # {label: `Estimate` of a difference}: the whole family, as it was planned
-             margin: float=None, # the largest difference that does not matter, set before the run
+             margins=None, # {label: largest difference that does not matter}, set before the run
              level: float=0.05 # chance of even one wrong "apart", and of one wrong "as good as"
              ) -> dict:
     "{label: `Verdict`}; the differences and the equivalences are a family of `holm` each."
-    found = list(estimates.values())
-    different = holm([e.p_value() for e in found]).tolist()
-    alike = [None] * len(found)
-    if margin is not None: alike = holm([e.equivalence(margin) for e in found]).tolist()
+    margins = {label: margin for label, margin in (margins or {}).items() if margin is not None}
+    different = holm([e.p_value() for e in estimates.values()]).tolist()
+    alike = [estimates[label].equivalence(margin) for label, margin in margins.items()]
+    within = dict(zip(margins, holm(alike).tolist()))
     words = {(True, False): APART, (True, True): SMALL, (False, True): ALIKE, (False, False): OPEN}
-    return {label: Verdict(e, p, q, words[p < level, q is not None and q < level])
-            for label, e, p, q in zip(estimates, found, different, alike)}
+    return {label: Verdict(e, p, within.get(label),
+                           words[p < level, within.get(label, 1.0) < level])
+            for (label, e), p in zip(estimates.items(), different)}

@@ -129,25 +129,13 @@ def made(slopes, # (n,), to be centered
     return Influence((slopes - slopes.mean()).float(), second, bias, strata)
 
 
-# ---- in files ----
-
-def save_influences(file, # .safetensors
-                    influences): # {name: `Influence`}
-    "Keep the influences beside the cards: 4 bytes an image and score."
-    from safetensors.torch import save_file
-    tensors = {}
-    for name, part in influences.items():
-        parts = part._asdict() | {"bias": torch.tensor(part.bias, dtype=torch.float64),
-                                  "share": torch.tensor(part.share)}
-        tensors |= {f"{name}/{key}": v.clone() for key, v in parts.items() if v is not None}
-    save_file(tensors, file)
+def pooled(parts, # `Influence`s of k sets that were drawn independently, as many images in each
+           strata=None) -> Influence: # int64, of all images; None: those of the parts
+    "That of the mean of k scores: each image moves its own, and so the mean by a k-th."
+    if strata is None and parts[0].strata is not None:
+        strata = torch.cat([part.strata for part in parts])
+    second = torch.cat([part.second for part in parts]) * len(parts)**0.5 # k^2 n^2 for k sets
+    return Influence(torch.cat([part.first for part in parts]), second,
+                     sum(part.bias for part in parts) / len(parts), strata, parts[0].share)
 
 
-def load_influences(file):
-    "{name: `Influence`}, as `save_influences` got them."
-    from safetensors.torch import load_file
-    found = {}
-    for key, value in load_file(file).items():
-        name, _, part = key.rpartition("/")
-        found.setdefault(name, {})[part] = value.item() if part in ("bias", "share") else value
-    return {name: Influence(**parts) for name, parts in found.items()}

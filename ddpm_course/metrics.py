@@ -13,8 +13,13 @@ import warnings
 
 import torch
 
-from .features import feature_distance, frechet_distance, nearest
-from .scores import FID_IMAGES, INCEPTION, Score, bootstrap, student_interval
+from .comparisons import Measured, interval_of
+from .features import feature_distance, nearest
+from .influence import pooled
+from .scores import FID_IMAGES, INCEPTION, Score
+from ddpm_course.slopes import (
+    frechet_influence, kernel_influence, mean_influence, score_influence,
+    share_influence)
 from .stats import FeatureStats
 
 # %% ../nbs/32_metrics.ipynb #8e5baae5
@@ -23,9 +28,10 @@ def polynomial_kernel(a, b): # features (N, D), (M, D)
     return (a.double() @ b.double().T / a.shape[1] + 1)**3
 
 # %% ../nbs/32_metrics.ipynb #dc0b5fd2
-def _others(f): # mean kernel of pairs of different images
-    k = polynomial_kernel(f, f)
-    return (k.sum() - k.diagonal().sum()) / (len(f) * (len(f) - 1))
+def _others(f): # mean kernel of pairs of different images, some rows at a time
+    rows = sum(polynomial_kernel(x, f).sum() for x in f.split(1000))
+    own = (f.double().square().sum(1) / f.shape[1] + 1)**3
+    return (rows - own.sum()) / (len(f) * (len(f) - 1))
 
 def squared_mmd(a, # features (N, D)
                 b) -> float: # features (M, D)
@@ -33,30 +39,25 @@ def squared_mmd(a, # features (N, D)
     if min(len(a), len(b)) < 2:
         raise ValueError(f"got {len(a)} and {len(b)} features; "
                          "a comparison of pairs needs at least 2 of each")
-    return (_others(a) + _others(b) - 2 * polynomial_kernel(a, b).mean()).item()
+    across = sum(polynomial_kernel(x, b).sum() for x in a.split(1000))
+    return (_others(a) + _others(b) - 2 * across / (len(a) * len(b))).item()
 
 # %% ../nbs/32_metrics.ipynb #ee903b0f
 def frechet(fake, # `Features` of generated images
             real, # `Features` or `FeatureStats` of real images, from the same network
             reference: str="", # which real images: "CIFAR-10 train"
             name: str="Fréchet distance", # what to call it
-            resamples: int=None, # for the interval; 200, or 0 beyond 256 features: slow
-            groups=None, # int64 (n_fake,): labels asked for, kept in the resamples
+            strata=None, # int64 (n_fake,): labels that were fixed beforehand
             **protocol) -> Score: # sampler, steps, ... of the `Score`
     "Fréchet distance as a `Score`; the interval is over the generated images."
     _same_network(fake, real)
     real = real if isinstance(real, FeatureStats) else real.stats
-    value = feature_distance(fake, real)
-    if resamples is None: resamples = 200 if fake.values.shape[1] <= 256 else 0
-    interval = None
-    if resamples:
-        def again(i):
-            some = fake[i].stats
-            return frechet_distance(some.mean, some.cov, real.mean, real.cov)
-        low, high = bootstrap(again, len(fake), resamples, groups=groups)
-        interval = (max(0.0, low), high)
+    stats = fake.stats
+    value = feature_distance(stats, real)
+    found = frechet_influence(fake.values, real, strata, stats)
+    interval = interval_of(Measured(value, found), least=0)
     return Score(name, value, interval, len(fake), real.n, reference, fake.name,
-                 **protocol)
+                 influence=found, **protocol)
 
 # %% ../nbs/32_metrics.ipynb #f9c70049
 def _same_network(fake, real):
@@ -67,7 +68,7 @@ def _same_network(fake, real):
 def fid(fake, # `Features` by `Inception`
         real, # `Features` or `FeatureStats` by `Inception`
         reference: str="", # which real images: "CIFAR-10 train"
-        **protocol) -> Score: # resamples, and what the `Score` shall say of the sampler
+        **protocol) -> Score: # strata, and what the `Score` shall say of the sampler
     "Fréchet Inception distance (Heusel et al. 2017); FID@n below 10,000 images."
     if fake.name != INCEPTION:
         raise ValueError(f"FID looks through {INCEPTION!r}; these are features of "
@@ -83,30 +84,24 @@ def fid(fake, # `Features` by `Inception`
 def kid(fake, # `Features` of generated images
         real, # `Features` of real images, from the same network
         reference: str="", # which real images
-        subset_size: int=1000, # images in a random subset of either set
-        subsets: int=100, # of which the mean is taken
-        subset_seed: int=0,
+        most: int=10_000, # images used of either set: time grows with their square
+        strata=None, # int64 (n_fake,): labels that were fixed beforehand
         **protocol) -> Score: # sampler, steps, ... of the `Score`
     "Kernel Inception distance: unbiased, may fall below 0 (Bińkowski et al. 2018)."
     _same_network(fake, real)
-    n = min(len(fake), len(real))
-    m = min(subset_size, n)
-    if subsets < (2 if m < n else 1):
-        raise ValueError(f"subsets={subsets} of {m} images; expected at least 2 that "
-                         "differ, as their scatter makes the interval")
-    rng = torch.Generator().manual_seed(subset_seed)
-    pick = lambda f: f.values[torch.randperm(len(f), generator=rng)[:m]]
-    values = [squared_mmd(pick(fake), pick(real)) for _ in range(subsets)]
-    values = torch.tensor(values, dtype=torch.float64)
-    value = values.mean().item()
-    interval = None # subsets that are the whole set have no scatter
-    if m < n:
-        share = m / (n - m) + 1 / subsets # jackknife, and the luck of the subsets
-        half = 1.96 * values.std().item() * share**0.5
-        interval = (value - half, value + half)
+    if most < 2: raise ValueError(f"most={most}; a comparison of pairs needs 2 or more")
+    if len(fake) > most and strata is not None:
+        raise ValueError(f"got strata of {len(fake)} images and most={most}; labels "
+                         "are fixed for all of them: raise most")
+    fake, real = (f if len(f) <= most else f[_some(len(f), most)] for f in (fake, real))
+    value = squared_mmd(fake.values, real.values)
+    found = kernel_influence(fake.values, real.values, polynomial_kernel, strata)
     name = "KID" if fake.name == INCEPTION else "kernel distance"
-    return Score(name, value, interval, len(fake), len(real), reference, fake.name,
-                 **protocol)
+    return Score(name, value, None, len(fake), len(real), reference, fake.name,
+                 influence=found, **protocol)
+
+def _some(n, most): # random images, always the same
+    return torch.randperm(n, generator=torch.Generator().manual_seed(0))[:most]
 
 # %% ../nbs/32_metrics.ipynb #1a27afdf
 def split_scores(probabilities, # (N, K)
@@ -124,16 +119,21 @@ def split_scores(probabilities, # (N, K)
 def inception_score(fake, # `Features`, for their probabilities
                     splits: int=10,
                     shuffle_seed: int=0,
+                    strata=None, # int64 (n_fake,): labels that were fixed beforehand
                     **protocol) -> Score: # sampler, steps, ... of the `Score`
-    "Inception Score: mean over shuffled parts; the interval is Student's over these."
+    "Inception Score: the mean over shuffled parts, of which each is a set of its own."
     rng = torch.Generator().manual_seed(shuffle_seed)
     order = torch.randperm(len(fake), generator=rng) # a sorted part lacks classes
-    scores = split_scores(fake.probabilities[order], splits)
+    p = fake.probabilities[order]
+    value = split_scores(p, splits).mean().item()
+    cuts = [i * len(p) // splits for i in range(1, splits)]
+    parts = [score_influence(part) for part in p.tensor_split(cuts)]
+    found = pooled(parts, None if strata is None else strata[order])
+    interval = interval_of(Measured(value, found), least=min(1.0, value))
     name = "Inception Score" if fake.name == INCEPTION else "classifier score"
     if splits != 10: name += f", parts: {splits}" # their number moves the score
-    interval = student_interval(scores) if splits > 1 else None
-    value = scores.mean().item()
-    return Score(name, value, interval, len(fake), features=fake.name, **protocol)
+    return Score(name, value, interval, len(fake), features=fake.name, influence=found,
+                 **protocol)
 
 # %% ../nbs/32_metrics.ipynb #aa0dd8c1
 def in_manifold(x, # features (N, D)
@@ -155,17 +155,19 @@ def precision_recall(fake, # `Features` of generated images
                      real, # `Features` of real images, from the same network
                      reference: str="", # which real images
                      k: int=3, # nearest neighbor that a ball reaches to
+                     strata=None, # int64 (n_fake,): labels that were fixed beforehand
                      **protocol) -> tuple: # sampler, steps, ... of the `Score`s
     "(precision, recall) as `Score`s (Kynkäänniemi et al. 2019)."
     _same_network(fake, real)
-    def share(name, inside):
-        inside = inside.double()
-        interval = bootstrap(lambda i: inside[i].mean(), len(inside))
+    def card(name, value, **found):
         if k != 3: name += f", k={k}"
-        return Score(name, inside.mean().item(), interval, len(fake), len(real),
-                     reference, fake.name, **protocol)
-    return (share("precision", in_manifold(fake.values, real.values, k)),
-            share("recall", in_manifold(real.values, fake.values, k)))
+        return Score(name, value, n_fake=len(fake), n_real=len(real),
+                     reference=reference, features=fake.name, **found, **protocol)
+    inside = in_manifold(fake.values, real.values, k).double()
+    covered = in_manifold(real.values, fake.values, k).double()
+    return (card("precision", inside.mean().item(),
+                 influence=share_influence(inside, strata)),
+            card("recall", covered.mean().item()))
 
 # %% ../nbs/32_metrics.ipynb #fd7be036
 def memorization(fakes, # images or features (N, ...)
@@ -173,7 +175,7 @@ def memorization(fakes, # images or features (N, ...)
                  train, # the same of training images (K, ...)
                  reference: str="", # which images these are
                  features: str="pixels", # what they are described by
-                 groups=None, # int64 (N,): labels asked for, kept in the resamples
+                 strata=None, # int64 (N,): labels that were fixed beforehand
                  **protocol) -> Score: # sampler, steps, ... of the `Score`
     "Mean distance to the nearest training image, over that of held-out images."
     gaps = nearest(fakes, train)[0].cpu().double()
@@ -181,6 +183,8 @@ def memorization(fakes, # images or features (N, ...)
     if normal == 0:
         raise ValueError("every held-out image is a training image; "
                          "the two sets must not overlap")
-    interval = bootstrap(lambda i: gaps[i].mean() / normal, len(gaps), groups=groups)
-    return Score("nearest-neighbor ratio", (gaps.mean() / normal).item(), interval,
-                 len(fakes), len(held_out), reference, features, **protocol)
+    value = (gaps.mean() / normal).item()
+    found = mean_influence(gaps / normal, strata)
+    interval = interval_of(Measured(value, found), least=0)
+    return Score("nearest-neighbor ratio", value, interval, len(fakes), len(held_out),
+                 reference, features, influence=found, **protocol)

@@ -84,7 +84,7 @@ def check_runs(scores, # list of `Score`s
     "ValueError unless the scores are alike but for their seeds, which differ."
     first = scores[0]
     names = {unrecorded} if isinstance(unrecorded, str) else {*unrecorded}
-    seed = {"seed"} & first.settings.keys()
+    seed = {"seed", "train_seed"} & first.settings.keys()
     for s in scores[1:]:
         same = {key for key in names if s.settings.get(key) == first.settings.get(key)}
         check_alike(first, s, same | seed)

@@ -1,7 +1,7 @@
 """The influence of each image on each score of the course.
 
 The reals are given: an interval is over other images of the same network. Recall is not here: it
-hangs on nearest neighbors, and has no slope that can be trusted; `by_halves` is for it."""
+hangs on nearest neighbors, and has no slope that can be trusted."""
 
 import torch
 
@@ -24,69 +24,85 @@ def share_influence(hits, # (n,) of 0 and 1: an accuracy, or precision
 
 # ---- Fréchet distance ----
 
+CHUNK = 4096 # rows that are held in float64 at a time
+
+
 def frechet_influence(fake, # features (n, D) of generated images
                       real, # `FeatureStats` of the reals, which are given
-                      strata=None) -> Influence: # int64 (n,): labels fixed beforehand
+                      strata=None, # int64 (n,): labels fixed beforehand
+                      stats=None # `FeatureStats` of `fake`, where they are at hand
+                      ) -> Influence:
     """Of the Fréchet distance to these reals: 2 (x - m).(m - m2) + (x - m)^T (I - T) (x - m).
 
     T = C^(-1/2) (C^(1/2) C2 C^(1/2))^(1/2) C^(-1/2) is the best map from the fakes' Gaussian to
     the reals' (Dowson & Landau 1982). It is needed on the range of C alone: n < D will do."""
-    x = fake.double()
-    along, scale, _ = matched(x - x.mean(0), psd_sqrt(real.cov))
-    slopes = frechet_slopes(x, real.mean, along, scale)
-    some = along[chosen(len(x))]
-    return made(slopes, *second_order(frechet_kernel(some, some, scale), len(x), strata), strata)
+    stats = stats_of(fake) if stats is None else stats
+    axes, scale = matched(stats.cov, psd_sqrt(real.cov))
+    slopes = frechet_slopes(fake, stats.mean, real.mean, axes, scale)
+    some = (fake[chosen(len(fake))].double() - stats.mean) @ axes
+    return made(slopes, *second_order(frechet_kernel(some, some, scale), len(fake), strata), strata)
 
 
 def frechet_influences(fake, # features (n, D)
                        real, # features (m, D), m > D, of images that are drawn anew as well
                        strata=None) -> tuple: # int64 (n,): labels of the fakes, fixed beforehand
     "(influence of the fakes, of the reals, second order between the two) for `estimate_score`."
-    x, y = (side.double() - side.double().mean(0) for side in (fake, real))
-    root = psd_sqrt(y.T @ y / (len(y) - 1))
-    along, scale, axes = matched(x, root)
-    across = y @ torch.linalg.pinv(root) @ axes
-    slopes = frechet_slopes(real.double(), fake.double().mean(0), across, scale)
-    some = along[chosen(len(x))]
-    others = across[chosen(len(y))]
-    reals = made(slopes, *second_order(frechet_kernel(others, others, scale), len(y)))
-    block = centered(frechet_kernel(some, others, scale), strata_of(strata, len(x)))
-    fakes = frechet_influence(fake, FeatureStats().update(real), strata)
-    return fakes, reals, some_pairs(block)
+    x, y = map(stats_of, (fake, real))
+    root = psd_sqrt(y.cov)
+    axes, scale = matched(x.cov, root)
+    across = torch.linalg.pinv(root) @ torch.linalg.pinv(root) @ axes * scale
+    some = (fake[chosen(len(fake))].double() - x.mean) @ axes
+    others = (real[chosen(len(real))].double() - y.mean) @ across
+    slopes = frechet_slopes(real, y.mean, x.mean, across, scale)
+    reals = made(slopes, *second_order(frechet_kernel(others, others, scale), len(real)))
+    block = centered(frechet_kernel(some, others, scale), strata_of(strata, len(fake)))
+    return frechet_influence(fake, y, strata, x), reals, some_pairs(block)
 
 
-def matched(x, # centered features (n, D) of the fakes
+def stats_of(features): # (n, D)
+    "Their `FeatureStats`, a few rows at a time."
+    stats = FeatureStats()
+    for part in features.split(CHUNK): stats.update(part)
+    return stats
+
+
+def matched(cov, # covariance (D, D) of the fakes
             root): # (D, D): square root of the reals' covariance
-    """(x in coordinates in which both Gaussians are white and T is the identity (n, D), the scales
-    of these coordinates (D,), their axes (D, D), of features times or over the root)."""
-    squares, axes = torch.linalg.eigh(root @ (x.T @ x / (len(x) - 1)) @ root)
-    rounding = len(root) * torch.finfo(x.dtype).eps * squares.max()
+    """(axes (D, D), scales (D,)): deviations times the axes are coordinates in which the fakes'
+    Gaussian is white, and so is the reals' after T; T is diagonal there, with these scales."""
+    squares, axes = torch.linalg.eigh(root @ cov @ root)
+    rounding = len(root) * torch.finfo(cov.dtype).eps * squares.max()
     scale = torch.where(squares > rounding, squares, 0).sqrt()
-    return x @ root @ axes / torch.where(scale > 0, scale, 1), scale, axes # a scale of 0: no cost
+    return root @ axes / torch.where(scale > 0, scale, 1), scale # a scale of 0: no cost
 
 
 def frechet_slopes(x, # features (n, D) of one side
-                   other, # mean (D,) of the other side
-                   along, scale): # as `matched` gives them
+                   mean, other, # means (D,) of this side, and of the other one
+                   axes, scale): # as `matched` gives them
     "Slope (n,) of the distance in each image's weight."
     n = len(x)
-    deviations = x - x.mean(0)
-    spread = deviations.square().sum(1) - along.square() @ scale # (x - m)^T (I - T) (x - m)
-    return 2 * deviations @ (x.mean(0) - other) + n / (n - 1) * spread # C has n - 1
+    def of(part):
+        deviations = part.double() - mean
+        along = deviations @ axes
+        spread = deviations.square().sum(1) - along.square() @ scale # (x - m)^T (I - T) (x - m)
+        return 2 * deviations @ (mean - other) + n / (n - 1) * spread # C has n - 1
+    return torch.cat([of(part) for part in x.split(CHUNK)])
 
 
 def frechet_kernel(a, b, # coordinates (A, D), (B, D) of images, as `matched` gives them
                    scale): # (D,)
     """Second-order kernel (A, B) of the Fréchet distance, and less it between fakes and reals:
-    2 sum_i r_i a_i b_i + sum_ij r_i r_j / (r_i + r_j) (a_i a_j - [i = j]) (b_i b_j - [i = j])."""
+    2 sum_i r_i a_i b_i + sum_ij r_i r_j / (r_i + r_j) (a_i a_j - [i = j]) (b_i b_j - [i = j]).
+
+    The weights of the second sum are nearly of low rank: it is one of few squares."""
     weights = scale * scale[:, None] / (scale + scale[:, None]).clamp(min=1e-300)
+    squares, axes = torch.linalg.eigh(weights)
+    kept = squares > 1e-12 * squares.max()
     kernel = 2 * (a * scale) @ b.T
-    for i, row in enumerate(weights):
-        left, right = (side * side[:, i:i + 1] for side in (a, b))
-        left[:, i] -= 1
-        right[:, i] -= 1
-        kernel += (left * row) @ right.T
-    return kernel
+    for square, axis in zip(squares[kept], axes.T[kept]):
+        kernel += square * ((a * axis) @ b.T).square()
+    own = [side.square() @ scale / 2 for side in (a, b)] # where i = j the weight is r_i / 2
+    return kernel - own[0][:, None] - own[1] + scale.sum() / 2
 
 
 # ---- kernel distance ----

@@ -73,7 +73,7 @@ def test_a_run_goes_on_where_it_was_and_makes_again_what_other_code_made(tmp_pat
     assert len(made) == 1 and [c["kind"] for c in cells] == ["one", "one", "other"]
     assert cells[:2] == first and cells == json.loads(file.read_text())["cells"]
     assert run_coverage(file, 50) == cells and len(made) == 1
-    monkeypatch.setattr(coverage, "fingerprint_of_code", lambda: "other")
+    monkeypatch.setattr(coverage, "code_of", lambda make: "other")
     run_coverage(file, 50, only="other")
     assert len(made) == 2
     lines = describe(cells).splitlines()

@@ -14,16 +14,13 @@ from ddpm_course.estimates import (
     OPEN,
     SMALL,
     Estimate,
-    by_halves,
     holm,
     over_seeds,
     verdicts,
 )
-from ddpm_course.experiments.families import Family, seed_by_seed
-from ddpm_course.metrics import in_manifold
+from ddpm_course.experiments.families import Family, of_card
 from ddpm_course.scores import Score, average
 from ddpm_course.shares import share_difference, share_interval, wilson
-from fakes import randn
 
 
 # ---- one number ----
@@ -101,7 +98,7 @@ def test_a_verdict_never_reads_not_apart_as_enough():
         "same": Estimate(0.02, 0.05),
         "unknown": Estimate(0.2, 0.9),
     }
-    found = verdicts(family, margin=0.5)
+    found = verdicts(family, dict.fromkeys(family, 0.5))
     assert [v.said for v in found.values()] == [APART, SMALL, ALIKE, OPEN]
     assert found["far"].p == pytest.approx(holm([e.p_value() for e in family.values()])[0].item())
     assert [v.said for v in verdicts(family).values()] == [APART, APART, OPEN, OPEN]
@@ -116,67 +113,53 @@ def test_a_family_is_judged_together():
 
 
 def rows_of(**values):
-    "Rows of averages over three seeds, {steps: values}."
-    def card(steps, seed, value):
-        return Score("distance", value, None, 10, 10, steps=int(steps[1:]), seed=seed)
+    "Rows of averages over three seeds, {steps: values}; accuracies are a tenth of the distances."
+
+    def card(name, steps, seed, value):
+        return Score(name, value, None, 10, 10, steps=int(steps[1:]), seed=seed, train_seed=seed)
+
+    def mean(name, steps, numbers):
+        return average([card(name, steps, i, v) for i, v in enumerate(numbers)])
 
     return [
-        {"distance": average([card(steps, i, v) for i, v in enumerate(numbers)])}
+        {
+            "distance": mean("distance", steps, numbers),
+            "accuracy": mean("accuracy", steps, [v / 10 for v in numbers]),
+        }
         for steps, numbers in values.items()
     ]
 
 
+PAIRS = {"10 - 50": ({"steps": 10}, {"steps": 50}), "20 - 50": ({"steps": 20}, {"steps": 50})}
+
+
 def test_a_tables_family_is_data():
     rows = rows_of(s10=[3.0, 4.0, 5.0], s20=[2.0, 3.01, 3.99], s50=[2.0, 3.0, 4.0])
-    family = Family(
-        {"10 - 50": ({"steps": 10}, {"steps": 50}), "20 - 50": ({"steps": 20}, {"steps": 50})},
-        ("steps",),
-        {"distance": 0.1},
-    )
-    found = family.judge(rows)
+    family = Family({"distance": PAIRS}, ("steps",), {"distance": 0.1})
+    found = family.judge(rows)["distance"]
     assert [v.said for v in found.values()] == [APART, ALIKE]
     expected = over_seeds([0.0, 0.01, -0.01])
     assert found["20 - 50"].estimate == pytest.approx(expected) or (
         found["20 - 50"].estimate[:3] == pytest.approx(expected[:3], abs=1e-12)
     )
-    a, b = (row["distance"] for row in rows[:2])
+    assert found["20 - 50"].estimate.claim == METHOD
     with pytest.raises(ValueError, match="different protocols .steps"):
-        seed_by_seed(a, b)
-    with pytest.raises(ValueError, match="needs two `average`s over the same seeds"):
-        seed_by_seed(rows[0]["distance"], Score("distance", 1.0, None, 10, 10, steps=20, seed=0),
-                     ("steps", "seed"))
+        Family({"distance": PAIRS}, ()).judge(rows)
 
 
-# ---- halves ----
-
-
-def test_halves_of_a_mean_scatter_as_the_mean_does():
-    for n in (7, 60, 61): # odd halves are a little smaller
-        x = randn(n, seed=3)
-        found = by_halves(lambda i: x[i].mean(), n, repeats=4000)
-        assert found.value == pytest.approx(x.mean().item())
-        assert found.error == pytest.approx(x.std().item() / n**0.5, rel=0.06)
-    assert by_halves(lambda i: x[i].mean(), 61) == by_halves(lambda i: x[i].mean(), 61)
-    with pytest.raises(ValueError, match="n=3; halves need at least 4 images"):
-        by_halves(lambda i: 0.0, 3)
-
-
-def test_halves_know_that_the_fakes_make_the_balls_of_recall():
-    "Resampling the reals alone gives an interval that is far too narrow."
-    real = randn(400, 4, seed=1)
-
-    def recall(x):
-        return in_manifold(real, x).double().mean().item()
-
-    values = torch.tensor([recall(randn(60, 4, seed=s)) for s in range(100, 180)])
-    found = []
-    for s in range(8):
-        x = randn(60, 4, seed=s)
-        found.append(by_halves(lambda i: recall(x[i]), 60).error)
-    error = sum(found) / len(found)
-    share = values.mean().item()
-    assert 0.85 < error / values.std().item() < 1.4
-    assert (share * (1 - share) / 400) ** 0.5 < 0.75 * values.std().item()
+def test_all_panels_of_a_table_are_one_family():
+    rows = rows_of(s10=[3.0, 3.2, 3.1], s20=[2.0, 3.01, 3.99], s50=[2.0, 2.25, 2.2])
+    both = {"distance": PAIRS, "accuracy": of_card("accuracy", PAIRS)}
+    family = Family(both, ("steps",), {"accuracy": 0.5})
+    found = family.judge(rows)
+    assert found["accuracy"]["10 - 50"].estimate.value == pytest.approx(
+        found["distance"]["10 - 50"].estimate.value / 10
+    )
+    p = [d.estimate.p_value() for d in family.compare(rows).values()]
+    judged = [v.p for panel in found.values() for v in panel.values()]
+    assert judged == pytest.approx(holm(p).tolist()) and judged[0] > p[0]
+    assert found["distance"]["20 - 50"].p_margin is None # no margin was set for it
+    assert found["accuracy"]["20 - 50"].p_margin < 0.05
 
 
 # ---- shares ----

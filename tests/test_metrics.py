@@ -26,6 +26,7 @@ from ddpm_course.metrics import (
     squared_mmd,
 )
 from ddpm_course.scores import INCEPTION, compare
+from ddpm_course.shares import share_interval
 from ddpm_course.stats import FeatureStats, gather_stats
 from fakes import randn
 
@@ -347,7 +348,7 @@ def test_the_inception_score_is_shuffled():
     )
     assert (
         inception_score(certain, splits=1).value == pytest.approx(10)
-        and inception_score(certain, splits=1).interval is None
+        and inception_score(certain, splits=1).notes["bias"] < 0 # fewer images show less variety
     )
     assert (
         inception_score(certain).name == "Inception Score"
@@ -439,18 +440,17 @@ def test_a_frechet_card_says_what_was_measured():
     assert (
         frechet(fake, stats, "toy reals", sampler="DDIM", steps=50) == card
     )  # stored statistics do as well
-    assert frechet(fake, real, resamples=0).interval is None
     assert frechet(real, real).interval[0] >= 0  # a distance is never below 0
 
 
-def test_resamples_keep_the_classes_that_were_asked_for():
-    groups = torch.arange(200) % 2
+def test_intervals_keep_the_classes_that_were_asked_for():
+    labels = torch.arange(200) % 2
     values = (
-        randn(200, 4, seed=1).float() + 10 * groups[:, None].float()
+        randn(200, 4, seed=1).float() + 10 * labels[:, None].float()
     )  # two far clusters: their balance moves the distance
     fake, real = Features("toy", values, values), Features("toy", values.flip(0) + 0.1, values)
     width = lambda **kw: (lambda i: i[1] - i[0])(frechet(fake, real, **kw).interval)
-    assert width(groups=groups) < 0.5 * width()
+    assert width(strata=labels) < 0.5 * width()
 
 
 def test_fid_is_fid_only_with_inception_and_ten_thousand_images():
@@ -463,7 +463,7 @@ def test_fid_is_fid_only_with_inception_and_ten_thousand_images():
     enough = Features(INCEPTION, randn(10_000, 8, seed=3).float(), torch.ones(10_000, 1))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert fid(enough, many, "toy train", resamples=0).name == "FID"
+        assert fid(enough, many, "toy train").name == "FID"
     with pytest.raises(
         ValueError,
         match="FID looks through 'inception-2015'; these are features of 'toy': use frechet",
@@ -481,45 +481,61 @@ def test_features_of_two_networks_are_not_compared(metric):
 
 def test_kid_as_a_card():
     a, b = seen(300, seed=1), seen(400, seed=2, shift=0.5)
-    card = kid(a, b, "toy reals", subset_size=100, subsets=30)
-    assert (
-        card.name == "kernel distance"
-        and kid(seen(30, name=INCEPTION), seen(30, seed=2, name=INCEPTION)).name == "KID"
-    )
-    assert card.interval[0] < squared_mmd(a.values, b.values) < card.interval[1] and card == kid(
-        a, b, "toy reals", subset_size=100, subsets=30
-    )
-    assert kid(
-        a, a[torch.arange(100)], subset_size=100, subsets=2, subset_seed=1
-    ).value == pytest.approx(
-        squared_mmd(
-            a.values[torch.randperm(300, generator=torch.Generator().manual_seed(1))[:100]],
-            a.values[:100],
-        ),
-        abs=1,
-    )
-    with pytest.raises(ValueError, match="subsets=1 of 100 images; expected at least 2"):
-        kid(a, b, subset_size=100, subsets=1)
-    assert kid(a, a, subsets=1).value == pytest.approx(
-        squared_mmd(a.values, a.values)
-    )  # one whole set is all there is
-    assert (
-        kid(a, b, seed=7).seed == 7
-        and kid(a, b, subset_size=100).interval
-        and kid(a, a).interval is None
-    )  # all images in every subset: no spread to see
+    card = kid(a, b, "toy reals")
+    assert card.name == "kernel distance" and card == kid(a, b, "toy reals")
+    assert kid(seen(30, name=INCEPTION), seen(30, seed=2, name=INCEPTION)).name == "KID"
+    assert card.value == pytest.approx(squared_mmd(a.values, b.values))
+    assert card.interval[0] < card.value < card.interval[1] and "bias" not in card.notes
+    few = kid(a, b, most=100)
+    assert few.n_fake == few.n_real == 100 and few.value != card.value
+    assert kid(a, b, most=350).n_fake == 300 and kid(a, b, most=350).n_real == 350
+    with pytest.raises(ValueError, match="most=1; a comparison of pairs needs 2 or more"):
+        kid(a, b, most=1)
+    with pytest.raises(ValueError, match="got strata of 300 images and most=100"):
+        kid(a, b, most=100, strata=torch.arange(300) % 3)
+    assert kid(a, b, seed=7).seed == 7
     with pytest.raises(ValueError, match="got 1 and 5 features"):
         squared_mmd(randn(1, 3), randn(5, 3))
 
 
-def test_the_interval_of_kid_is_as_wide_as_repetitions_scatter():
-    "Subsets of three quarters overlap nearly everywhere; their own spread says next to nothing."
-    cards = [
-        kid(seen(80, seed=2 * i), seen(80, seed=2 * i + 1, shift=1.0), subset_size=60, subsets=40)
-        for i in range(60)
-    ]
-    half = torch.tensor([c.interval[1] - c.value for c in cards]).mean() / 1.96
-    assert 0.75 < half / torch.tensor([c.value for c in cards]).std() < 1.35
+def test_squared_mmd_does_not_depend_on_the_chunks():
+    a, b = randn(1500, 4, seed=1), randn(1200, 4, seed=2)
+    kxx, kyy = (metrics.polynomial_kernel(x, x).fill_diagonal_(0) for x in (a, b))
+    expected = kxx.sum() / (1500 * 1499) + kyy.sum() / (1200 * 1199)
+    expected -= 2 * metrics.polynomial_kernel(a, b).mean()
+    assert squared_mmd(a, b) == pytest.approx(expected.item(), rel=1e-9)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0])
+def test_the_interval_of_kid_is_as_wide_as_new_fakes_scatter(shift):
+    "Against the same reals; alike and apart."
+    real = seen(300, seed=999)
+    cards = [kid(seen(80, seed=i, shift=shift), real) for i in range(80)]
+    half = torch.tensor([c.interval[1] - c.value for c in cards]).mean() / 1.97
+    assert 0.8 < half / torch.tensor([c.value for c in cards]).std() < 1.3
+
+
+def test_the_inception_score_of_parts_has_the_spread_of_new_images():
+    def drawn(seed):
+        labels = torch.randint(4, (200,), generator=torch.Generator().manual_seed(seed))
+        logits = randn(200, 4, seed=seed + 1000) + 3 * torch.eye(4)[labels]
+        p = logits.softmax(1).float()
+        return Features("toy", p, p)
+
+    cards = [inception_score(drawn(i), splits=5) for i in range(120)]
+    half = torch.tensor([c.interval[1] - c.value for c in cards]).mean() / 1.97
+    assert 0.85 < half / torch.tensor([c.value for c in cards]).std() < 1.2
+    whole = [inception_score(drawn(i), splits=1) for i in range(120)]
+    few, many = (sum(c.notes["bias"] for c in found) / 120 for found in (cards, whole))
+    gap = sum(c.value - w.value for c, w in zip(cards, whole)) / 120
+    assert gap < 0 and few - many == pytest.approx(gap, rel=0.15) # parts of 40, and all 200
+
+
+def test_recall_has_no_interval_and_precision_that_of_a_share():
+    precision, recall = precision_recall(seen(90, seed=1), seen(60, seed=2))
+    assert recall.interval is None and recall.claim == ""
+    inside = metrics.in_manifold(seen(90, seed=1).values, seen(60, seed=2).values).double()
+    assert precision.interval == pytest.approx(share_interval(inside))
 
 
 def test_what_moves_a_score_is_in_its_name():

@@ -15,19 +15,24 @@ import torch
 
 from ddpm_course.experiments import steps
 from ddpm_course.images import load_digits
-from ddpm_course.metrics import feature_distance, nearest
+from ddpm_course.metrics import feature_distance, nearest, precision_recall
 from ddpm_course.experiments.dynamics import dynamics
 from ddpm_course.experiments.generation import measure
 from ddpm_course.experiments.protocol import (
     DIGITS,
+    draw_reals,
     features_of_reals,
+    floor_of,
     digits_floor,
     held_out_digits,
+    precision_of_reals,
+    recall_of_reals,
     round_gray,
     score_digits,
     stratified_order,
 )
-from ddpm_course.experiments.contrasts import Contrast, contrasts, forest
+from ddpm_course.estimates import Estimate, verdicts
+from ddpm_course.experiments.contrasts import forest
 from ddpm_course.experiments.plots import new_figure
 from ddpm_course.experiments.registry import TABLES
 from ddpm_course.experiments.runner import compute_row, row_name, run_rows
@@ -45,7 +50,7 @@ from ddpm_course.cards import load_about, load_scores, provenance, save_scores
 from ddpm_course.guidance import cfg
 from ddpm_course.protocols import not_recorded
 from ddpm_course.shipped import fingerprint_of
-from ddpm_course.scores import Difference, Score, average, compare, compare_paired
+from ddpm_course.scores import Score, compare
 from fakes import randn
 
 
@@ -640,25 +645,30 @@ def test_sizes_are_values_and_rows_name_their_files(table):
             assert all(row.keys() <= accepted.keys() for row in rows)
 
 
-UNCOMPUTED = {"advanced"} # its page says so, and shows no figures
+RESULTS = Path(__file__).parents[1] / "nbs" / "results"
+UNCOMPUTED = {"advanced", "attention"} # no page shows figures of theirs
 
 
 def test_a_table_is_committed_or_said_to_be_uncomputed():
-    results = Path(__file__).parents[1] / "nbs" / "results"
-    assert {name for name in TABLES if not (results / f"{name}.json").exists()} == UNCOMPUTED
+    assert {name for name in TABLES if not (RESULTS / f"{name}.json").exists()} == UNCOMPUTED
 
 
 @pytest.mark.parametrize("name", [name for name in TABLES if name not in UNCOMPUTED])
 def test_committed_tables_are_those_of_their_grids(name):
-    rows = load_scores(Path(__file__).parents[1] / "nbs" / "results" / f"{name}.json")
+    rows = load_scores(RESULTS / f"{name}.json")
     table = TABLES[name]
     vary = not_recorded(*(card for row in rows for card in row.values() if card))
     seeds = {row["distance"].seed for row in rows}
     assert len(rows) == (24 if name == "dynamics" else len(table.rows("digits")))
     assert len(table.summary(rows, vary)) * len(seeds) == len(rows)
-    if len(seeds) > 1:
+    if len(seeds) > 1 and vary:
         with pytest.raises(ValueError, match="instrument: 'not recorded' and 'not recorded'"):
             table.summary(rows)
+    if not vary: # made again: each has what made it, and what each image did
+        assert all("code" in about for about in load_about(RESULTS / f"{name}.json"))
+        assert all(row["distance"].influence is not None for row in rows)
+        assert all(v.said for found in table.family.judge(table.summary(rows)).values()
+                   for v in found.values())
 
 
 def test_dynamics_score_raw_and_averaged_weights_along_one_run():
@@ -674,30 +684,41 @@ def test_dynamics_score_raw_and_averaged_weights_along_one_run():
     ].value != rows[1]["distance"].value
 
 
-def runs_of(*values, **options):
-    return average([Score("d", v, seed=i, **options) for i, v in enumerate(values)])
-
-
-def test_a_contrast_is_paired_and_many_at_once_are_wider():
-    a, b = runs_of(5.0, 6.0, 7.1, x=1), runs_of(4.0, 5.1, 6.0, x=2)
-    found = contrasts({"a - b": (a, b), "b - a": (b, a)}, ("x", "y"), of=10)
-    single, joint = found["a - b"]
-    assert single == compare_paired(a, b, "x") and joint == compare_paired(a, b, "x", 0.995)
-    assert joint.interval[0] < single.interval[0] < single.value == pytest.approx(1.0)
-    with pytest.raises(ValueError, match="different protocols .x"):
-        contrasts({"a - b": (a, b)}, ("y",), of=1)
-
-
 def test_a_forest_shows_every_difference_and_which_are_apart():
-    apart, not_apart = Difference(1.0, (0.5, 1.5)), Difference(0.2, (-0.4, 0.8))
-    found = {
-        "sure": Contrast(apart, apart),
-        "alone": Contrast(apart, not_apart),
-        "open": Contrast(not_apart, not_apart),
-    }
-    one, two = forest({"one": found, "two": {"c": found["sure"]}}, ["distance", "accuracy"]).axes
-    assert [text.get_text() for text in one.get_yticklabels()] == ["sure", "alone", "open"]
+    found = verdicts(
+        {
+            "sure": Estimate(2.0, 0.1),
+            "alone": Estimate(0.2, 0.1), # p = .046 by itself
+            "small": Estimate(0.3, 0.01),
+            "alike": Estimate(0.0, 0.05),
+        },
+        {"small": 0.5, "alike": 0.5},
+    )
+    panels = {"one": found, "two": {"c": found["sure"]}}
+    one, two = forest(panels, ["distance", "accuracy"], [0.5, None]).axes
+    assert [text.get_text() for text in one.get_yticklabels()] == [*found]
     assert len(two.get_yticklabels()) == 1 and two.get_xlabel() == "accuracy"
-    points = [line for line in one.lines if line.get_marker() == "o"]
-    assert [p.get_markerfacecolor() for p in points] == ["tab:blue", "none", "none"]
-    assert [p.get_color() for p in points] == ["tab:blue", "tab:blue", "tab:gray"]
+    points = [line for line in one.lines if line.get_marker() in ("o", "s")]
+    assert [p.get_markerfacecolor() for p in points] == ["tab:blue", "none", "tab:blue", "none"]
+    assert [p.get_marker() for p in points] == ["o", "o", "s", "s"]
+    assert len(one.patches) == 1 and not two.patches # the band of the margin
+
+
+def test_floors_say_how_classes_were_drawn_and_how_much_was_used():
+    chance, matched = digits_floor(200), digits_floor(200, labels=held_out_digits(200)[1])
+    assert (chance.classes, matched.classes) == ("by chance", "as asked for")
+    assert chance.notes["taken"] == 0.2 and chance.interval is None
+    assert (chance.name, matched.name) == ("floor of the distance", "matched floor of the distance")
+    train, reference = features_of_reals(DIGITS)
+    labels = held_out_digits(200)[1]
+    some = train[draw_reals(load_digits("train").labels, labels.bincount(minlength=10), 200, 0)]
+    both = precision_recall(some, reference[torch.arange(200)])
+    for score, card in zip((precision_of_reals, recall_of_reals), both):
+        found = floor_of(DIGITS, 200, 2, labels, score)
+        assert found.notes["values"][0] == card.value and card.name in found.name
+
+
+def test_tables_have_their_comparisons_in_their_definition():
+    for name in ("ddim-steps", "schedules", "latent", "guidance", "question-2", "question-3"):
+        family = TABLES[name].family
+        assert family.panels and family.margins["distance"] == 0.5

@@ -7,7 +7,7 @@ from ddpm_course.experiments.generation import measure
 from ddpm_course.experiments.guidance import GUIDANCE, GUIDANCE_SCALES, plot_guidance
 from ddpm_course.experiments.question_3 import QUESTION_3, QUESTION_3_SCALE, plot_question_3
 from ddpm_course.experiments.tables import find_row, smoke_model
-from ddpm_course.scores import compare, compare_paired
+from ddpm_course.scores import compare
 
 MEASURED = ("accuracy", "distance", "precision", "recall")
 
@@ -67,7 +67,7 @@ def test_means_are_over_seeds_and_can_be_compared_pair_by_pair(tables):
     found = find_row(question_3, sampler="DDPM", guidance=1.0, nfe=8)["distance"]
     guided = find_row(question_3, sampler="DDIM", guidance=QUESTION_3_SCALE, nfe=8)["distance"]
     vary = ("sampler", "eta", "spacing", "variance", "guidance", "steps")
-    assert found.steps == 8 and compare_paired(guided, found, vary).interval
+    assert found.steps == 8 and compare(guided, found, vary).how.startswith("in pairs")
     cards = [row["distance"] for row in load_scores(out / "question-3-smoke.json")]
     values = [s.value for s in cards if (s.sampler, s.steps) == ("DDPM", 8)]
     assert found.value == pytest.approx(sum(values) / 2)

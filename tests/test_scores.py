@@ -23,12 +23,15 @@ from ddpm_course.scores import (
     INCEPTION,
     Score,
     average,
-    bootstrap,
     compare,
-    compare_paired,
     format_score,
-    resample,
 )
+from ddpm_course.comparisons import BY_INTERVALS, BY_SEED, OTHER_SEEDS, PAIRED, UNPAIRED
+from ddpm_course.estimates import METHOD, NETWORK
+from ddpm_course.influence import pooled
+from ddpm_course.shares import share_interval
+from ddpm_course.slopes import frechet_influence, mean_influence, share_influence
+from ddpm_course.stats import FeatureStats
 from fakes import randn
 
 OPTIONS = dict(
@@ -59,81 +62,6 @@ CARD = Score(
     notes={"seconds": 9.8},
     **OPTIONS,
 )
-
-
-# ---- intervals ----
-
-
-@pytest.mark.parametrize("n", [50, 400])
-def test_the_bootstrap_of_a_mean_is_the_textbooks(n):
-    x = randn(n, seed=n)
-    low, high = bootstrap(lambda i: x[i].mean(), n, resamples=2000)
-    mean, half = x.mean().item(), 1.96 * x.std().item() / n**0.5
-    assert (low, high) == pytest.approx((mean - half, mean + half), abs=0.15 * half)
-
-
-def test_it_covers_the_truth_about_as_often_as_it_says():
-    def covers(seed):
-        x = randn(60, seed=seed)
-        low, high = bootstrap(lambda i: x[i].mean(), 60, resamples=100, seed=seed)
-        return low <= 0 <= high
-
-    assert 0.9 < sum(covers(s) for s in range(300)) / 300 < 0.98
-
-
-def test_it_is_centered_where_resamples_are_biased():
-    x = randn(10, 1000, seed=1)
-
-    def spread(i):
-        return x[i].var(0, correction=0).sum().item() # every resample is less varied
-
-    low, high = bootstrap(spread, 10)
-    value, rng = spread(torch.arange(10)), torch.Generator().manual_seed(0)
-    plain = torch.tensor([spread(torch.randint(10, (10,), generator=rng)) for _ in range(200)])
-    assert (
-        low < value < high and plain.quantile(0.975) < value
-    ) # the plain interval misses its own value
-
-
-def test_groups_keep_their_counts():
-    groups = torch.tensor([0] * 7 + [3] * 2 + [1] * 5)
-    rng = torch.Generator().manual_seed(0)
-    draws = [resample(14, groups, rng) for _ in range(50)]
-    assert all(torch.equal(groups[i], groups) for i in draws)
-    assert len({tuple(i.tolist()) for i in draws}) > 40 and any(len(i.unique()) < 14 for i in draws)
-    share = bootstrap(lambda i: (groups[i] == 3).double().mean(), 14, groups=groups)
-    assert share == pytest.approx((2 / 14, 2 / 14)) # it was not left to chance
-
-
-def test_it_is_repeatable_and_needs_two_images():
-    x = randn(30)
-
-    def again(**kw):
-        return bootstrap(lambda i: x[i].mean(), 30, **kw)
-
-    assert again() == again() != again(seed=1)
-    with pytest.raises(ValueError, match="n=1; an interval needs at least 2"):
-        bootstrap(lambda i: 0.0, 1)
-
-
-@pytest.mark.parametrize("constant", randn(20).tolist())
-def test_where_nothing_varies_the_interval_still_holds_the_value(constant):
-    low, high = bootstrap(
-        lambda i: constant, 50
-    ) # as of a sampler that always draws the same image
-    assert low <= constant <= high and high - low < 1e-12
-
-
-def test_the_same_indices_for_both_make_a_paired_interval():
-    common = randn(200, seed=1)
-    a, b = common + 0.05 * randn(200, seed=2) + 0.05, common
-    paired = bootstrap(lambda i: a[i].mean() - b[i].mean(), 200, resamples=2000)
-    theirs = scipy.stats.ttest_rel(a, b).confidence_interval(0.95)
-    assert paired == pytest.approx(tuple(theirs), abs=0.003)
-    apart = compare(
-        *(Score("mean", x.mean().item(), bootstrap(lambda i: x[i].mean(), 200)) for x in (a, b))
-    )
-    assert paired[0] > 0 and not apart.significant
 
 
 # ---- cards ----
@@ -260,18 +188,69 @@ def test_notes_are_not_protocol():
     assert compare(CARD, replace(CARD, notes={})).value == 0
 
 
-def test_a_difference_has_the_interval_of_independent_errors():
+def measured(x, least=None, **options):
+    "A card of the mean of some numbers."
+    options = dict(seed=0) | options
+    return Score("mean", x.mean().item(), None, len(x), influence=mean_influence(x), **options)
+
+
+def test_a_card_makes_its_interval_from_its_influences():
+    x = randn(50, seed=1)
+    card = measured(x)
+    theirs = scipy.stats.ttest_1samp(x, 0).confidence_interval(0.95)
+    assert card.interval == pytest.approx(tuple(theirs)) and card.claim == NETWORK
+    assert "this network, other images" in repr(card) and "given these reals" not in repr(card)
+    hits = (x > -2).double()
+    share = Score("share", hits.mean().item(), n_fake=50, influence=share_influence(hits))
+    assert share.interval == pytest.approx(share_interval(hits)) and share.interval[1] <= 1
+    assert Score("d", 1.0).claim == "" and "bias" not in card.notes
+    y, real = randn(60, 3, seed=2), FeatureStats().update(randn(99, 3, seed=3))
+    found = frechet_influence(y, real)
+    told = Score("d", 1.0, None, 60, 99, "reals", influence=found)
+    assert told.notes["bias"] == found.bias > 0
+    lines = repr(told).splitlines()
+    assert "given these reals" in lines[0] and lines[1] == f"bias at this n: {found.bias:+.3f}"
+    assert told == replace(told, influence=None) # what images did is no part of what is equal
+
+
+def test_a_comparison_is_in_pairs_where_the_cards_say_that_it_may_be():
+    common = randn(200, seed=1)
+    a, b = measured(common + 0.05 * randn(200, seed=2) + 0.05), measured(common)
+    other = measured(common, seed=1)
+    paired, unpaired = compare(a, b), compare(a, other, vary="seed")
+    assert paired.how == PAIRED and unpaired.how == UNPAIRED
+    expected = scipy.stats.ttest_1samp(a.influence.first + a.value - common, 0)
+    assert paired.interval == pytest.approx(tuple(expected.confidence_interval(0.95)), abs=1e-5)
+    assert unpaired.interval[1] - unpaired.interval[0] > 10 * (
+        paired.interval[1] - paired.interval[0]
+    )
+    assert paired.significant and not unpaired.significant
+    assert "in pairs" in repr(paired) and repr(unpaired).endswith("not told apart")
+    labels = torch.arange(200) % 2 # of one alone: not the same labels
+    fixed = replace(b, interval=None, influence=b.influence._replace(strata=labels))
+    assert compare(a, fixed).how == UNPAIRED
+    unseeded = [Score("mean", 0.0, n_fake=200, influence=s.influence) for s in (a, b)]
+    assert compare(*unseeded).how == UNPAIRED
+
+
+def test_as_good_as_needs_more_than_not_apart():
+    x, noise = randn(400, seed=1), randn(400, seed=2)
+    noise = noise - noise.mean() # no difference at all, but for what is unknown of it
+    near, far = (compare(measured(x + e * noise), measured(x)) for e in (0.05, 3.0))
+    assert not near.significant and not far.significant
+    assert near.within(0.1) and not far.within(0.1)
+    assert not compare(CARD, replace(CARD, interval=None)).within(100) # nothing is known of it
+
+
+def test_cards_without_influences_have_the_interval_of_independent_errors():
     a, b = (
-        replace(CARD, value=5.0, interval=(2.0, 9.0)),
-        replace(CARD, value=1.0, interval=(-3.0, 4.0)),
+        replace(CARD, value=5.0, interval=(2.0, 8.0)),
+        replace(CARD, value=1.0, interval=(-3.0, 5.0)),
     )
     difference = compare(a, b)
-    assert (
-        difference.value == 4
-        and not difference.significant
-        and "not told apart" in repr(difference)
-    )
-    assert difference.interval == pytest.approx((4 - math.hypot(3, 3), 4 + math.hypot(4, 4)))
+    assert difference.value == 4 and not difference.significant
+    assert "not told apart" in repr(difference) and difference.how == BY_INTERVALS
+    assert difference.interval == pytest.approx((4 - 5, 4 + 5), abs=1e-3)
     far = replace(b, value=0.0, interval=(-1, 1))
     assert compare(a, far).significant and compare(far, a).significant
     assert compare(a, replace(b, interval=None)).interval is None
@@ -280,7 +259,37 @@ def test_a_difference_has_the_interval_of_independent_errors():
 
 
 def runs(values, **options):
-    return [replace(CARD, value=v, interval=None, seed=i, **options) for i, v in enumerate(values)]
+    return [
+        replace(CARD, value=v, interval=None, seed=i, train_seed=i, **options)
+        for i, v in enumerate(values)
+    ]
+
+
+def test_sets_of_one_network_are_pooled():
+    "The mean over k sets is about the network, and k n images tell as much as they are."
+    sets = [randn(40, seed=s) for s in range(3)]
+    mean = average([measured(x, seed=s) for s, x in enumerate(sets)])
+    assert mean.claim == NETWORK and mean.seed == (0, 1, 2) and len(mean.influence.first) == 120
+    assert mean.value == pytest.approx(torch.cat(sets).mean().item())
+    within = sum(x.var().item() / 40 for x in sets) ** 0.5 / 3
+    assert (mean.interval[1] - mean.interval[0]) / 2 == pytest.approx(1.98 * within, rel=0.02)
+    shifted = average([measured(x + 0.1, seed=s, z=1) for s, x in enumerate(sets)])
+    found = compare(shifted, replace(mean, z=0), vary="z")
+    assert found.how == PAIRED and found.interval == pytest.approx((0.1, 0.1), abs=1e-6)
+    trained = average([measured(x, seed=s, train_seed=s) for s, x in enumerate(sets)])
+    assert trained.claim == METHOD and trained.influence is None
+    theirs = scipy.stats.ttest_1samp([x.mean() for x in sets], 0).confidence_interval(0.95)
+    assert trained.interval == pytest.approx(tuple(theirs))
+
+
+def test_pooled_influences_have_the_variance_of_a_mean_of_scores():
+    "The second order of k sets is a k-th of that of one, as their variance is."
+    real = FeatureStats().update(randn(300, 3, seed=9))
+    parts = [frechet_influence(randn(60, 3, seed=s), real) for s in range(4)]
+    whole = pooled(parts)
+    one = sum(p.second.double().square().mean().item() / (2 * 60**2) for p in parts) / 4
+    assert whole.second.double().square().mean().item() / (2 * 240**2) == pytest.approx(one / 4)
+    assert whole.bias == pytest.approx(sum(p.bias for p in parts) / 4)
 
 
 def test_an_average_has_students_interval():
@@ -309,24 +318,58 @@ def test_an_average_of_old_cards_has_to_be_asked_for():
         average([*runs([1.0]), *runs([1.0, 2.0], rho=8)[1:]], vary="rho")
 
 
-def test_paired_runs_are_compared_seed_by_seed():
+def test_runs_are_compared_seed_by_seed_where_the_seeds_are_the_same():
     values = {"a": [1.0, 1.5, 0.8, 1.1], "b": [1.2, 1.6, 1.1, 1.4]}
     a, b = (average(runs(vs, model=name)) for name, vs in values.items())
-    found = compare_paired(a, b, vary="model")
+    found = compare(a, b, vary="model")
     theirs = scipy.stats.ttest_rel(values["a"], values["b"]).confidence_interval(0.95)
+    assert found.how == BY_SEED and found.estimate.claim == METHOD == a.claim
     assert found.value == pytest.approx(-0.225) and found.interval == pytest.approx(tuple(theirs))
-    assert found.significant and not compare(a, b, vary="model").significant
-    assert compare_paired(b, a, vary="model").interval == pytest.approx((-theirs.high, -theirs.low))
+    assert found.significant
+    assert compare(b, a, vary="model").interval == pytest.approx((-theirs.high, -theirs.low))
     with pytest.raises(ValueError, match="different protocols .model"):
-        compare_paired(a, b)
-    same = "expected two `average`s over the same seeds"
-    with pytest.raises(ValueError, match=same):
-        compare_paired(replace(a, seed=(0, 1, 2, 9)), a, vary="seed")
-    with pytest.raises(ValueError, match=same):
-        compare_paired(CARD, CARD)
+        compare(a, b)
+    others = replace(b, seed=(4, 5, 6, 7), train_seed=(4, 5, 6, 7))
+    unpaired = compare(a, others, vary=("model", "seed", "train_seed"))
+    welch = scipy.stats.ttest_ind(values["a"], values["b"], equal_var=False)
+    assert unpaired.how == OTHER_SEEDS and not unpaired.significant
+    assert unpaired.interval == pytest.approx(tuple(welch.confidence_interval(0.95)))
 
 
 # ---- on disk ----
+
+
+def test_influences_survive_a_file_and_belong_to_their_cards(tmp_path):
+    labels = torch.arange(40) % 4
+    x, real = randn(40, 3, seed=1), FeatureStats().update(randn(99, 3, seed=2))
+    hits = (torch.arange(40) > 3).double()
+    parts = {
+        "distance": frechet_influence(x, real, labels),
+        "accuracy": share_influence(hits, labels),
+        "all right": share_influence(torch.ones(40), labels),
+        "nearest": mean_influence(x[:, 0]),
+    }
+    values = {"distance": 1.0, "accuracy": 0.9, "all right": 1.0, "nearest": x[:, 0].mean().item()}
+    row = {k: Score(k, values[k], n_fake=40, seed=0, influence=p) for k, p in parts.items()}
+    file = tmp_path / "cards.json"
+    save_scores(file, [row, {"floor": Score("floor", 1.0), "none": None}], {})
+    again = load_scores(file)[0]
+    assert again == row
+    for name, part in parts.items():
+        kept = again[name].influence
+        assert torch.allclose(kept.first, part.first, atol=1e-6) and kept.share == part.share
+        assert torch.allclose(kept.second, part.second, rtol=0.01) and kept.bias == part.bias
+        assert kept.strata is part.strata is None or torch.equal(kept.strata, part.strata)
+        assert compare(again[name], row[name]).value == 0
+        ends = replace(again[name], interval=None).interval
+        assert ends == pytest.approx(row[name].interval, rel=1e-3)
+    beside = file.with_suffix(".safetensors")
+    assert beside.stat().st_size < 40 * (2 * 4 + 2 + 1) + 2 * len(parts["distance"].second) + 2000
+    file.write_text(file.read_text().replace('"value": 1.0', '"value": 1.001', 1))
+    with pytest.raises(ValueError, match="are those of the value 1.0"):
+        load_scores(file)
+    save_scores(file, [CARD])
+    assert not beside.exists() and load_scores(file) == [CARD]
 
 
 def test_cards_and_rows_survive_a_file(tmp_path):

@@ -1,26 +1,7 @@
-"Many differences at once, seed by seed, and one picture of them."
+"Many differences at once, and one picture of them."
 
-from typing import NamedTuple
-
-from ..scores import Difference, compare_paired
+from ..estimates import ALIKE, APART, SMALL
 from .plots import new_figure
-
-
-class Contrast(NamedTuple):
-    "One difference between two means over the same seeds."
-    single: Difference # with its 95 % interval, as if it had been the only one asked for
-    joint: Difference # with the wider interval that is fair to one of many
-
-
-def contrasts(pairs, # {label: (a, b)}: `average`s over the same seeds
-              vary, # parts of the protocol that may differ, where the cards have them
-              of: int): # how many differences are asked for in all
-    "{label: Contrast}: a - b, with intervals at 95 % and at 1 - 0.05 / of (Bonferroni)."
-    def one(a, b, level):
-        names = [name for name in vary if name in a.settings or name in b.settings]
-        return compare_paired(a, b, names, level)
-    return {label: Contrast(one(a, b, 0.95), one(a, b, 1 - 0.05 / of))
-            for label, (a, b) in pairs.items()}
 
 
 def one_beside_others(panels):
@@ -33,19 +14,17 @@ def one_beside_others(panels):
     return figure, [*axes, figure.add_subplot(grid[:, 1])]
 
 
-def forest(panels, # {title: {label: `Contrast`}}
-           xlabels): # one a panel, such as "distance"
-    """A line for each difference beside that of no difference: thick 95 %, thin the joint interval;
-    filled where even that one does not hold 0."""
+def forest(panels, # {title: {label: `Verdict`}}
+           xlabels, # one a panel, such as "distance"
+           margins=()): # one a panel, or None: the band of differences that do not matter
+    """A line for each difference beside that of no difference: its own 95 % interval, unadjusted;
+    filled where Holm's procedure calls it apart, a square where it is as good as none."""
     figure, axes = one_beside_others(panels)
-    for ax, xlabel, (title, found) in zip(axes, xlabels, panels.items()):
+    margins = margins or [None] * len(panels)
+    for ax, xlabel, margin, (title, found) in zip(axes, xlabels, margins, panels.items()):
+        if margin: ax.axvspan(-margin, margin, color="gray", alpha=0.15, lw=0)
         places = range(len(found), 0, -1)
-        for y, (single, joint) in zip(places, found.values()):
-            color = "tab:blue" if single.significant else "tab:gray"
-            ax.plot(joint.interval, [y, y], color=color, lw=0.9)
-            ax.plot(single.interval, [y, y], color=color, lw=3.5, alpha=0.5)
-            fill = color if joint.significant else "none"
-            ax.plot(single.value, y, "o", color=color, ms=6.5, mew=1.4, mfc=fill)
+        for y, verdict in zip(places, found.values()): one_line(ax, y, verdict)
         ax.axvline(0, color="gray", lw=1)
         ax.set(title=title, xlabel=xlabel, ylim=(0.3, len(found) + 0.7))
         ax.set_yticks(places, found)
@@ -53,3 +32,13 @@ def forest(panels, # {title: {label: `Contrast`}}
     if len(axes) == 2 and axes[0].get_ylim() == axes[1].get_ylim():
         axes[1].tick_params(labelleft=list(found) != list(next(iter(panels.values()))))
     return figure
+
+
+def one_line(ax, y, verdict):
+    "A difference and its interval at height y."
+    apart = verdict.said in (APART, SMALL)
+    color = "tab:blue" if apart else "tab:gray"
+    ax.plot(verdict.estimate.interval(), [y, y], color=color, lw=2)
+    mark = "s" if verdict.said in (ALIKE, SMALL) else "o"
+    ax.plot(verdict.estimate.value, y, mark, color=color, ms=6.5, mew=1.4,
+            mfc=color if apart else "none")

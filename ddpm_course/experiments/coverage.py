@@ -1,7 +1,5 @@
 "How often do intervals hold the truth? Simulated for each kind of interval that the course prints."
 
-import ast
-import hashlib
 import json
 import time
 import zlib
@@ -11,16 +9,15 @@ from typing import NamedTuple
 import torch
 from tqdm import tqdm
 
-from .. import comparisons, estimates, influence, shares, slopes
 from ..cards import environment
+from ..identity import code_of
 from ..shares import normal_quantile, wilson
-from . import coverage_cells
 from .coverage_cells import (
     bootstrap_cell, frechet_cell, frechet_difference_cell, kernel_cell, kernel_difference_cell,
-    mean_cell, recall_cell, score_cell, seeds_cell, share_cell, share_difference_cell)
+    mean_cell, score_cell, seeds_cell, share_cell, share_difference_cell)
+from .plots import new_figure
 from .tables import product
 
-CODE = (comparisons, estimates, influence, shares, slopes, coverage_cells)
 NOMINAL = (0.93, 0.97) # what a 95 % interval may cover here
 FLOOR = "floor" # fakes and reals from one distribution: the slopes nearly vanish
 CLAIM = "claim" # a cell whose interval is for what the cell asks
@@ -74,25 +71,19 @@ BLOCKS = (
     Block("kernel distance, reals drawn anew", kernel_cell,
           product(n=[100, 200], m=[100, 200], redrawn=True), FLOOR),
     Block("difference of kernel distances, pairs", kernel_difference_cell,
-          product(n=[100, 200], m=200, paired=True, shift=[0.0, 0.3])),
+          product(n=[100, 200], m=200, paired=True, shift=0.3)),
+    Block("difference of kernel distances, pairs", kernel_difference_cell,
+          product(n=[100, 200], m=200, paired=True, shift=0.0), FLOOR),
     Block("difference of kernel distances, unpaired", kernel_difference_cell,
           product(n=[100, 200], m=200, paired=False, shift=0.3)),
     Block("Inception Score", score_cell, product(n=[100, 797], sharp=[2.0, 5.0])),
     Block("Inception Score, labels fixed", score_cell,
           product(n=[100, 800], sharp=[2.0, 5.0], strata=True)),
-    Block("recall, from halves", recall_cell, product(n=[100, 200], m=200, shift=[0.0, 0.5])),
     Block("mean over seeds (Student)", seeds_cell, product(k=[2, 3, 5, 10])),
     Block("mean over seeds (Student)", seeds_cell, product(k=[5], skewed=True), MISUSE),
     Block("mean, bootstrap", bootstrap_cell, product(n=[50, 200]), COMPARED),
     Block("Fréchet distance, bootstrap", frechet_cell,
           product(n=100, D=8, shift=[0.3, 0.0], old=True), COMPARED))
-
-
-def fingerprint_of_code():
-    "Of all that decides what a cell finds: cells made by other code are made again."
-    trees = (ast.parse(Path(module.__file__).read_text(encoding="utf-8")) for module in CODE)
-    text = "".join(map(ast.unparse, trees)) # without comments
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def planned(repetitions):
@@ -120,7 +111,7 @@ def simulate(cell, # as `planned` says
         "below": round((high < truth).double().mean().item(), 4), # the interval lies below
         "above": round((low > truth).double().mean().item(), 4),
         "width": round(wide.item(), 3), # of the interval, in units of the right one
-        "mean": truth.item(), "spread": value.std().item(), "code": fingerprint_of_code(),
+        "mean": truth.item(), "spread": value.std().item(), "code": code_of(make),
         "seconds": round(time.perf_counter() - began, 1), "about": environment(device="cpu")}
 
 
@@ -138,7 +129,7 @@ def run_coverage(file, # JSON, written after each cell
     plan = planned(repetitions)
     for cell, make in tqdm(plan, "coverage", unit="cell", disable=None):
         old = find_cell(kept, cell)
-        if only not in cell["kind"] or old and old["code"] == fingerprint_of_code(): continue
+        if only not in cell["kind"] or old and old["code"] == code_of(make): continue
         kept = [other for other in kept if other is not old] + [simulate(cell, make)]
         write_cells(file, in_order(kept, plan))
     return in_order(kept, plan)
@@ -173,3 +164,45 @@ def describe(cells):
                      f"{'passes' if covers_nominally(cell) else 'fails '}  {cell['group']:8}  "
                      f"{cell['kind']}: {settings}")
     return "\n".join(lines)
+
+
+# ---- what a page shows ----
+
+GROUP_COLORS = {CLAIM: "tab:blue", FLOOR: "tab:orange", MISUSE: "tab:gray", COMPARED: "tab:gray"}
+
+
+def plot_coverage(cells):
+    "A row for each kind of interval, a dot and its 99 % band for each cell: a figure."
+    names = list(dict.fromkeys(name_of(cell) for cell in cells))
+    figure = new_figure(7.4, 0.19 * len(names) + 0.9)
+    ax = figure.subplots()
+    ax.axvspan(*NOMINAL, color="gray", alpha=0.2, lw=0)
+    for name, height in zip(names, range(len(names), 0, -1)):
+        some = [cell for cell in cells if name_of(cell) == name]
+        for i, cell in enumerate(some):
+            y = height + 0.6 * ((i + 0.5) / len(some) - 0.5)
+            ax.plot(cell["band"], [y, y], color=GROUP_COLORS[cell["group"]], lw=1, alpha=0.6)
+            ax.plot(cell["coverage"], y, "o", color=GROUP_COLORS[cell["group"]], ms=3.5)
+    ax.set(title="How often do they hold?", xlabel="coverage of nominal 95 %",
+           ylim=(0.3, len(names) + 0.7))
+    ax.set_yticks(range(len(names), 0, -1), names, fontsize=8)
+    return figure
+
+
+def name_of(cell):
+    "The kind of interval, and the situation where it is no ordinary one."
+    return cell["kind"] + {FLOOR: ", on the floor", MISUSE: ", misused"}.get(cell["group"], "")
+
+
+def coverage_table(cells):
+    "Rows of a table: each kind with its cells, lowest and highest coverage and width."
+    rows = []
+    for name in dict.fromkeys(name_of(cell) for cell in cells):
+        some = [cell for cell in cells if name_of(cell) == name]
+        coverage = [cell["coverage"] for cell in some]
+        width = [cell["width"] for cell in some]
+        rows.append({"interval": name, "cells": len(some),
+                     "coverage": f"{min(coverage):.3f} to {max(coverage):.3f}",
+                     "width": f"{min(width):.2f} to {max(width):.2f}",
+                     "pass": sum(map(covers_nominally, some))})
+    return rows

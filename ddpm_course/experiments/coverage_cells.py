@@ -6,11 +6,10 @@ a score of them, and its interval. What is fixed, as the reals, is made once, fr
 import torch
 
 from ..comparisons import Measured, difference, interval_of
-from ..estimates import by_halves, over_seeds
+from ..estimates import over_seeds
 from ..features import frechet_distance
 from ..influence import estimate_score
-from ..metrics import in_manifold, polynomial_kernel, split_scores, squared_mmd
-from ..scores import bootstrap
+from ..metrics import polynomial_kernel, split_scores, squared_mmd
 from ..slopes import (
     frechet_influence, frechet_influences, kernel_influence, kernel_influences, mean_influence,
     score_influence, share_influence)
@@ -173,18 +172,6 @@ def score_cell(n, sharp, strata=False):
     return draw
 
 
-def recall_cell(n, m, shift=0.5, repeats=100, D=8):
-    "Recall of m fixed reals by n fakes; the interval from halves of the fakes."
-    world = World(D)
-    real = world.draw(fixed(1), m)
-    def draw(rng):
-        x = world.draw(rng, n, shift=shift)
-        seed = int(torch.randint(2**31, (), generator=rng))
-        found = by_halves(lambda i: in_manifold(real, x[i]).double().mean(), n, repeats, seed)
-        return found.value, found.interval()
-    return draw
-
-
 def seeds_cell(k, skewed=False):
     "The mean over k training runs."
     def draw(rng):
@@ -192,6 +179,20 @@ def seeds_cell(k, skewed=False):
         found = over_seeds(values.exp() if skewed else values)
         return found.value, found.interval()
     return draw
+
+
+def bootstrap(statistic, # statistic(index) -> float
+              n, groups=None, resamples=200):
+    "(low, high): percentiles over images drawn with repeats, moved to surround the value."
+    rng = fixed(2)
+    groups = torch.zeros(n, dtype=torch.int64) if groups is None else groups
+    members = [(groups == group).nonzero()[:, 0] for group in groups.unique()]
+    def again(): return torch.cat([m[torch.randint(len(m), m.shape, generator=rng)]
+                                   for m in members])
+    values = torch.tensor([statistic(again()) for _ in range(resamples)], dtype=torch.float64)
+    tails = torch.tensor([0.025, 0.975], dtype=torch.float64)
+    moved = statistic(torch.arange(n)) + (values - values.mean()).quantile(tails)
+    return tuple(moved.tolist())
 
 
 def bootstrap_cell(n, spread=0.5):

@@ -12,7 +12,7 @@ def dynamics(n, steps, points, sampler_steps=50, seed=0):
     def score(run):
         epoch = run.step * DIGITS_FIT["batch_size"] / 1000
         for weights in ("raw", "ema"):
-            about = {"train_step": run.step, "train_steps": steps}
+            about = {"train_step": run.step, "train_steps": steps, "train_seed": seed}
             row = measure("DDIM", trained_of(run, weights), n, seed, sampler_steps, progress=False,
                           weights=weights, about=about)[0]
             row["distance"].notes["epoch"] = epoch

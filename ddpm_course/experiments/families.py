@@ -2,32 +2,44 @@
 
 from dataclasses import dataclass, field
 
-from ..estimates import over_seeds, verdicts
-from ..protocols import check_alike
+from ..estimates import verdicts
+from ..scores import compare
 from .tables import find_row
+
+
+def of_card(card, pairs): # {label: (what picks one row, what picks the other)}
+    "The same comparisons, of another card of the rows than the distance."
+    return {label: tuple(pick | {"card": card} for pick in pair) for label, pair in pairs.items()}
 
 
 @dataclass(frozen=True)
 class Family:
-    "Comparisons of rows of a table; to be written down before the table is run."
-    pairs: dict # {label: (what picks one row, what picks the other)}, as for `find_row`
+    "Comparisons of cards of a table; to be written down before the table is run."
+    panels: dict # {title: {label: (what picks one card, the other)}}: for `find_row`, and "card"
     vary: tuple # parts of the protocol that the comparisons are about
     margins: dict = field(default_factory=dict) # {card: largest difference that does not matter}
 
-    def judge(self, rows, # `average`s over seeds, as `Table.summary` gives them
-              card: str="distance") -> dict: # which card of the rows
-        "{label: `Verdict`}: about the method, from the differences seed by seed."
-        found = {label: (find_row(rows, **one)[card], find_row(rows, **other)[card])
-                 for label, (one, other) in self.pairs.items()}
-        estimates = {label: seed_by_seed(*pair, self.vary) for label, pair in found.items()}
-        return verdicts(estimates, self.margins.get(card))
+    def compare(self, rows, # as `Table.summary` gives them
+                unrecorded=()) -> dict: # options that were not recorded, the same in all
+        "{(title, label): `Difference`}, each by itself; in pairs or seed by seed, where it can be."
+        def one(a, b):
+            names = [k for k in (*self.vary, *unrecorded) if k in a.settings or k in b.settings]
+            return compare(a, b, names)
+        return {(title, label): one(*(find_card(rows, **pick) for pick in pair))
+                for title, pairs in self.panels.items() for label, pair in pairs.items()}
+
+    def margin(self, title, label):
+        "What does not matter in this comparison, or None."
+        return self.margins.get(self.panels[title][label][0].get("card", "distance"))
+
+    def judge(self, rows, unrecorded=()) -> dict: # as for `compare`
+        "{title: {label: `Verdict`}}: all comparisons of the table are one family of Holm's."
+        found = {key: d.estimate for key, d in self.compare(rows, unrecorded).items()}
+        said = verdicts(found, {key: self.margin(*key) for key in found})
+        return {title: {label: said[title, label] for label in pairs}
+                for title, pairs in self.panels.items()}
 
 
-def seed_by_seed(a, b, # `average`s over the same seeds
-                 vary=()): # parts of the protocol that may differ, where the cards have them
-    "The `Estimate` of a - b over training runs."
-    check_alike(a, b, [name for name in vary if name in a.settings or name in b.settings])
-    if a.seed != b.seed or not ("values" in a.notes and "values" in b.notes):
-        raise ValueError(f"got seeds {a.seed} and {b.seed}; a claim about a method needs two "
-                         "`average`s over the same seeds")
-    return over_seeds([x - y for x, y in zip(a.notes["values"], b.notes["values"])])
+def find_card(rows, card="distance", **protocol):
+    "A card of the one row of whose distance this is said."
+    return find_row(rows, **protocol)[card]

@@ -37,7 +37,7 @@ def generate(sampler, # `Sampler`
              trained, # a `Trained` class-conditional model
              labels, # int64 (n,)
              seed: int, # of the whole set; image i is the same whatever the batch size
-             *, batch: int=100, # images at a time
+             *, batch: int=400, # images at a time; each is the same in any batch
              progress: bool=True, # show a bar
              bind=None, # bind(model, y): what the sampler calls, in place of its own guidance
              decode=None) -> Drawn: # from what the model makes to images, where these are latents

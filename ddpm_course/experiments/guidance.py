@@ -1,5 +1,6 @@
 "How much guidance?"
 
+from .families import Family, of_card
 from .generation import measure
 from .plots import error_bars, floor_line, new_figure
 from .protocol import GUIDED_DIGITS
@@ -40,6 +41,7 @@ def trade_off(ax, rows):
         ax.annotate(f"{low:g}" if low == high else f"{low:g} to {high:g}", point,
                     xytext=(4, 6 if i and i % 2 == 0 else -14), textcoords="offset points")
     floor_line(ax, rows, vertical=True)
+    ax.margins(y=0.15)
     ax.set(title="every point a scale s", xlabel="Fréchet distance", ylabel="accuracy")
 
 
@@ -67,10 +69,14 @@ def against_scale(ax, rows):
     ax.set(title="what the scale does", xlabel="guidance scale s", ylabel="share")
 
 
-GUIDED_COLUMNS = ("sampler", "guidance", "steps", "nfe", "accuracy", "precision", "recall",
-                  "distance", "nearest")
+GUIDED_COLUMNS = ("sampler", "guidance", "steps", "nfe", "accuracy", "precision",
+                  "precision_floor", "recall", "recall_floor", "distance", "nearest")
+TO_PLAIN = {f"s = {s:g}": ({"guidance": s}, {"guidance": 1.0}) for s in GUIDANCE_SCALES if s > 1}
 GUIDANCE = Table(
     "guidance", "DDIM under guidance scales from 0 to 7.", guided_row, plot=plot_guidance,
+    family=Family({"distance": TO_PLAIN, "accuracy": of_card("accuracy", TO_PLAIN),
+                   "recall": of_card("recall", TO_PLAIN)}, vary=("guidance", "nfe"),
+                  margins={"distance": 0.5, "accuracy": 0.01}),
     grid={"digits": product(seed=range(3), network="digits", sampler="DDIM", steps=50,
                             guidance=GUIDANCE_SCALES, n=797),
           "smoke": product(seed=range(2), network="smoke", sampler="DDIM", steps=4,

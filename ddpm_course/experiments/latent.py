@@ -3,6 +3,7 @@
 from ..autoencoders import fingerprint
 from ..latent_digits import digits_latents, digits_space
 from ..latents import train_latents
+from .families import Family
 from .generation import measure, trained_of
 from .schedules import VARIANTS, plot_schedules, schedules_row
 from .tables import Table, distance_of, product
@@ -15,7 +16,8 @@ def in_latents(name, seed, steps, network):
     variant = VARIANTS[name]
     run = train_latents(digits_latents(), variant.schedule(network), variant.predicts, steps, seed,
                         device="cpu", progress=False)
-    about = {"variant": name, "train_steps": steps, "autoencoder": fingerprint(digits_space().vae)}
+    about = {"variant": name, "train_steps": steps, "train_seed": seed,
+             "autoencoder": fingerprint(digits_space().vae)}
     return trained_of(run), about
 
 
@@ -34,9 +36,13 @@ def plot_latent(rows): # of `LATENT`
 
 
 SPACES = ["pixels", "latents"]
+TO_PIXELS = {name: ({"variant": name, "model": "digits, latents"},
+                    {"variant": name, "model": "digits"}) for name in LATENT_ROWS}
 LATENT = Table(
     "latent", "Pixel against latent diffusion, trained equally long, under four variants.",
     latent_row, plot=plot_latent, order=distance_of, prepare=digits_latents,
+    family=Family({"distance": TO_PIXELS}, vary=("model", "autoencoder"),
+                  margins={"distance": 0.5}),
     grid={"digits": product(seed=range(3), space=SPACES, name=LATENT_ROWS, steps=400, n=797,
                             network="digits", sampler_steps=50),
           "smoke": product(seed=range(2), space=SPACES, name=["cosine, v"], steps=5, n=100,

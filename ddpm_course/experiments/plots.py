@@ -10,7 +10,9 @@ def new_figure(width, height):
 
 def error_bars(cards):
     "The intervals of cards as matplotlib wants them: (2, n), how far below and above the value."
-    return [[s.value - s.interval[0] for s in cards], [s.interval[1] - s.value for s in cards]]
+    ends = [s.interval or (s.value, s.value) for s in cards] # none: no bar
+    return [[s.value - low for s, (low, _) in zip(cards, ends)],
+            [high - s.value for s, (_, high) in zip(cards, ends)]]
 
 
 def plain_ticks(axis, values):

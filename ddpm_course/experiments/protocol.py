@@ -10,8 +10,9 @@ from ..classifiers import digits_classifier
 from ..features import Features, extract
 from ..images import check_images, from_uint8, load_digits, to_uint8
 from ..metrics import feature_distance, frechet, memorization, precision_recall
-from ..scores import Score, average, bootstrap, format_score
+from ..scores import Score, format_score
 from ..shipped import fingerprint_of
+from ..slopes import share_influence
 
 
 class Cards(dict):
@@ -38,7 +39,6 @@ class Judged(NamedTuple):
     images: torch.Tensor # generated, rounded, float (n, C, H, W)
     labels: torch.Tensor # asked for, int64 (n,)
     seen: Features # of the generated images
-    resamples: int # for intervals
     subsets: int # of real images, for floors
     options: dict # what the cards say of sampler, model and instrument
 
@@ -70,7 +70,6 @@ class Protocol:
     def score(self, fakes, # float images (n, C, H, W) in [-1, 1]
               labels, # what was asked for, int64 (n,); best those of `held_out(n)`
               subsets: int=5, # random subsets of real images that a floor is the mean of
-              resamples: int=200, # for intervals
               **options) -> Cards: # of the cards: sampler, steps, ...
         "The cards of generated images."
         if subsets < 2: raise ValueError(f"subsets={subsets}; a floor is the mean of at least 2")
@@ -78,7 +77,7 @@ class Protocol:
         fakes = self.rounding(fakes.cpu())
         options = {"rounding": self.rounded, "instrument": self.instrument()} | options
         seen = extract(self.network(), fakes)
-        judged = Judged(self, fakes, labels, seen, resamples, subsets, options)
+        judged = Judged(self, fakes, labels, seen, subsets, options)
         return Cards({name: metric(judged) for name, metric in self.metrics.items()})
 
     def check(self, fakes, labels):
@@ -115,16 +114,14 @@ def features_of_reals(protocol):
 def accuracy_card(j): # `Judged`
     "Share of images that the network reads as the label asked for."
     right = (j.seen.probabilities.argmax(1) == j.labels).double()
-    n = len(right)
-    interval = bootstrap(lambda i: right[i].mean(), n, groups=j.labels)
-    return Score("accuracy", right.mean().item(), interval, n, features=j.seen.name, **j.options)
+    return Score("accuracy", right.mean().item(), n_fake=len(right), features=j.seen.name,
+                 influence=share_influence(right, j.labels), **j.options)
 
 
 def distance_card(j): # `Judged`
     "Fréchet distance to as many held-out images."
     reference = features_of_reals(j.protocol)[1][torch.arange(len(j.labels))]
-    return frechet(j.seen, reference, j.protocol.reference, resamples=j.resamples, groups=j.labels,
-                   **j.options)
+    return frechet(j.seen, reference, j.protocol.reference, strata=j.labels, **j.options)
 
 
 def nearest_card(j): # `Judged`
@@ -132,7 +129,7 @@ def nearest_card(j): # `Judged`
     held_out = j.protocol.held_out(len(j.labels))[0]
     options = {key: v for key, v in j.options.items() if key != "instrument"} # it looks at pixels
     return memorization(j.images, held_out, j.protocol.reals().train, j.protocol.reference,
-                        groups=j.labels, **options)
+                        strata=j.labels, **options)
 
 
 def precision_card(j): # `Judged`
@@ -141,14 +138,31 @@ def precision_card(j): # `Judged`
 
 
 def recall_card(j): # `Judged`
-    "Share of real images among the generated ones."
+    "Share of real images among the generated ones; without an interval."
     return both_cards(j)[1]
 
 
 def both_cards(j): # `Judged`
     "(precision, recall)."
     reference = features_of_reals(j.protocol)[1][torch.arange(len(j.labels))]
-    return precision_recall(j.seen, reference, j.protocol.reference, **j.options)
+    return precision_recall(j.seen, reference, j.protocol.reference, strata=j.labels, **j.options)
+
+
+# ---- floors: what real images score ----
+
+def distance_of_reals(some, held_out):
+    "The Fréchet distance of real images."
+    return feature_distance(some, held_out)
+
+
+def precision_of_reals(some, held_out):
+    "The precision of real images."
+    return precision_recall(some, held_out)[0].value
+
+
+def recall_of_reals(some, held_out):
+    "The recall of real images."
+    return precision_recall(some, held_out)[1].value
 
 
 def floor_card(j): # `Judged`
@@ -161,6 +175,16 @@ def matched_floor_card(j): # `Judged`
     return floor_of(j.protocol, len(j.labels), j.subsets, j.labels)
 
 
+def precision_floor_card(j): # `Judged`
+    "The precision of as many real training images of each class."
+    return floor_of(j.protocol, len(j.labels), j.subsets, j.labels, precision_of_reals)
+
+
+def recall_floor_card(j): # `Judged`
+    "The recall by as many real training images of each class."
+    return floor_of(j.protocol, len(j.labels), j.subsets, j.labels, recall_of_reals)
+
+
 def draw_reals(classes, # int64 (N,): of the real images
                wanted, # how many of each class; None leaves it to chance
                n, seed):
@@ -171,20 +195,26 @@ def draw_reals(classes, # int64 (N,): of the real images
     return torch.cat([order[classes[order] == label][:count] for label, count in counts])
 
 
-def floor_of(protocol, n, subsets=5, labels=None): # as for `digits_floor`
-    "The distance of n real training images to the n first held-out ones, as a `Score` or None."
+def floor_of(protocol, n, subsets=5, labels=None, # as for `digits_floor`
+             score=distance_of_reals): # score(features of some reals, of the held-out) -> number
+    """What n real training images score against the n first held-out ones: a `Score` or None.
+
+    The mean over random subsets. They share images, the more the larger n is, so that their
+    scatter makes no interval; the notes hold their values, and how much of all images one takes."""
     train, held_out = features_of_reals(protocol)
     classes = protocol.reals().train_labels
     known = int(classes.max()) + 1
     wanted = None if labels is None else labels.bincount(minlength=known)
     if wanted is not None and (wanted > classes.bincount(minlength=known)).any(): return None
-    name = "floor" if labels is None else "matched floor"
-    about = {"sampler": "real", "instrument": protocol.instrument()}
-    def one(seed):
-        some = train[draw_reals(classes, wanted, n, seed)]
-        value = feature_distance(some, held_out[torch.arange(n)])
-        return Score(name, value, None, n, n, protocol.reference, train.name, **about, seed=seed)
-    return average([one(seed) for seed in range(subsets)])
+    reference = held_out[torch.arange(n)]
+    values = [score(train[draw_reals(classes, wanted, n, seed)], reference)
+              for seed in range(subsets)]
+    quantity = score.__name__.partition("_")[0]
+    return Score(f"{'' if labels is None else 'matched '}floor of the {quantity}",
+                 sum(values) / subsets, None, n, n, protocol.reference, train.name,
+                 sampler="real", instrument=protocol.instrument(), subsets=subsets,
+                 classes="by chance" if labels is None else "as asked for",
+                 notes={"values": values, "taken": n / len(classes)})
 
 
 # ---- the digits ----
@@ -219,7 +249,9 @@ DIGITS = Protocol("digits", HELD_OUT, digits_reals, cache(digits_classifier),
                   lambda: fingerprint_of("classifier"), round_gray, "17 gray levels",
                   {"accuracy": accuracy_card, "distance": distance_card, "floor": floor_card,
                    "matched_floor": matched_floor_card, "nearest": nearest_card})
-GUIDED_DIGITS = DIGITS.with_metrics(precision=precision_card, recall=recall_card)
+GUIDED_DIGITS = DIGITS.with_metrics(
+    precision=precision_card, precision_floor=precision_floor_card,
+    recall=recall_card, recall_floor=recall_floor_card)
 
 
 def held_out_digits(n: int=797): # how many, 2..797
@@ -236,6 +268,6 @@ def digits_floor(n: int, # how many images
 
 def score_digits(fakes, # float images (n, 1, 8, 8) in [-1, 1], n of 2..797
                  labels, # the digits asked for, int64 (n,); best those of `held_out_digits(n)`
-                 **options) -> Cards: # subsets, resamples; sampler, steps, ... of the cards
+                 **options) -> Cards: # subsets; sampler, steps, ... of the cards
     "Accuracy, distance, floors and nearest-neighbor ratio of generated digits."
     return DIGITS.score(fakes, labels, **options)

@@ -2,6 +2,7 @@
 
 from ..latent_digits import digits_latents, digits_space
 from ..training import DIGITS_FIT
+from .families import Family, of_card
 from .generation import measure
 from .latent import in_latents
 from .plots import error_bars, floor_line, new_figure, plain_ticks
@@ -49,9 +50,21 @@ def plot_question_2(rows): # of `QUESTION_2`
     return figure
 
 
+def length(steps, **pick):
+    "What picks a length of training."
+    return {"train_steps": steps} | pick
+
+
+DOUBLED = {f"{b} steps": (length(b), length(a))
+           for a, b in zip(QUESTION_2_STEPS, QUESTION_2_STEPS[1:])}
+GUIDED = {f"{n} steps": (length(n), length(n, card="plain distance")) for n in QUESTION_2_STEPS}
 QUESTION_2 = Table(
     "question-2", "Question 2: DDIM with a VAE and guidance against the length of training.",
     question_2_row, plot=plot_question_2, prepare=digits_latents,
+    family=Family({"longer, with guidance": DOUBLED,
+                   "longer, without": of_card("plain distance", DOUBLED),
+                   "guided minus plain": GUIDED}, vary=("train_steps", "guidance", "nfe"),
+                  margins={"distance": 0.5, "plain distance": 0.5}),
     grid={"digits": product(seed=range(3), steps=QUESTION_2_STEPS, n=797, sampler_steps=50),
           "smoke": product(seed=range(2), steps=[2, 4], n=100, sampler_steps=4)},
     columns=("epochs", "accuracy", "plain accuracy", "distance", "plain distance", "nearest"))

@@ -1,5 +1,6 @@
 "Question 3: guided DDIM against DDPM."
 
+from .families import Family
 from .guidance import GUIDED_COLUMNS, guided_row
 from .plots import error_bars, floor_line, new_figure, plain_ticks
 from .tables import Table, product
@@ -51,8 +52,29 @@ def curves(ax, rows, name, key):
     ax.set_xscale("log")
 
 
+COUNTS = (10, 20, 50, 100, 200)
+
+
+def at(sampler, scale=1.0, **pick):
+    "What picks a row by its sampler, scale, and steps or evaluations."
+    return {"sampler": sampler, "guidance": scale} | pick
+
+
+S = QUESTION_3_SCALE
+TAKEN_APART = {
+    **{f"DDIM for DDPM, {n}": (at("DDIM", steps=n), at("DDPM", steps=n)) for n in COUNTS[:3]},
+    **{f"guidance on {name}, {n}": (at(name, S, steps=n), at(name, steps=n))
+       for name in ("DDIM", "DDPM") for n in COUNTS[:3]}}
+QUESTION_3_FAMILY = Family(
+    {"at equal steps": {f"{n} steps": (at("DDIM", S, steps=n), at("DDPM", steps=n))
+                        for n in COUNTS},
+     "at equal cost": {f"{2 * n} calls": (at("DDIM", S, steps=n), at("DDPM", nfe=2 * n))
+                       for n in COUNTS},
+     "taken apart": TAKEN_APART},
+    vary=("sampler", "eta", "spacing", "variance", "guidance", "steps", "nfe"),
+    margins={"distance": 0.5})
 QUESTION_3 = Table(
     "question-3", "Question 3: guided DDIM against DDPM, at equal steps and at equal evaluations.",
-    guided_row, plot=plot_question_3, columns=GUIDED_COLUMNS,
-    grid={"digits": question_3_rows("digits", 797, range(3), (10, 20, 50, 100, 200)),
+    guided_row, plot=plot_question_3, columns=GUIDED_COLUMNS, family=QUESTION_3_FAMILY,
+    grid={"digits": question_3_rows("digits", 797, range(3), COUNTS),
           "smoke": question_3_rows("smoke", 100, range(2), (2, 4))})

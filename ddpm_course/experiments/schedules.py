@@ -11,6 +11,7 @@ from ..schedules import (
     MinSNR, adaptive_schedule, scaled_linear_schedule, sigmoid_schedule, zero_terminal_snr)
 from ..training import DIGITS_FIT, DIGITS_UNET, fit, loss_by_t
 from ..unet import UNet
+from .families import Family, of_card
 from .generation import measure, trained_of
 from .plots import floor_line, new_figure, plain_ticks
 from .tables import NETWORKS, Table, distance_of, product
@@ -59,7 +60,7 @@ def schedules_row(name, seed, steps, n, network, sampler_steps):
     run = fit(net, load_digits("train"), loss, seed=seed, device="cpu", progress=False,
               **DIGITS_FIT | {"steps": steps})
     return measure("DDIM", trained_of(run), n, seed, sampler_steps, progress=False,
-                   about={"variant": name, "train_steps": steps})[0]
+                   about={"variant": name, "train_steps": steps, "train_seed": seed})[0]
 
 
 def plot_schedules(rows, # means over seeds
@@ -81,9 +82,13 @@ def plot_schedules(rows, # means over seeds
     return figure
 
 
+TO_COSINE = {name: ({"variant": name}, {"variant": "cosine"}) for name in VARIANTS
+             if name != "cosine"}
 SCHEDULES = Table(
     "schedules", "Question 1: the same network trained equally long under each variant.",
     schedules_row, plot=plot_schedules, order=distance_of,
+    family=Family({"distance": TO_COSINE, "accuracy": of_card("accuracy", TO_COSINE)},
+                  vary=("variant",), margins={"distance": 0.5, "accuracy": 0.01}),
     grid={"digits": product(seed=range(5), name=[*VARIANTS], steps=400, n=797, network="digits",
                             sampler_steps=50),
           "smoke": product(seed=range(2), name=[*VARIANTS], steps=10, n=100, network="smoke",

@@ -1,5 +1,6 @@
 "DDIM with few steps against DDPM with all of them."
 
+from .families import Family
 from .generation import measure
 from .plots import error_bars, floor_line, new_figure, plain_ticks
 from .samplers import Sampler
@@ -44,9 +45,25 @@ def plot_steps(rows): # of `STEPS`
     return figure
 
 
+def ddim(steps, eta=0.0, spacing="trailing"):
+    "What picks a row of DDIM."
+    return {"sampler": "DDIM", "steps": steps, "eta": eta, "spacing": spacing}
+
+
+STEPS_FAMILY = Family(
+    {"distance": {
+        "10 steps less 200": (ddim(10), ddim(200)),
+        "20 steps less 200": (ddim(20), ddim(200)),
+        "50 steps less 200": (ddim(50), ddim(200)),
+        "20 steps less 50": (ddim(20), ddim(50)),
+        "50 steps, eta 1 less 0": (ddim(50, 1.0), ddim(50)),
+        "20 steps, leading less trailing": (ddim(20, spacing="leading"), ddim(20)),
+        "20 steps, quadratic less trailing": (ddim(20, spacing="quadratic"), ddim(20)),
+        "DDPM, 1,000 steps, less DDIM, 50": ({"sampler": "DDPM"}, ddim(50))}},
+    vary=("sampler", "steps", "spacing", "eta", "variance", "nfe"), margins={"distance": 0.5})
 STEPS = Table(
     "ddim-steps", "DDIM with few steps against DDPM with all of them: steps, spacing and eta.",
-    steps_row, plot=plot_steps,
+    steps_row, plot=plot_steps, family=STEPS_FAMILY,
     grid={"digits": steps_rows("digits", 797, 1000, [10, 20, 50, 100, 200]),
           "smoke": steps_rows("smoke", 100, 20, [5, 10])},
     columns=("sampler", "steps", "spacing", "eta", "nfe", "seconds", "accuracy", "distance",

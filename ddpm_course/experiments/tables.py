@@ -38,6 +38,7 @@ class Table:
     columns: tuple = COLUMNS # of the table as text and CSV
     prepare: Callable | None = None # called first: what workers would otherwise all make at once
     order: Callable | None = None # key to sort the summary by
+    family: object = None # `Family`: the comparisons that it is for, planned before it is run
 
     def rows(self, size):
         "The arguments of each row; ValueError if there is no such size."
@@ -73,7 +74,8 @@ class Table:
 
 def without_seed(row): # {name: Score or None}
     "What the rows that differ in their seed alone have in common, as a text to group by."
-    told = {name: card and card.settings | {"seed": None} for name, card in row.items()}
+    seeds = {"seed": None, "train_seed": None}
+    told = {name: card and card.settings | seeds for name, card in row.items()}
     return repr(told)
 
 
