@@ -6,7 +6,8 @@ from ..autoencoders import fingerprint
 from ..cards import environment, save_scores
 from ..cifar import NAME
 from ..images import from_uint8, to_uint8
-from ..scores import Score, bootstrap
+from ..scores import Score
+from ..slopes import share_influence
 from .generation import measure
 from .protocol import (
     Protocol, Reals, accuracy_card, distance_card, features_of_reals, floor_card,
@@ -18,9 +19,8 @@ def real_accuracy_card(j): # `Judged`
     n = len(j.labels)
     seen = features_of_reals(j.protocol)[1].probabilities[:n]
     right = (seen.argmax(1) == j.protocol.held_out(n)[1]).double()
-    interval = bootstrap(lambda i: right[i].mean(), n, groups=j.labels)
-    return Score("accuracy", right.mean().item(), interval, n, features=j.seen.name,
-                 sampler="real", instrument=j.protocol.instrument())
+    return Score("accuracy", right.mean().item(), n_fake=n, features=j.seen.name, sampler="real",
+                 influence=share_influence(right, j.labels), instrument=j.protocol.instrument())
 
 
 def color_protocol(train, # labeled `Images`, for floors
