@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 import torch
 
-from ddpm_course import metrics
+from ddpm_course import features, metrics
 from ddpm_course.images import load_digits
 
 TOLERANCE = 1e-6
@@ -137,7 +137,7 @@ def share(inside):
 METRICS = {  # {metric: (features, ours, {library: theirs, or why there is none})}
     "Fréchet distance": (
         pairs,
-        lambda a, b: metrics.frechet_distance(*moments(a), *moments(b)),
+        lambda a, b: features.frechet_distance(*moments(a), *moments(b)),
         {"torchmetrics": frechet_torchmetrics, "torch-fidelity": frechet_fidelity},
     ),
     "KID, all pairs": (

@@ -130,7 +130,7 @@ def biased(a, b):
 
 
 WRONG = {
-    "Fréchet distance": lambda a, b: metrics.metrics.frechet_distance(
+    "Fréchet distance": lambda a, b: metrics.features.frechet_distance(
         a.mean(0), a.T.cov(correction=0), b.mean(0), b.T.cov(correction=0)
     ),
     "KID, all pairs": biased,  # the pairs of an image with itself are still in
