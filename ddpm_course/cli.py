@@ -24,7 +24,7 @@ def demo(out:str="runs/demo", # folder for the results; a demo stopped there goe
 
 
 def table(
-    name:str, # ddim-steps, dynamics, schedules, latent, guidance, attention, question-2, question-3
+    name:str, # ddim-steps, dynamics, schedules, latent, guidance, attention, edm-samplers...
           size:str="digits", # "digits", or "smoke" to see in seconds that it runs
           out:str="runs/tables", # folder for NAME.json, .csv, .png (of smoke: NAME-smoke...), rows
           workers:int=2): # processes of one thread each; 0: this process alone

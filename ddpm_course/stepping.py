@@ -75,7 +75,8 @@ def final_state(model, # the model that is sampled from
 
 def count_steps(given):
     "How many steps a sampler with these arguments, {name: value}, takes."
-    if given.get("timesteps") is not None: return len(given["timesteps"])
+    for name in ("timesteps", "sigmas"):
+        if given.get(name) is not None: return len(given[name])
     return given["steps"] or len(given["schedule"])
 
 

@@ -23,6 +23,8 @@ MODULES = (
     "importance",
     "respacing",
     "learned_variance",
+    "denoisers",
+    "solvers",
 )
 PREVIOUS = "[*timesteps[1:], -1]"
 STREAMS = "torch.stack([torch.randn(k, *self.shape[1:], generator=g) for g in self.streams], 1)"
@@ -96,6 +98,27 @@ BUGS = {  # what is wrong: (module, right, wrong)
         "guidance",
         "x.flatten(1).std(1, correction=0).view(-1, 1, 1, 1)",
         "x.std(correction=0)",
+    ),
+    "after churn the old level is asked at": (
+        "denoisers",
+        "next(noise).to(x), sigma_hat",
+        "next(noise).to(x), sigma",
+    ),
+    "Heun goes along the second slope alone": (
+        "solvers",
+        "/ 2 * (slope + there)",
+        "* there",
+    ),
+    "DPM-Solver++ extrapolates by a whole step": ("solvers", "(2 * h_before)", "h_before"),
+    "Euler steps along a slope of the wrong level": (
+        "denoisers",
+        "torch.full((len(x),), sigma, dtype",
+        "torch.full((len(x),), 0.9 * sigma, dtype",
+    ),
+    "the variance for the standard deviation, on the way up": (
+        "solvers",
+        "(1 - (lower / sigma)**2)**0.5",
+        "(1 - (lower / sigma)**2)",
     ),
     "noise from the global generator": ("randomness", STREAMS, "torch.randn(k, *self.shape)"),
     "variances are interpolated, and not their logarithms (diffusers#3006)": (
@@ -204,6 +227,6 @@ def broken_copy(folder, module, right, wrong):
     return SimpleNamespace(
         **{
             name: importlib.import_module(f"{package}.{name}")
-            for name in ("ddim", "ancestral", "guidance", "learned_variance")
+            for name in ("ddim", "ancestral", "guidance", "learned_variance", "solvers")
         }
     )

@@ -21,6 +21,7 @@ from test_learned_variance import (
     stops_the_gradient,
     weighs_the_whole_bound,
 )
+from test_solvers import asks_at_sigma_hat, has_order, is_ddim
 from test_samplers import (
     SCHEDULES,
     agrees_with_diffusers_ddim,
@@ -83,6 +84,22 @@ def zero_snr(course):
     keeps_zero_terminal_snr_real(course)
 
 
+def euler_order(course):
+    has_order(course, "euler")
+
+
+def heun_order(course):
+    has_order(course, "heun")
+
+
+def dpmpp_order(course):
+    has_order(course, "dpmpp_2m")
+
+
+def ancestral(course):
+    is_ddim(course, SCHEDULES["linear"], 0.5)
+
+
 NOTICED = {  # bug: (checks that notice, checks that cannot)
     "previous is off by one": ([ddim_parity, ddpm_parity, recursion], []),
     "previous is t - T//n, right only where neighbors are that far apart (diffusers#12633)": (
@@ -131,6 +148,11 @@ NOTICED = {  # bug: (checks that notice, checks that cannot)
     "bins of half the width": ([scores_the_decoder], [keeps_the_closed_form]),
     "the KL of the other direction": ([keeps_the_closed_form], [scores_the_decoder]),
     "the error of x0 without its factor squared": ([lands_exactly], [learned_parity]),
+    "after churn the old level is asked at": ([asks_at_sigma_hat], [heun_order]),
+    "Heun goes along the second slope alone": ([heun_order], [euler_order]),
+    "DPM-Solver++ extrapolates by a whole step": ([dpmpp_order], [heun_order]),
+    "Euler steps along a slope of the wrong level": ([euler_order, heun_order], []),
+    "the variance for the standard deviation, on the way up": ([ancestral], [euler_order]),
 }
 
 
@@ -165,6 +187,11 @@ def test_the_bug_is_noticed(bug, broken):
         scores_the_decoder,
         stops_the_gradient,
         weighs_the_whole_bound,
+        euler_order,
+        heun_order,
+        dpmpp_order,
+        ancestral,
+        asks_at_sigma_hat,
     ],
 )
 def test_an_unbroken_copy_passes(check, broken):

@@ -3,6 +3,7 @@
 from .advanced import ADVANCED
 from .attention import ATTENTION
 from .dynamics import DYNAMICS
+from .edm_samplers import EDM_SAMPLERS
 from .guidance import GUIDANCE
 from .latent import LATENT
 from .question_2 import QUESTION_2
@@ -12,7 +13,7 @@ from .steps import STEPS
 
 TABLES = {table.name: table for table in
           (STEPS, DYNAMICS, SCHEDULES, LATENT, GUIDANCE, QUESTION_2, QUESTION_3,
-           ATTENTION, ADVANCED)}
+           ATTENTION, ADVANCED, EDM_SAMPLERS)}
 
 
 def run_table(name: str, out, size: str="digits", workers: int=2):

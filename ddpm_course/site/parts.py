@@ -8,12 +8,14 @@ import torch
 from ..attention import text_model
 from ..cards import load_scores
 from ..ddim import ddim_sample
+from ..denoisers import ExactDenoiser
 from ..exact import GaussianMixture
 from ..guidance import cfg
 from ..images import from_uint8, load_digits, to_uint8
 from ..latent_digits import digits_space
 from ..noising import cosine_schedule, linear_schedule, q_sample
 from ..schedules import scaled_linear_schedule, sigmoid_schedule
+from ..solvers import heun_steps, karras_sigmas
 from ..training import digits_model
 
 RESULTS_FOLDER = Path(__file__).parents[2] / "nbs" / "results"
@@ -187,6 +189,19 @@ def architectures():
     return mosaic(ddim_sample(cfg(model, y, 3.0), trained.schedule, shape, 25, seed=0), 2, 4)
 
 
+def edm():
+    "Solutions of the equation of chapter 80, from noise on the left to data on the right."
+    two = ExactDenoiser(GaussianMixture([-0.8, 0.7], 0.12))
+    x_T = torch.special.ndtri(torch.linspace(0.03, 0.97, 17).double()).view(-1, 1, 1, 1)
+    levels = karras_sigmas(120, 0.002, 3.0)
+    path = [step.x_t.flatten() for step in heun_steps(two, x_T.shape, sigmas=levels, x_T=x_T)]
+    figure, axes = plot()
+    for i, line in enumerate(torch.stack(path).T):
+        axes.plot(-levels, line, color=PALETTE[i % 2], lw=2)
+    axes.set(ylim=(-3.2, 3.2))
+    return drawn(figure)
+
+
 def experiments():
     "Question 1 as chapter 90 shows it: the distance under each schedule, seed by seed."
     found = {}
@@ -203,7 +218,7 @@ def experiments():
 
 
 PARTS = {"0": tour, "1": foundations, "2": practice, "3": measuring, "4": choices, "5": latents,
-         "6": guidance, "7": architectures,
+         "6": guidance, "7": architectures, "8": edm,
          "9": experiments} # a chapter's first digit -> what draws its picture
 
 

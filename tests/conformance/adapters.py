@@ -22,7 +22,7 @@ from unittest.mock import patch
 
 import torch
 
-from ddpm_course import ancestral, ddim
+from ddpm_course import ancestral, ddim, solvers
 from ddpm_course.learned_variance import learned_range
 from ddpm_course.noising import NoiseSchedule
 
@@ -72,6 +72,32 @@ def call(sample, model, betas, timesteps, x_T, noise=None, seeds=None, **setting
     )
 
 
+def call_solver(sample, model, betas, timesteps, x_T, noise=None, seeds=None, **settings):
+    "The same for samplers in sigma, on the levels of the timesteps; x_T is brought to their scale."
+    schedule = NoiseSchedule(betas)
+    D = solvers.as_denoiser(model, schedule)
+    x_T, shape = (x_T, x_T.shape) if torch.is_tensor(x_T) else (None, x_T)
+    if x_T is not None: # x_t / sqrt(alpha_bar_t) is sigma times what they call x_T
+        x_T = x_T / (1 - schedule.alpha_bar(timesteps[0])) ** 0.5
+    given = {} if noise is None else {"noise": noise}
+    return sample(D, shape, sigmas=D.sigmas[timesteps], x_T=x_T, seed=seeds, **given, **settings)
+
+
+def ours_in_sigma(spacings):
+    for name, sample, about in (
+        ("euler_sample", solvers.euler_sample, {}),
+        ("heun_sample", solvers.heun_sample, dict(order=2, ddim=False)),
+        ("dpmpp_2m_sample", drop_noise(solvers.dpmpp_2m_sample), dict(order=2, ddim=False)),
+        ("euler_ancestral_sample", solvers.euler_ancestral_sample, dict(eta=1.0)),
+    ):
+        yield Adapter("ddpm_course", name, partial(call_solver, sample), spacings, **about)
+
+
+def drop_noise(sample):
+    "A sampler that takes no noise, given some."
+    return lambda *args, noise=None, **kwargs: sample(*args, **kwargs)
+
+
 def ours(course=SimpleNamespace(ddim=ddim, ancestral=ancestral)):  # or a broken copy
     spacings = {
         name: partial(course.ddim.spaced_timesteps, spacing=name) for name in course.ddim.SPACINGS
@@ -101,6 +127,7 @@ def ours(course=SimpleNamespace(ddim=ddim, ancestral=ancestral)):  # or a broken
         1.0,
         SHARE,
     )
+    yield from ours_in_sigma(spacings)
 
 
 SHARE = 0.9  # of log beta that a network with variance channels asks for, everywhere
