@@ -23,12 +23,12 @@ def demo(out:str="runs/demo", # folder for the results; a demo stopped there goe
     else: print(run_demo(out, seed, train_steps, device, "whole"))
 
 
-def table(
-    name:str, # ddim-steps, dynamics, schedules, latent, guidance, attention, edm-samplers...
+def table(name:str, # one of those named above
           size:str="digits", # "digits", or "smoke" to see in seconds that it runs
           out:str="runs/tables", # folder for NAME.json, .csv, .png (of smoke: NAME-smoke...), rows
           workers:int=2): # processes of one thread each; 0: this process alone
-    "Make a table of the course; a run that was stopped goes on where it was."
+    """Make a table of the course: ddim-steps, dynamics, schedules, latent, guidance, advanced,
+    attention, edm-samplers, question-2 or question-3; a run that was stopped goes on."""
     print(format_table(run_table(name, out, size, workers), TABLES[name].columns))
 
 
