@@ -37,7 +37,8 @@ MOVED = """new Promise(done => {
     seen.disconnect()
     requestAnimationFrame(() => done(performance.now() - start))
   })
-  seen.observe(root.querySelector(".widget-output, .jp-OutputArea"), {childList: true, subtree: true})
+  const output = root.querySelector(".widget-output, .jp-OutputArea")
+  seen.observe(output, {childList: true, subtree: true})
   if (x.tagName === "SELECT") {
     x.selectedIndex = (x.selectedIndex + 1) %% x.length
     x.dispatchEvent(new Event("change", {bubbles: true}))
