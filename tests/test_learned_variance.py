@@ -46,7 +46,7 @@ from ddpm_course.runs import checkpoints
 from ddpm_course.saving import Trained
 from ddpm_course.training import fit
 from ddpm_course.unet import UNet
-from fakes import randn
+from fakes import randn, same_run
 
 OURS = SimpleNamespace(ancestral=ancestral, learned_variance=learned_variance)
 MEAN, STD = 0.3, 0.5
@@ -650,11 +650,6 @@ def train(out=None, loss=None, seed=0, **options):
     return fit(wide_net(num_classes=3, seed=seed), pictures(), loss or vlb(), **settings)
 
 
-def same(a, b):
-    pairs = zip(a.model.state_dict().values(), b.model.state_dict().values())
-    return a.losses == b.losses and all(torch.equal(x, y) for x, y in pairs)
-
-
 @pytest.fixture(scope="module")
 def whole():
     return train()
@@ -664,7 +659,7 @@ def test_the_history_of_the_importance_sampler_is_resumed_bit_for_bit(whole, tmp
     assert whole.memory["counts"].sum() == 80 and (whole.memory["counts"] >= 2).all()
     train(tmp_path, stop_at=4)
     resumed = train(tmp_path, seed=9, resume=True)
-    assert same(resumed, whole)
+    assert same_run(resumed, whole)
     for name, value in whole.memory.items():
         assert torch.equal(resumed.memory[name], value)
 
@@ -672,7 +667,7 @@ def test_the_history_of_the_importance_sampler_is_resumed_bit_for_bit(whole, tmp
 def test_a_history_that_is_not_restored_is_noticed(whole, tmp_path, monkeypatch):
     train(tmp_path, stop_at=6)
     monkeypatch.setattr("ddpm_course.runs.put_state", forgetful)
-    assert not same(train(tmp_path, resume=True), whole)
+    assert not same_run(train(tmp_path, resume=True), whole)
 
 
 def forgetful(run, state):
@@ -686,7 +681,7 @@ def forgetful(run, state):
 def test_what_a_run_draws_depends_on_that_run_alone(whole):
     loss = vlb()
     train(loss=loss, steps=3)
-    assert same(train(loss=loss), whole)
+    assert same_run(train(loss=loss), whole)
 
 
 def test_accumulation_draws_the_same(whole):

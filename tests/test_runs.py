@@ -27,6 +27,7 @@ from ddpm_course.runs import checkpoints
 from ddpm_course.saving import load_model, save_model
 from ddpm_course.training import fit
 from ddpm_course.unet import UNet
+from fakes import same_run
 
 LOSS = DDPMLoss(cosine_schedule(), drop=0.1)
 STEPS = 6
@@ -53,11 +54,6 @@ def train(out=None, model=None, data=None, loss=LOSS, **kwargs):
         out=out,
         **settings | dict(progress=False) | kwargs,
     )
-
-
-def same(a, b):
-    pairs = zip(a.model.state_dict().values(), b.model.state_dict().values())
-    return a.losses == b.losses and all(torch.equal(x, y) for x, y in pairs)
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +137,7 @@ def test_a_damaged_description_of_a_checkpoint_says_what_to_do(text, stopped, wh
     with pytest.raises(ValueError, match="step-00000004 cannot be read .*delete it to continue"):
         train(stopped, resume=True)
     shutil.rmtree(newest)
-    assert same(train(stopped, resume=True), whole)
+    assert same_run(train(stopped, resume=True), whole)
 
 
 # Copies of the user's
@@ -154,7 +150,7 @@ def test_copies_are_neither_deleted_nor_resumed_from(stopped, whole):
         shutil.copytree(folder / "step-00000002", folder / name)
     shutil.copytree(folder / "step-00000002", folder / "step-00000001") # a number, but not its own
     (folder / "step-00000003").symlink_to(folder / "step-best")
-    assert same(train(stopped, resume=True), whole)
+    assert same_run(train(stopped, resume=True), whole)
     assert {p.name for p in folder.iterdir()} == {
         *mine,
         "step-00000001",
@@ -199,7 +195,7 @@ def test_an_error_in_a_callback_saves_first(error, tmp_path, whole):
         train(tmp_path, callbacks=[failing(5, error)], save_every=0)
     assert checkpoints(tmp_path)[-1].name == "step-00000005"
     assert "saved at step 5" in raised.value.__notes__[0]
-    assert same(train(tmp_path, resume=True), whole)
+    assert same_run(train(tmp_path, resume=True), whole)
 
 
 def test_an_error_in_a_step_saves_the_steps_before_it(tmp_path, whole):
@@ -231,14 +227,14 @@ def test_an_error_in_a_step_saves_the_steps_before_it(tmp_path, whole):
         train(tmp_path, data=Set(), save_every=0)
     assert checkpoints(tmp_path)[-1].name == "step-00000003"
     run = train(tmp_path, data=Set(), resume=True)
-    assert same(run, whole)
+    assert same_run(run, whole)
 
 
 def test_a_run_that_failed_in_its_first_step_leaves_its_folder_free(tmp_path, whole):
     with pytest.raises(RuntimeError):
         train(tmp_path, loss=lambda model, x, y, rng: 1 / 0 if False else failing(0)(Step0))
     assert [c.name for c in checkpoints(tmp_path)] == ["step-00000000"]
-    assert same(train(tmp_path), whole) # another loss, and no resume
+    assert same_run(train(tmp_path), whole) # another loss, and no resume
     with pytest.raises(FileExistsError, match="already holds a run"):
         train(tmp_path)
 
@@ -262,7 +258,7 @@ def test_a_full_disk_is_said_and_the_run_goes_on(tmp_path, whole, monkeypatch):
         train(tmp_path, resume=True)
     monkeypatch.undo()
     assert [c.name for c in checkpoints(tmp_path)] == ["step-00000000", "step-00000002"]
-    assert same(train(tmp_path, resume=True), whole)
+    assert same_run(train(tmp_path, resume=True), whole)
 
 
 # One at a time
@@ -273,7 +269,7 @@ def test_a_folder_in_use_is_refused_by_name_of_its_user(stopped, whole):
         for options in (dict(resume=True), dict()):
             with pytest.raises(OSError, match=f"in use by process {os.getpid()} on .*another"):
                 train(stopped, **options)
-    assert not (stopped / ".lock").exists() and same(train(stopped, resume=True), whole)
+    assert not (stopped / ".lock").exists() and same_run(train(stopped, resume=True), whole)
 
 
 def test_a_lock_ends_with_its_process(tmp_path):
@@ -318,7 +314,7 @@ def test_a_file_system_without_locks_is_used_without(number, tmp_path, monkeypat
         raise OSError(getattr(errno, number), "no locks here")
 
     monkeypatch.setattr(disk.fcntl, "flock", none)
-    assert same(train(tmp_path), whole)
+    assert same_run(train(tmp_path), whole)
 
 
 @pytest.mark.parametrize("number", ["EINVAL", "EPERM", "ENOTSUP"])
@@ -344,7 +340,7 @@ def test_what_kills_left_is_cleared_and_nothing_else(stopped, whole):
                f".step-00000002.elsewhere-{dead}-0123abcd.old", ".step-00000006.new"]
     for name in [*rubbish, ".mine", ".step-notes"]:
         (folder / name).mkdir()
-    assert same(train(stopped, resume=True), whole)
+    assert same_run(train(stopped, resume=True), whole)
     assert {p.name for p in folder.glob(".*")} == {".mine", ".step-notes"}
     mine = disk.beside(stopped / "x")
     other = mine.with_name(f".x.{disk.HOST}-{dead}-0123abcd.new")
@@ -381,13 +377,13 @@ def test_two_fits_in_threads_are_like_one_after_the_other(whole):
     ]
     [t.start() for t in threads]
     [t.join() for t in threads]
-    assert same(found["plain"], whole) and same(found["dropout"], dropout)
+    assert same_run(found["plain"], whole) and same_run(found["dropout"], dropout)
 
 
 def test_a_fit_within_a_fit_leaves_the_outer_one_alone(whole):
     inner = []
     run = train(callbacks=[lambda run: inner.append(train(steps=1, precision="bf16"))])
-    assert same(run, whole) and len(inner) == STEPS
+    assert same_run(run, whole) and len(inner) == STEPS
 
 
 # The same run
@@ -426,7 +422,7 @@ def test_another_loss_is_another_run(how, tmp_path):
     train(tmp_path, loss=was, stop_at=2)
     with pytest.raises(ValueError, match="another configuration .*loss.* was .*is "):
         train(tmp_path, loss=now, resume=True)
-    assert same(train(tmp_path, loss=was, resume=True), train(loss=was))
+    assert same_run(train(tmp_path, loss=was, resume=True), train(loss=was))
 
 
 def test_other_pictures_labels_and_clip_are_another_run(tmp_path):
@@ -473,7 +469,7 @@ def test_augmentation_by_any_generator_repeats_and_resumes(tmp_path):
     random.seed(5)
     np.random.seed(5)
     train(tmp_path, data=Augmented(), stop_at=3)
-    assert same(train(tmp_path, data=Augmented(), resume=True), one)
+    assert same_run(train(tmp_path, data=Augmented(), resume=True), one)
 
 
 def test_a_set_that_is_never_the_same_can_still_resume(tmp_path):
@@ -570,7 +566,7 @@ def test_a_second_ctrl_c_ends_a_step_that_hangs_and_saves(tmp_path, whole):
     process.send_signal(signal.SIGINT)
     error = process.communicate(timeout=60)[1]
     assert process.returncode == -signal.SIGINT and "saved at step 3" in error, error
-    assert same(train(tmp_path / "run", resume=True), whole)
+    assert same_run(train(tmp_path / "run", resume=True), whole)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is no SIGHUP")
@@ -583,4 +579,4 @@ def test_a_terminal_that_closes_saves(tmp_path, whole):
     finally:
         signal.signal(signal.SIGHUP, old)
     assert left.value.code == 129 and checkpoints(tmp_path)[-1].name == "step-00000004"
-    assert same(train(tmp_path, resume=True), whole)
+    assert same_run(train(tmp_path, resume=True), whole)

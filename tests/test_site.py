@@ -200,6 +200,8 @@ FAULTS = {
     "<div class='cell'><div class='sourceCode'>" + "<p>x</p>" * 90 + "</div></div>": "prose 0.0%",
     "<div style='height: 20000px'></div>": "22.2 screens, more than 18",
     "<div style='width: 600px; background: red'>wide</div>": "wider than 390 px: 608 px: DIV wide",
+    "<div style='overflow-x: auto'><figure style='width: 600px; margin: 0'><figcaption>said"
+    "</figcaption></figure></div>": "wider than 390 px: 608 px: FIGCAPTION said",
     "<img src='x.png'>": "1 pictures without alt",
     "<input type=range>": "1 controls without a name",
     "<script type='application/vnd.jupyter.widget-view+json'></script>": "1 widgets that need",

@@ -31,6 +31,10 @@ function shares(doc) {
 
 function widest(doc, width) {
   const root = doc.documentElement
+  const right = e => Math.round(e.getBoundingClientRect().right)
+  const cut = [...doc.querySelectorAll("main figcaption, main caption")].find(e =>
+    visible(e) && right(e) > width)
+  if (cut) return `${right(cut)} px: ${cut.tagName} ${cut.textContent.trim().slice(0, 40)}`
   if (root.scrollWidth <= width) return null
   const wide = [...doc.querySelectorAll("main *")].filter(e =>
     e.getBoundingClientRect().right > width && ![...ancestors(e)].some(scrolls))
