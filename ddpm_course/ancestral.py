@@ -49,9 +49,6 @@ def ddpm_steps(model, # model(x_t, t); bind labels with `condition`
                clip: float | None=1.0, # clamp x0_hat; None for latents, exact models
                device=None): # that of the model if None
     "Ancestral sampling as a generator of `Step` (Ho et al. 2020, algorithm 2)."
-    if not callable(variance) and variance not in ("small", "large"):
-        raise ValueError(f"variance={variance!r}; expected 'small' (the posterior's), "
-                         "'large' (beta) or a function, such as learned_range")
     T = len(schedule)
     if steps is None: steps = T
     if timesteps is None: timesteps = trailing_timesteps(T, steps)

@@ -123,6 +123,26 @@ def check_same_rows(value, like, name, of):
                          f"{of}, (N, {', '.join(map(str, like.shape[1:]))})")
 
 
+def check_broadcast(**tensors):
+    "ValueError unless tensors, or numbers, have shapes that broadcast to one."
+    shapes = {name: tuple(x.shape) for name, x in tensors.items() if isinstance(x, torch.Tensor)}
+    try: torch.broadcast_shapes(*shapes.values())
+    except RuntimeError:
+        got = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise ValueError(f"got {got}; expected shapes that broadcast to one") from None
+
+
+def check_keys(q, k, v):
+    "TypeError or ValueError unless these are queries, keys and values that fit one another."
+    for x, name in ((q, "q"), (k, "k"), (v, "v")): tensor(like=None)(x, name)
+    fit = min(q.ndim, k.ndim, v.ndim) >= 2 and q.shape[-1] == k.shape[-1]
+    if not fit or k.shape[-2] != v.shape[-2] or not q.dtype == k.dtype == v.dtype:
+        got = ", ".join(f"{n} {x.dtype} {tuple(x.shape)}" for n, x in dict(q=q, k=k, v=v).items())
+        raise ValueError(f"got {got}; expected q (..., N, d), k (..., L, d), v (..., L, c), of one "
+                         "dtype")
+    check_broadcast(q=q[..., 0, 0], k=k[..., 0, 0], v=v[..., 0, 0])
+
+
 def check_rows(t, x, name="t"):
     "ValueError unless there is one number for each of the images x, or one for all."
     if t.shape not in ((), (1,), x.shape[:1]):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import torch
 
-from .arguments import check_fields, checked
+from .arguments import check_fields, check_rows, checked
 from .images import check_images
 from .kinds import a_call, count, optional, some_labels
 from .models import predicts_of, split_output, said_by
@@ -38,7 +38,9 @@ def drop_labels(y, # int64 labels (B,)
                 rng): # BatchRandom
     "The labels with a random share replaced by \"no label\"."
     if y is None or drop == 0: return y # a model with classes refuses None itself
-    return torch.where(rng.rand() < drop, num_classes, y)
+    dropped = rng.rand() < drop
+    check_rows(y, dropped, "y")
+    return torch.where(dropped, num_classes, y)
 
 # %% ../nbs/13_ddpm.ipynb #76b36b4c
 def _weighted(loss, weight, schedule, t, predicts):

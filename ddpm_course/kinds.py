@@ -207,6 +207,11 @@ def an_instance(cls, how=""):
 WHOLE_TYPES = (torch.uint8, torch.int8, torch.int16, torch.uint16, torch.int32, torch.int64)
 
 
+def numbers(value, name):
+    "The kind of tensors of floats of any shape, or one number."
+    return number()(value, name) if is_number(value) else tensor(like=None)(value, name)
+
+
 def all_finite(value, name):
     "A tensor of floats without NaN or infinity; else ValueError."
     if value.isfinite().all(): return value
@@ -253,6 +258,7 @@ def gray_levels(value, name):
                     "them; converted twice?")
 
 
+some_texts = listed(text, what="a list of texts")
 some_timesteps = tensor("(B,)", floating=False)
 some_labels = optional(tensor("(N,)", floating=False))
 some_features = tensor("(N, D)", finite=True)

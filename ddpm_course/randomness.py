@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from .arguments import checked
-from .kinds import is_number, listed, whole
+from .kinds import is_number, listed, optional, whole
 
 
 class BatchRandom:
@@ -44,11 +44,13 @@ one_each = listed(whole(0, 2**32 - 1, f"0..{2**32 - 1}, the 32 bits that torch's
                         "read"), what="a whole number, or a list of one for each image")
 
 
-def seeds_of_images(value, name):
-    "The kind of seeds of samplers: a whole number, one for each image, or None."
-    if value is None: return None
+def some_seeds(value, name):
+    "The kind of seeds of images: a whole number, or one for each image."
     one = whole(expected="a whole number, or a list of one for each image")
     return one(value, name) if is_number(value) else one_each(value, name)
+
+
+seeds_of_images = optional(some_seeds) # of samplers: None follows torch.manual_seed
 
 
 @checked(seed=seeds_of_images, n=whole(0))

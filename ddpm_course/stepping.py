@@ -10,7 +10,7 @@ from tqdm.auto import tqdm
 
 from .arguments import bound, checked
 from .images import check_images
-from .kinds import a_call, flag, listed, tensor, whole
+from .kinds import a_call, described, flag, listed, tensor, whole
 from .models import a_device, device_of, inference_mode, predicts_of, said_by
 from .randomness import ImageNoise, image_seeds, seeds_of_images
 
@@ -57,9 +57,24 @@ def a_bound_model(value, name):
                      f"condition(model, y), or y = {n} for no label")
 
 
+def a_variance(value, name):
+    "The kind of variances of ancestral steps: a name, or a function such as `learned_range`."
+    if callable(value) or isinstance(value, str) and value in ("small", "large"): return value
+    raise ValueError(f"{name}={described(value)}; expected 'small' (the posterior's), 'large' "
+                     "(beta) or a function, such as learned_range")
+
+
+def variance_channels(value, name):
+    "The kind of outputs that choose a variance; a model without them gives None."
+    if value is None:
+        raise ValueError(f"{name}=None: this model has no variance channels; build it with "
+                         "learn_variance=True, or use variance='small' or 'large'")
+    return tensor("(B, C, H, W)")(value, name)
+
+
 SAMPLER = { # what arguments of every sampler are, beside those that their names say
     "model": a_bound_model, "seed": seeds_of_images,
-    "timesteps": list_of_timesteps, "x_T": tensor("(B, C, H, W)", finite=True), "device": a_device,
+    "timesteps": list_of_timesteps, "x_T": tensor("(B, C, H, W)", finite=True), "device": a_device, "variance": a_variance,
     "noise": tensor("(steps, B, C, H, W)", finite=True)}
 
 

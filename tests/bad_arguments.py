@@ -25,6 +25,7 @@ from fastcore.docments import docments
 
 from ddpm_course import (
     ancestral,
+    attention,
     cache as caches,
     cards,
     classifiers,
@@ -35,7 +36,9 @@ from ddpm_course import (
     features,
     guidance,
     images,
+    importance,
     latents,
+    learned_variance,
     metrics,
     models,
     noising,
@@ -44,6 +47,7 @@ from ddpm_course import (
     saving,
     schedules,
     scores,
+    solvers,
     stats,
     stepping,
     training,
@@ -71,11 +75,24 @@ SKIPPED = {  # names of `__all__` that are no door
     "features": "Features",
     "latents": "train_latents",
     "metrics": "fid",
+    "learned_variance": "bound_term simple_and_bound",
+    "attention": "TEXT_UNET TEXT_FIT words_of train_text text_model attention_kernel",
+    "solvers": "Denoiser",
 }
 SEEN_AS_NAN = {  # formulas of every step: NaN in an image stays visible in what they return
     *("q_sample", "x0_from", "eps_from_x0", "v_from", "score_from_eps", "q_posterior", "target"),
     *("extrapolate", "rescaled", "slerp", "kl", "reparameterize", "check_images", "split_output"),
-    *("ddpm_loss", "jitter", "random_shift", "cut_out", "UNet.forward", "predict_x0", "estimate"),
+    *(
+        "ddpm_loss",
+        "jitter",
+        "random_shift",
+        "cut_out",
+        "UNet.forward",
+        "predict_x0",
+        "estimate",
+        "hybrid_loss",
+    ),
+    *("gaussian_kl", "binned_nll", "learned_range", "naive_attention", "chunked_attention"),
     *("VAE.encode", "VAE.decode", "ExactModel", "polynomial_kernel", "image_grid", "EMA"),
 }
 
@@ -112,6 +129,8 @@ def world():
         trained=generation.Trained(net, plain, (1, 8, 8), 1.0, {}),
         loss=ddpm.DDPMLoss(plain, 0.1),
         classifier=classifiers.digits_classifier(),
+        wide=unet.UNet(**UNET, num_classes=10, learn_variance=True).eval(),
+        denoiser=solvers.as_denoiser(models.condition(net, 3), plain),
         score=scores.Score("accuracy", 0.5, (0.4, 0.6), 10, 10, seed=1),
     )
 
@@ -129,6 +148,9 @@ def good_calls():
     along = dict(timesteps=[10, 5], x_T=eps[:2], noise=torch.zeros(2, 2, 1, 8, 8))
     along |= {key: sample[key] for key in ("model", "schedule", "shape")}
     bar = dict(progress=False)
+    gray = (x * 8).round() / 8
+    solve = dict(model=w["denoiser"], shape=(2, 1, 8, 8), steps=2, snap=True, device="cpu")
+    churn = dict(churn=solvers.Churn(2.0))
     fit = dict(model=unet.UNet(**UNET, num_classes=10), data=w["few"], loss=w["loss"], steps=1)
     fit |= dict(batch_size=4, lr=1e-3, warmup=1, weight_decay=0.01, ema_halflife=10.0, seed=0)
     fit |= dict(clip_grad=1.0, precision="no", device="cpu", progress=False, stop_at=1, clip=1.0)
@@ -285,6 +307,52 @@ def good_calls():
             generation.measure,
             dict(sampler="DDIM", trained=w["trained"], n=4, seed=0, steps=2, progress=False),
         ),
+        (learned_variance.log_variances, dict(schedule=schedule, t=5, prev=3)),
+        (learned_variance.learned_range, dict(schedule=schedule, t=t, prev=t - 1, var_out=eps)),
+        (
+            learned_variance.gaussian_kl,
+            dict(mean1=x, var1=eps.exp(), mean2=eps, var2=eps.square() + 1),
+        ),
+        (learned_variance.binned_nll, dict(x0=gray, mean=x, var=eps.exp(), levels=16)),
+        (
+            learned_variance.variational_bound,
+            dict(model=bound, schedule=schedule, x0=gray, levels=16, variance="small", seed=0)
+            | dict(timesteps=[10, 5], clip=1.0),
+        ),
+        (learned_variance.bits_per_dim, dict(terms=torch.rand(4, 21))),
+        (
+            learned_variance.hybrid_loss,
+            dict(model=w["wide"], schedule=schedule, x0=gray, y=y, t=t, eps=eps, levels=16)
+            | dict(bound=0.001, drop=0.1, rng=w["rng"]()),
+        ),
+        (learned_variance.HybridLoss, dict(schedule=schedule, levels=16, drop=0.1, bound=0.001)),
+        (learned_variance.VLBLoss, dict(schedule=schedule, levels=16, drop=0.1)),
+        (learned_variance.optimal_variance, dict(schedule=schedule, t=5, prev=3, error=0.1)),
+        (importance.ImportanceSampler, dict(T=20, keep=10, uniform=0.001)),
+        (attention.naive_attention, dict(q=x, k=eps, v=eps)),
+        (attention.chunked_attention, dict(q=x, k=eps, v=eps, chunk=4)),
+        (attention.encode, dict(texts=["a three"], words=["a", "three"], length=4)),
+        (
+            attention.TextUNet,
+            dict(texts=["a three"], length=4, width=8, predicts="eps") | UNET,
+        ),
+        (solvers.as_denoiser, dict(model=bound, schedule=schedule, clip=1.0)),
+        (solvers.karras_sigmas, dict(n=4, sigma_min=0.01, sigma_max=3.0, rho=7.0)),
+        (solvers.Churn, dict(S_churn=2.0, S_tmin=0.1, S_tmax=9.0, S_noise=1.0)),
+        *(
+            (f, solve | more)
+            for f, more in (
+                (solvers.euler_steps, churn),
+                (solvers.heun_steps, churn),
+                (solvers.dpmpp_2m_steps, {}),
+                (solvers.euler_ancestral_steps, dict(eta=1.0)),
+                (solvers.euler_sample, churn | bar),
+                (solvers.heun_sample, churn | bar),
+                (solvers.dpmpp_2m_sample, bar),
+                (solvers.euler_ancestral_sample, dict(eta=1.0) | bar),
+                (solvers.heun_steps, churn | dict(x_T=eps[:2], noise=torch.zeros(2, 2, 1, 8, 8))),
+            )
+        ),
         (protocol.held_out_digits, dict(n=5)),
         (protocol.digits_floor, dict(n=5, subsets=2, labels=torch.arange(5))),
         (protocol.score_digits, dict(fakes=x, labels=y)),
@@ -349,7 +417,9 @@ BAD = {
     "texts": ["ab", [1, 2], 3, None, ["a", "a"]],
 }
 FREE_TEXT = {"name", "reference", "title", "features"}
-ANY_RANK = {"from_uint8", "nearest", "kl", "reparameterize"}
+ANY_RANK = {"from_uint8", "nearest", "kl", "reparameterize"} | {
+    *("gaussian_kl", "naive_attention", "chunked_attention"),  # their inputs broadcast
+}
 NOT_ALIKE = {  # functions of two sets, which may differ in length
     *("in_manifold", "polynomial_kernel", "squared_mmd", "feature_distance", "nearest"),
     *("memorization", "condition", "cfg"),
@@ -361,7 +431,7 @@ ANY_FORM = {  # functions that take numbers in any form: lists, arrays, whole on
 FINE = {  # what looks bad and is not: (function or "*", parameter): a test of the value
     ("*", "num_classes"): lambda v: v is None,
     ("*", "clip"): lambda v: v is None,
-    ("*", "prev"): lambda v: v == -1,
+    ("*", "prev"): lambda v: isinstance(v, int) and v == -1 or getattr(v, "ndim", 1) == 0,
     ("*", "t"): lambda v: isinstance(v, int) and v == -1 or getattr(v, "ndim", 1) == 0,
     ("condition", "y"): lambda v: getattr(v, "ndim", 1) == 0,
     ("cfg", "y"): lambda v: getattr(v, "ndim", 1) == 0,
@@ -371,6 +441,16 @@ FINE = {  # what looks bad and is not: (function or "*", parameter): a test of t
     ("UNet.forward", "t"): lambda v: is_tensor(v) and v.shape == (4,),  # any real time
     ("drop_labels", "y"): lambda v: v is None or is_tensor(v, torch.int64),  # looked at later
     ("inside", "t"): lambda v: is_tensor(v, torch.int64),
+    **{
+        ("gaussian_kl", n): lambda v: isinstance(v, float)
+        for n in ("mean1", "var1", "mean2", "var2")
+    },
+    ("hybrid_loss", "t"): lambda v: v is None,  # as in `ddpm_loss`
+    ("hybrid_loss", "eps"): lambda v: v is None,
+    ("hybrid_loss", "rng"): lambda v: v is None,
+    ("learned_range", "prev"): lambda v: v is None,  # as in `log_variances`
+    ("Churn", "S_tmax"): lambda v: isinstance(v, float) and v == math.inf,
+    ("TextUNet", "texts"): lambda v: v == ["9"],
     ("frame_player", "captions"): lambda v: isinstance(v, list),
 }
 
@@ -482,7 +562,8 @@ def missing():
     "Names that chapters export and that are neither called here nor skipped."
     called = {re.split(r"[. ]", name)[0] for name in good_calls()}
     chapters = (noising, schedules, images, unet, exact, ddpm, ancestral, ddim, saving, training)
-    for module in (*chapters, data, features, scores, metrics, vae, latents, guidance):
+    later = (vae, latents, guidance, learned_variance, attention, solvers)
+    for module in (*chapters, data, features, scores, metrics, *later):
         yield from absent(module, called)
 
 

@@ -101,7 +101,7 @@ def text_changed(text, rng):
     if how < 0.7:
         return text[: rng.randrange(len(text))]
     i = rng.randrange(len(text))
-    return text[:i] + rng.choice("{}[]\",:0-e\\\x00\u00e9") + text[i + 1 :]
+    return text[:i] + rng.choice('{}[]",:0-e\\\x00\u00e9') + text[i + 1 :]
 
 
 def bombs(config, rng):

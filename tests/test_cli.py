@@ -44,8 +44,8 @@ def test_the_demo_leaves_everything_it_promises(demo):
         name in result.stdout
         for name in ("sampler", "accuracy", "distance", "floor", "DDIM", "DDPM")
     )
-    assert "images/s" in result.stderr and "DDPM" in result.stderr # the progress bars
-    rows = load_scores(out / "scores.json") # every number is a card
+    assert "images/s" in result.stderr and "DDPM" in result.stderr  # the progress bars
+    rows = load_scores(out / "scores.json")  # every number is a card
     assert [row["distance"].sampler for row in rows] == ["DDPM", "DDIM"] and all(
         row["floor"].value > 0 and row["distance"].interval for row in rows
     )
@@ -90,7 +90,7 @@ def test_a_demo_that_was_stopped_goes_on_where_it_was(demo, tmp_path, monkeypatc
         demos.run_demo(out, 0, demos.QUICK_STEPS, None, "quick")
     before = (out / "model" / "ema.safetensors").stat().st_mtime_ns
     demos.run_demo(out, 0, demos.QUICK_STEPS, None, "quick")
-    assert done == ["DDIM", "DDPM", "DDPM"] # what was measured is not measured again
+    assert done == ["DDIM", "DDPM", "DDPM"]  # what was measured is not measured again
     assert (out / "model" / "ema.safetensors").stat().st_mtime_ns == before
     for name in ("samples.png", "model/ema.safetensors"):
         assert (out / name).read_bytes() == (whole / name).read_bytes()
@@ -193,6 +193,7 @@ def test_a_table_that_is_not_there_and_a_size_that_is_not(tmp_path):
 
 def test_train_makes_a_shipped_network_again(tmp_path, monkeypatch, capsys):
     from ddpm_course.experiments import shipping
+
     short = lambda out, **kwargs: shipping.train_classifier(out, steps=3, **kwargs)
     monkeypatch.setitem(shipping.TRAIN, "classifier", short)
     cli.main(["train", "classifier", "--out", str(tmp_path), "--seed", "1"])

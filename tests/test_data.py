@@ -30,7 +30,7 @@ from ddpm_course.reading import FilePixels, find_images, open_rgb
 
 @pytest.fixture(scope="module")
 def photos():
-    return [Image.fromarray(a) for a in load_sample_images().images] # two photographs, 640 x 427
+    return [Image.fromarray(a) for a in load_sample_images().images]  # two photographs, 640 x 427
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_modes(tmp_path, photos, mode, name):
     if mode == "1":
         x, expected = (
             torch.nn.functional.avg_pool2d(a.float(), 8) for a in (x, expected)
-        ) # dithered
+        )  # dithered
     limit = (
         0
         if name in ("a.bmp", "a.webp") or (mode in ("L", "LA", "RGB", "RGBA") and name == "a.png")
@@ -308,8 +308,8 @@ def test_linked_folders_count_and_circles_end(folder, tmp_path_factory):
     (other / "deep").mkdir()
     for name in ("a.png", "deep/b.png"):
         (other / name).write_bytes((folder / "china" / "0.png").read_bytes())
-    (folder / "china" / "more").symlink_to(other) # inside a class folder
-    (other / "back").symlink_to(folder / "china") # a circle
+    (folder / "china" / "more").symlink_to(other)  # inside a class folder
+    (other / "back").symlink_to(folder / "china")  # a circle
     (other / "self").symlink_to(other)
     (folder / "china" / "gone").symlink_to(other / "nowhere")
     files, labels, _ = find_images(folder)
@@ -344,7 +344,7 @@ def test_folders_that_cannot_be_used(tmp_path, folder, on_error):
             image_folder(*args, on_error=on_error, **kwargs)
 
     says("no folder .*nowhere; expected root/class/image.jpg", folder / "nowhere")
-    says("holds no class folders", folder / "china") # pictures in the root itself
+    says("holds no class folders", folder / "china")  # pictures in the root itself
     says(
         r"has no folders \['japan'\]; 1 of 2 classes are missing",
         folder,
@@ -455,19 +455,19 @@ def test_prefetch_reads_each_image_once():
     (
         pixels.prefetch([4, 5, 6]),
         pixels.prefetch([6, 7]),
-    ) # a second call keeps what the first asked for
+    )  # a second call keeps what the first asked for
     read.gate.set()
     assert pixels[[7, 4, 4]][:, 0, 0, 0].tolist() == [
         7,
         4,
         4,
-    ] # others than prefetched, with repeats
+    ]  # others than prefetched, with repeats
     assert pixels[[5, 6]][:, 0, 0, 0].tolist() == [5, 6] and not pixels.ahead
     assert sorted(read.reads) == [4, 5, 6, 7]
     assert pixels[torch.arange(100) % 50 == 3][:, 0, 0, 0].tolist() == [
         3,
         53,
-    ] # a mask, as for a tensor
+    ]  # a mask, as for a tensor
     assert pixels[[9]].shape == (1, 1, 2, 2) and pixels[torch.tensor([99, 0])].shape == (2, 1, 2, 2)
     with pytest.raises(IndexError):
         pixels[[100]]
@@ -480,14 +480,14 @@ def test_prefetch_is_bounded():
     assert list(pixels.ahead) == list(range(90, 100))
     read.gate.set()
     assert pixels[[0, 95]][:, 0, 0, 0].tolist() == [0, 95]
-    assert len(read.reads) < 20 # those dropped were never read
+    assert len(read.reads) < 20  # those dropped were never read
 
 
 def test_threads_end_with_the_set(folder):
-    image_folder(folder, size=16) # a first progress bar starts a thread of its own, for good
+    image_folder(folder, size=16)  # a first progress bar starts a thread of its own, for good
     before = threading.active_count()
     images = image_folder(folder, size=16, in_memory=False, workers=4)
-    assert threading.active_count() == before # the survey's threads are gone
+    assert threading.active_count() == before  # the survey's threads are gone
     images.batch(range(12))
     assert before < threading.active_count() <= before + 4
     workers = [t for t in threading.enumerate() if "ThreadPool" in t.name]
@@ -612,7 +612,7 @@ def test_cifar10_from_mirrors(tmp_path, mirror, archive):
         cifar10(root)
     assert (
         len(cifar10(root, download=True, mirrors=mirrors[:1])) == 10
-    ) # from the archive that is there
+    )  # from the archive that is there
 
 
 def test_cifar10_without_network(tmp_path, mirror, archive):
@@ -630,7 +630,7 @@ def test_imagenet100_classes(photos, tmp_path):
     for i in ids:
         (tmp_path / i).mkdir()
         photos[0].resize((20, 16)).save(tmp_path / i / f"{i}_1.JPEG")
-    (tmp_path / "n00000000").mkdir() # ImageNet has 900 more
+    (tmp_path / "n00000000").mkdir()  # ImageNet has 900 more
     images = image_folder(tmp_path, size=8, classes=ids)
     assert images.classes == ids and images.labels.tolist() == list(range(100))
 

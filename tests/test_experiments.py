@@ -59,14 +59,18 @@ def test_the_reports_settings_are_those_of_the_reports():
     assert len(betas) == 1000 and np.allclose([betas[0], betas[-1]], [0.0002, 0.02])
     recipe = plan.recipe
     assert [recipe[k] for k in ("epochs", "batch_size", "lr", "weight_decay", "clip_grad")] == [
-        50, 4, 1e-4, 1e-4, 1.0,
+        50,
+        4,
+        1e-4,
+        1e-4,
+        1.0,
     ]
     assert plan.data.size == 128 and plan.steps(126_689) == round(50 * 126_689 / 4)
     evaluations = EXPERIMENTS["imagenet100"].scale("full").evaluations
     assert [(e.n, e.split) for e in evaluations] == [(1000, "val"), (50_000, "train")]
 
 
-PUBLISHED = { # of the reports, by experiment: what has to stand beside ours
+PUBLISHED = {  # of the reports, by experiment: what has to stand beside ours
     "imagenet100": [42.18, 44.32, 43.21, 42.38, 340, 335],
     "imagenet100-latent": [36.42, 32.85, 28.76, 25.13, 332, 248.5],
     "imagenet100-schedules": [23.87],
@@ -83,16 +87,21 @@ def test_published_rows_stand_with_their_source(name):
     found = [p.values.get("FID") for p in rows]
     assert not {*PUBLISHED[name]} - {*found} and all(p.source for p in rows)
     w = {p.where["guidance"] for p in rows if p.values.get("FID") == 32.85}
-    assert w in (set(), {1.5, 2.5}) # w as s, and as s - 1
+    assert w in (set(), {1.5, 2.5})  # w as s, and as s - 1
 
 
 def test_names_are_of_one_thing():
     assert not TABLES.keys() & EXPERIMENTS.keys() and set(AWAITED) == {
-        "advanced", "attention", "backbones", "edm-samplers", "edm",
+        "advanced",
+        "attention",
+        "backbones",
+        "edm-samplers",
+        "edm",
     }
     assert all(e.table in TABLES or e.table is None for e in EXPERIMENTS.values())
-    assert all({"smoke", "digits", "full"} <= e.sizes.keys() or e.pretrained
-               for e in EXPERIMENTS.values())
+    assert all(
+        {"smoke", "digits", "full"} <= e.sizes.keys() or e.pretrained for e in EXPERIMENTS.values()
+    )
 
 
 def test_fields_of_the_recipe_are_set_by_their_kind():
@@ -103,8 +112,12 @@ def test_fields_of_the_recipe_are_set_by_their_kind():
     assert "epochs" not in plan.recipe and plan.steps(1) == 1000 and plan.recipe["warmup"] == 0
     with pytest.raises(ValueError, match="--set lrr: a recipe has no such field; it has steps"):
         plan.with_recipe({"lrr": 1.0})
-    for text, says in (("lr", "expected field=value"), ("steps=1.5", "a whole number"),
-                       ("lr=fast", "a number"), ("compile=maybe", "true or false")):
+    for text, says in (
+        ("lr", "expected field=value"),
+        ("steps=1.5", "a whole number"),
+        ("lr=fast", "a number"),
+        ("compile=maybe", "true or false"),
+    ):
         with pytest.raises(ValueError, match=says):
             parse_changes([text])
 
@@ -116,7 +129,7 @@ def test_arithmetic_and_memory_are_counted():
     plan = EXPERIMENTS["cifar10"].plan("full", "field")[1]
     cost = costs.cost_of(plan)
     assert cost.parameters == 35_746_307 and cost.images == 800_000 * 128
-    assert cost.gflop == pytest.approx(12.4, abs=0.2) # 6.2 billion multiply-adds
+    assert cost.gflop == pytest.approx(12.4, abs=0.2)  # 6.2 billion multiply-adds
     small = EXPERIMENTS["cifar10"].plan("smoke", "field")[1]
     model = small.network.build(in_channels=1)
     x = torch.randn(32, 1, 8, 8)
@@ -134,7 +147,11 @@ def test_arithmetic_and_memory_are_counted():
 def trained(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "first"
     studies.train_experiment(
-        "cifar10-guidance", "smoke", out=out, device="cpu", progress=False,
+        "cifar10-guidance",
+        "smoke",
+        out=out,
+        device="cpu",
+        progress=False,
         changes={"save_every": 3},
     )
     return out
@@ -146,8 +163,15 @@ def weights(run):
 
 def test_a_run_leaves_its_page_settings_and_measurements(trained):
     page = (trained / "index.html").read_text()
-    for part in ("loss.png", "loss-by-t.png", "grids/00000006.png", "grids/00000012.png",
-                 "ddpm-course evaluate", "&quot;lr&quot;: 0.002", "images/s"):
+    for part in (
+        "loss.png",
+        "loss-by-t.png",
+        "grids/00000006.png",
+        "grids/00000012.png",
+        "ddpm-course evaluate",
+        "&quot;lr&quot;: 0.002",
+        "images/s",
+    ):
         assert part in page, part
     for name in ("loss.png", "loss-by-t.png", "grids/00000012.png"):
         Image.open(trained / name).verify()
@@ -164,8 +188,9 @@ def test_a_run_that_an_error_stopped_goes_on_to_the_same_weights(trained, tmp_pa
         raise KeyboardInterrupt
 
     monkeypatch.setattr(training_runs, "save_grid", fails)
-    options = dict(size="smoke", out=tmp_path / "run", device="cpu", progress=False,
-                   changes={"save_every": 3})
+    options = dict(
+        size="smoke", out=tmp_path / "run", device="cpu", progress=False, changes={"save_every": 3}
+    )
     with pytest.raises(KeyboardInterrupt):
         studies.train_experiment("cifar10-guidance", **options)
     assert not (tmp_path / "run" / "model").exists() and checkpoints(tmp_path / "run")
@@ -183,14 +208,29 @@ def test_a_run_that_an_error_stopped_goes_on_to_the_same_weights(trained, tmp_pa
 
 
 def test_sigterm_saves_and_says_how_to_go_on(tmp_path):
-    options = ["train", "cifar10", "--size", "smoke", "--set", "steps=100000", "--out",
-               str(tmp_path / "run"), "--device", "cpu"]
+    options = [
+        "train",
+        "cifar10",
+        "--size",
+        "smoke",
+        "--set",
+        "steps=100000",
+        "--out",
+        str(tmp_path / "run"),
+        "--device",
+        "cpu",
+    ]
     code = "from ddpm_course.cli import main; main()"
-    with subprocess.Popen([sys.executable, "-c", code, *options], stderr=subprocess.PIPE,
-                          stdout=subprocess.DEVNULL, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *options],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    ) as process:
         for _ in range(600):
             time.sleep(0.2)
-            if checkpoints(tmp_path / "run"): break
+            if checkpoints(tmp_path / "run"):
+                break
         time.sleep(1)
         process.send_signal(signal.SIGTERM)
         told = process.communicate(timeout=60)[1]
@@ -207,13 +247,15 @@ def test_samples_that_were_stopped_are_the_same_in_the_end(trained, monkeypatch)
     kept = []
 
     def killed(file, *args):
-        if len(kept) == 2: raise KeyboardInterrupt
+        if len(kept) == 2:
+            raise KeyboardInterrupt
         kept.append(file.name)
         real(file, *args)
 
     monkeypatch.setattr(sample_runs, "keep_shard", killed)
-    draw = lambda n, seed=5: sample_runs.draw(opened.ready, sampler, n, seed, levels=16,
-                                              progress=False)[0]
+    draw = lambda n, seed=5: sample_runs.draw(
+        opened.ready, sampler, n, seed, levels=16, progress=False
+    )[0]
     with pytest.raises(KeyboardInterrupt):
         draw(30)
     monkeypatch.setattr(sample_runs, "keep_shard", real)
@@ -228,8 +270,8 @@ def test_samples_that_were_stopped_are_the_same_in_the_end(trained, monkeypatch)
     again = opened.ready._replace(folder=trained / "again")
     alone = sample_runs.draw(again, sampler, 30, 5, levels=16, progress=False)[0]
     others = next(sample_runs.read_shards(alone, 30))[0]
-    assert (torch.cat(x).int() - others.int()).abs().max() <= 1 # rounding of another batch size
-    assert not torch.equal(whole[0], others) # another seed
+    assert (torch.cat(x).int() - others.int()).abs().max() <= 1  # rounding of another batch size
+    assert not torch.equal(whole[0], others)  # another seed
 
 
 def test_a_run_is_scored_once_by_the_protocol_of_its_experiment(trained, monkeypatch):
@@ -247,16 +289,22 @@ def test_a_run_is_scored_once_by_the_protocol_of_its_experiment(trained, monkeyp
 
 def test_every_experiment_runs_whole_at_smoke_size_by_one_call(tmp_path, monkeypatch):
     assert {"imagenet100-latent", "imagenet100-length"} < EXPERIMENTS.keys()
-    rows = studies.run_experiment("imagenet100-latent", "smoke", tmp_path, device="cpu",
-                                  progress=False)
+    rows = studies.run_experiment(
+        "imagenet100-latent", "smoke", tmp_path, device="cpu", progress=False
+    )
     assert [(r.distance.variant, r.distance.guidance) for r in rows] == [
-        ("pretrained", 1.0), ("pretrained", 3.0), ("own", 1.0), ("own", 3.0)]
+        ("pretrained", 1.0),
+        ("pretrained", 3.0),
+        ("own", 1.0),
+        ("own", 3.0),
+    ]
     assert all(r.distance.clip is None for r in rows)
     text = studies.format_experiment("imagenet100-latent", "smoke", rows)
     assert "36.42" in text and "published, by their own protocols" in text
-    monkeypatch.setattr(training_runs, "fit", None) # nothing is trained again
-    again = studies.run_experiment("imagenet100-latent", "smoke", tmp_path, device="cpu",
-                                   progress=False)
+    monkeypatch.setattr(training_runs, "fit", None)  # nothing is trained again
+    again = studies.run_experiment(
+        "imagenet100-latent", "smoke", tmp_path, device="cpu", progress=False
+    )
     assert [r.distance for r in again] == [r.distance for r in rows]
 
 
@@ -264,7 +312,7 @@ def test_a_network_of_others_is_a_run_too(tmp_path, monkeypatch):
     published = EXPERIMENTS["cifar10-published"]
     network = UNet(3, (8,), layers=1, attention=(False,), groups=4)
     monkeypatch.setitem(EXPERIMENTS, published.name, replace(published, pretrained=lambda: network))
-    for _ in range(2): # the second time it is there
+    for _ in range(2):  # the second time it is there
         studies.train_experiment(published.name, out=tmp_path / "run", device="cpu")
     opened = studies.opened_run(tmp_path / "run", "cpu")
     found = opened.ready.trained
@@ -290,13 +338,15 @@ def test_what_a_user_gets_wrong_is_said(tmp_path, monkeypatch):
     assert "--size digits and --size smoke run on a CPU" in said("train", "cifar10")
     assert "pass its folder with --data" in said("train", "cifar10", "--device", "cpu")
     assert "no folder" in said("train", "cifar10", "--device", "cpu", "--data", "nowhere")
-    assert "neither cifar-10-batches-py" in said("train", "cifar10", "--device", "cpu",
-                                                 "--data", ".")
+    assert "neither cifar-10-batches-py" in said(
+        "train", "cifar10", "--device", "cpu", "--data", "."
+    )
     assert "there are the experiments cifar10" in said("train", "nothing")
     assert "has smoke, digits, full" in said("train", "cifar10", "--size", "huge")
     assert "has 'field', 'report'" in said("train", "cifar10", "--size", "smoke", "--variant", "x")
     assert "expected tensorboard, wandb or none" in said(
-        "train", "cifar10", "--size", "smoke", "--tracker", "comet")
+        "train", "cifar10", "--size", "smoke", "--tracker", "comet"
+    )
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert "pip install wandb" in said("train", "cifar10", "--size", "smoke", "--tracker", "wandb")
     assert "no run of an experiment" in said("sample", ".")
@@ -307,8 +357,11 @@ def test_what_a_user_gets_wrong_is_said(tmp_path, monkeypatch):
 
 
 def test_full_memory_says_what_to_change():
-    for error in (torch.OutOfMemoryError("CUDA"), MemoryError(),
-                  RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")):
+    for error in (
+        torch.OutOfMemoryError("CUDA"),
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+    ):
         with pytest.raises(MemoryError, match="batch of 128 .*--set accumulate=2"):
             with measuring.out_of_memory(128, 1, "cuda"):
                 raise error
@@ -366,11 +419,13 @@ def test_a_preparation_that_was_stopped_goes_on(imagenet, monkeypatch):
     source, out, splits = imagenet
     options = dict(size=32, preprocessing="adm", classes=["n1", "n2", "n3"], splits=splits)
     from ddpm_course.experiments import preparation
+
     real = preparation.write_array
     written = []
 
     def killed(file, squares):
-        if len(written) == 2: raise KeyboardInterrupt
+        if len(written) == 2:
+            raise KeyboardInterrupt
         written.append(file.name)
         real(file, squares)
 
@@ -406,10 +461,12 @@ def test_half_an_imagenet_is_refused(imagenet, tmp_path):
 
 def adm_by_hand(im, size):
     "Dhariwal & Nichol's rule in another way: how often to halve is counted first."
-    while min(im.size) // (2 * size): im = im.resize((im.width // 2, im.height // 2), Image.BOX)
+    while min(im.size) // (2 * size):
+        im = im.resize((im.width // 2, im.height // 2), Image.BOX)
     short = min(im.size)
-    im = im.resize((round(im.width * (size / short)), round(im.height * (size / short))),
-                   Image.BICUBIC)
+    im = im.resize(
+        (round(im.width * (size / short)), round(im.height * (size / short))), Image.BICUBIC
+    )
     a = np.asarray(im)
     top, left = (a.shape[0] - size) // 2, (a.shape[1] - size) // 2
     return a[top : top + size, left : left + size]
@@ -418,13 +475,16 @@ def adm_by_hand(im, size):
 @pytest.mark.parametrize("size", [24, 64, 100, 128])
 def test_each_preprocessing_is_its_original(size, tmp_path):
     both = torchvision.transforms.Compose(
-        [torchvision.transforms.Resize(size), torchvision.transforms.CenterCrop(size)])
+        [torchvision.transforms.Resize(size), torchvision.transforms.CenterCrop(size)]
+    )
     photos = [Image.fromarray(a) for a in load_sample_images().images]
     for box in ((0, 0, 640, 427), (10, 0, 411, 333), (0, 3, 201, 427), (5, 5, 133, 133)):
         for photo in photos:
             photo.crop(box).save(tmp_path / "photo.png")
-            made = {k: f(tmp_path / "photo.png", size).permute(1, 2, 0).numpy()
-                    for k, f in PREPROCESSING.items()}
+            made = {
+                k: f(tmp_path / "photo.png", size).permute(1, 2, 0).numpy()
+                for k, f in PREPROCESSING.items()
+            }
             assert np.array_equal(made["torchvision"], np.asarray(both(photo.crop(box))))
             assert np.array_equal(made["adm"], adm_by_hand(photo.crop(box), size))
             assert made["course"].shape == (size, size, 3)

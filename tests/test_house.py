@@ -8,7 +8,7 @@ from tree import CHAPTERS, FILES, MODULES, NOTEBOOKS, ROOT, code, module_of, non
 
 FLOOR = {
     module_of(path): floor for floor, path in enumerate(CHAPTERS) if module_of(path)
-} # module -> position of its chapter
+}  # module -> position of its chapter
 PARSED = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in FILES.items()}
 EXPORTED = [name for name in MODULES if name in FLOOR]
 
@@ -45,7 +45,7 @@ def defined(tree, constants=True):
     for node in tree.body:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             if "patch" not in "".join(map(ast.unparse, node.decorator_list)):
-                yield node.name # a method that stands outside
+                yield node.name  # a method that stands outside
         elif constants and isinstance(node, (ast.Assign, ast.AnnAssign)):
             for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
                 if isinstance(target, ast.Name) and not target.id.startswith(("__", "_all_")):
@@ -74,7 +74,7 @@ def test_a_module_imports_only_earlier_chapters(name):
             if floor(other) >= FLOOR[name]
         )
     else:
-        floor(name) # a plain file may import anything but itself
+        floor(name)  # a plain file may import anything but itself
 
 
 def test_no_method_module_imports_the_experiments():
@@ -116,7 +116,7 @@ def foundation(names):
 @pytest.mark.parametrize("name", sorted(foundation(["sampling", "schedules", "guidance"])))
 def test_samplers_and_schedules_stand_on_torch_alone(name):
     heavy = []
-    for node in PARSED[name].body: # what runs when the module is imported
+    for node in PARSED[name].body:  # what runs when the module is imported
         if isinstance(node, ast.Import):
             heavy += [a.name for a in node.names]
         elif isinstance(node, ast.ImportFrom) and not node.level:
@@ -211,7 +211,7 @@ def test_no_undefined_names(what):
     ruff(*what)
 
 
-CAPTIONS = ( # `#| fig-cap: "..."` is one line, and no part of the page
+CAPTIONS = (  # `#| fig-cap: "..."` is one line, and no part of the page
     "--config=lint.task-tags=['|']",
     "--config=lint.pycodestyle.ignore-overlong-task-comments=true",
 )

@@ -54,7 +54,7 @@ def test_measured_by_channel_over_the_whole_set(vae, digits, space):
     assert torch.allclose(space.mean, z.mean((0, 2, 3)), atol=1e-6) and torch.allclose(
         space.std, z.std((0, 2, 3), correction=0), atol=1e-6
     )
-    assert not torch.isclose(space.std[0], space.std[1], rtol=1e-3) # or one number would do
+    assert not torch.isclose(space.std[0], space.std[1], rtol=1e-3)  # or one number would do
     assert space.shape == (2, 4, 4)
 
 
@@ -171,7 +171,7 @@ def test_a_space_that_does_not_belong(vae, space, tmp_path):
     )
     check_space(
         {"shape": [2, 4, 4], "latent": space_identity(space)}, remeasured
-    ) # as another device would round
+    )  # as another device would round
     with pytest.raises(ValueError, match="on other latents"):
         check_space({"shape": [2, 4, 4], "latent": space_identity(space)}, nearby)
     with pytest.raises(ValueError, match="do not belong together"):
@@ -242,7 +242,7 @@ def test_killed_anywhere_it_resumes_to_the_same_bytes(space, digits, tmp_path):
         ),
         tmp_path / "killed",
     )
-    for shards in (1, 7): # killed when so many are there
+    for shards in (1, 7):  # killed when so many are there
         job = subprocess.Popen([sys.executable, "-c", PROGRAM, str(tmp_path / "space"), str(path)])
         while job.poll() is None and len(list(path.glob("latents-*.npy"))) < shards:
             time.sleep(0.005)
@@ -281,7 +281,7 @@ def test_another_cache_is_refused(space, digits, vae, tmp_path):
     strange = LatentSpace(VAE(1, 2, (8, 16), groups=4), space.mean, space.std, space.image_shape)
     smoothed = Images(
         (few.pixels.float() * 0.9).to(torch.uint8), few.labels, few.classes, levels=16
-    ) # other preprocessing, same sizes
+    )  # other preprocessing, same sizes
     for what, call in {
         "vae: ": (few, strange),
         "std: ": (few, LatentSpace(vae, space.mean, 2 * space.std, space.image_shape)),
@@ -299,8 +299,8 @@ def test_another_cache_is_refused(space, digits, vae, tmp_path):
 
 
 def test_too_little_disk_is_said_before_starting(space, digits, tmp_path, monkeypatch):
-    need = 2 * 2 * 4 * 4 * 2 * 1000 # float16, (2, 4, 4), two versions
-    need += 8 * 1000 + 4096 # labels and manifest
+    need = 2 * 2 * 4 * 4 * 2 * 1000  # float16, (2, 4, 4), two versions
+    need += 8 * 1000 + 4096  # labels and manifest
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(caches.shutil, "disk_usage", lambda path: usage._replace(free=need - 1))
     with pytest.raises(OSError, match="needs 140 kB more for 1,000 images.*choose another path"):
@@ -334,7 +334,7 @@ def test_damaged_caches(space, digits, tmp_path):
         np.zeros(100, np.float32),
         np.zeros((100, 1), np.int64),
         np.zeros(99, np.int64),
-        np.zeros(100, np.int64), # well formed, and of other pictures
+        np.zeros(100, np.int64),  # well formed, and of other pictures
         np.full(100, 10),
     ],
 )
@@ -480,7 +480,7 @@ def test_memory_stays_flat(space, tmp_path):
     for i in range(-(-count // shard)):
         np.lib.format.open_memmap(
             shard_file(tmp_path, i), "w+", np.float16, (min(shard, count - i * shard), 1, 4, 16, 16)
-        ) # holes: no disk is used
+        )  # holes: no disk is used
     done = subprocess.run(
         [sys.executable, "-c", READING, str(tmp_path)], capture_output=True, text=True, check=True
     )

@@ -349,7 +349,7 @@ def test_the_inception_score_is_shuffled():
     )
     assert (
         inception_score(certain, splits=1).value == pytest.approx(10)
-        and inception_score(certain, splits=1).notes["bias"] < 0 # fewer images show less variety
+        and inception_score(certain, splits=1).notes["bias"] < 0  # fewer images show less variety
     )
     assert (
         inception_score(certain).name == "Inception Score"
@@ -529,7 +529,7 @@ def test_the_inception_score_of_parts_has_the_spread_of_new_images():
     whole = [inception_score(drawn(i), splits=1) for i in range(120)]
     few, many = (sum(c.notes["bias"] for c in found) / 120 for found in (cards, whole))
     gap = sum(c.value - w.value for c, w in zip(cards, whole)) / 120
-    assert gap < 0 and few - many == pytest.approx(gap, rel=0.15) # parts of 40, and all 200
+    assert gap < 0 and few - many == pytest.approx(gap, rel=0.15)  # parts of 40, and all 200
 
 
 def test_recall_has_no_interval_and_precision_that_of_a_share():

@@ -64,7 +64,7 @@ def test_alpha_bar_is_a_product_of_alphas_indexed_from_clean_data():
     ) == schedule.rates(1)
     assert schedule.alpha_bar(torch.tensor(1)).item() == schedule.alpha_bar(
         1
-    ) # one number, as a loop over a tensor gives
+    )  # one number, as a loop over a tensor gives
 
 
 @pytest.mark.parametrize("t", [-2, 3, torch.tensor([0, 3]), torch.tensor([-2, 0])])
@@ -92,7 +92,7 @@ def test_rates_keep_float32_images_in_float32_and_small_noise_exact():
     assert signal.dtype == torch.float32 and signal.shape == (2, 1, 1, 1)
     assert noise[0].item() == pytest.approx(
         1e-2, rel=1e-6
-    ) # sqrt(1 - alpha_bar_0), which float32 tables get wrong by 1e-4
+    )  # sqrt(1 - alpha_bar_0), which float32 tables get wrong by 1e-4
 
 
 def test_known_schedules():

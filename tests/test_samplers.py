@@ -411,8 +411,8 @@ def test_where_each_spacing_starts_and_ends():
     assert spaced_timesteps(1000, 700, "leading")[0] == 998
     assert (
         spaced_timesteps(10, 6, "quadratic") == [9, 6, 3, 2, 1, 0]
-    # 0, .36, 1.44, 3.24, 5.76, 9: both 0 and .36 round to 0, so the second moves to 1 and the third
-    # to 2
+        # 0, .36, 1.44, 3.24, 5.76, 9: both 0 and .36 round to 0, so the second moves to 1 and the third
+        # to 2
     )
 
 
@@ -798,9 +798,7 @@ def test_numbers_of_numpy_are_numbers():
     assert torch.equal(sample_with(**numpy), plain)
     timesteps = spaced_timesteps(1000, 5)
     for kind in (np.array, torch.tensor, tuple):
-        assert torch.equal(
-            sample_with(timesteps=kind(timesteps), eta=0.5, clip=1.0, seed=3), plain
-        )
+        assert torch.equal(sample_with(timesteps=kind(timesteps), eta=0.5, clip=1.0, seed=3), plain)
 
 
 def test_arguments_are_looked_at_before_the_first_step():

@@ -100,7 +100,7 @@ def test_nothing_is_pickled(saved):
         entries = json.loads(data[8 : 8 + header])
         assert (
             max(e["data_offsets"][1] for e in entries.values()) == len(data) - 8 - header
-        ) # a header and numbers, nothing else
+        )  # a header and numbers, nothing else
         assert set(load_file(file)) == set(network(num_classes=3).state_dict())
 
 
@@ -123,7 +123,7 @@ def test_all_that_is_known_of_a_model_comes_back(tmp_path):
 def test_older_folders_load_and_what_they_do_not_hold_is_not_known(saved):
     config = json.loads((saved / "config.json").read_text())
     for key in ("classes", "levels", "label_drop"):
-        del config[key] # as format 1 was first written
+        del config[key]  # as format 1 was first written
     config["training"] = {"loss_fields": {"drop": 0.1}}
     (saved / "config.json").write_text(json.dumps(config))
     trained = load_model(saved)
@@ -201,7 +201,7 @@ def test_unregistered_classes_are_refused(tmp_path):
         again = load_model(tmp_path / "m", weights="model")
         assert (
             isinstance(again.model, Odd) and again.spec == Spec()
-        ) # no predicts, no classes: it is no diffusion model
+        )  # no predicts, no classes: it is no diffusion model
     finally:
         del MODELS["Odd"]
 
@@ -236,7 +236,7 @@ def test_an_empty_folder_and_missing_parents_are_fine(tmp_path):
 
 def test_what_a_network_predicts_is_not_lost(tmp_path):
     model = network()
-    model.predicts = "v" # after it was built
+    model.predicts = "v"  # after it was built
     with pytest.raises(
         ValueError,
         match="predicts='v' was set on a network built with 'eps'.*build it with predicts=",
@@ -276,7 +276,7 @@ def test_folders_in_a_model_folder_reach_the_disk(tmp_path, monkeypatch):
 
 def test_a_failure_leaves_nothing(tmp_path):
     with pytest.raises(TypeError):
-        save_model(tmp_path / "m", network(), odd=object()) # JSON cannot hold it
+        save_model(tmp_path / "m", network(), odd=object())  # JSON cannot hold it
     with pytest.raises(KeyboardInterrupt):
         with atomic_folder(tmp_path / "n") as new:
             (new / "half").write_text("half")
@@ -315,10 +315,10 @@ def test_sigkill_in_mid_save_leaves_whole_folders(tmp_path, delay):
         process.send_signal(signal.SIGKILL)
         process.wait()
     visible = [p for p in tmp_path.iterdir() if not p.name.startswith(".")]
-    assert visible and len(list(tmp_path.glob(".*"))) <= 1 # the one it was writing
+    assert visible and len(list(tmp_path.glob(".*"))) <= 1  # the one it was writing
     for folder in visible:
         assert load_model(folder).shape == (1, 8, 8)
-    again = tmp_path / str(len(visible)) # the name that it was killed at can be saved to
+    again = tmp_path / str(len(visible))  # the name that it was killed at can be saved to
     save_model(again, network())
     assert same_weights(load_model(again, "model").model, network()) and not list(
         tmp_path.glob(".*")

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from ..arguments import checked
 from ..kinds import an_instance, anything, having, tensor, text
-from ..randomness import image_seeds, seeds_of_images
+from ..randomness import image_seeds, some_seeds
 from ..saving import Trained
 from .protocol import DIGITS
 from .samplers import Sampler, guidance_protocol
@@ -39,7 +39,7 @@ A_TRAINED = having("model", "schedule", "shape", what="a Trained, such as digits
 SOME_LABELS = tensor("(n,)", floating=False)
 
 
-@checked(sampler=an_instance(Sampler), trained=A_TRAINED, labels=SOME_LABELS, seed=seeds_of_images)
+@checked(sampler=an_instance(Sampler), trained=A_TRAINED, labels=SOME_LABELS, seed=some_seeds)
 def generate(sampler, # `Sampler`
              trained, # a `Trained` class-conditional model
              labels, # int64 (n,)
