@@ -19,7 +19,7 @@ from .guards import (
     an_interval, check_classes, check_guidance, check_pair, labels_for,
     named_interval, named_labels, named_model, warn_undropped)
 from .kinds import (
-    an_instance, share, some_images, some_timesteps)
+    an_instance, share, some_images, some_times)
 from .models import (
     Wrapper, check_bound, check_labels, inference_mode, split_output, said_by)
 
@@ -54,9 +54,9 @@ def extrapolate(base, # the prediction to move away from, (B, C, H, W)
     return base + scale * (pred - base)
 
 # %% ../nbs/60_guidance.ipynb #abd1a0f4
-@checked(interval=an_interval, t=some_timesteps)
+@checked(interval=an_interval, t=some_times)
 def inside(interval, # (low, high), both included; None for all timesteps
-           t): # int64 (B,)
+           t): # (B,), int64, or floats between timesteps
     "Which images (B,) are at a timestep within the interval."
     if interval is None: return torch.ones_like(t, dtype=torch.bool)
     return (t >= interval[0]) & (t <= interval[1])

@@ -209,7 +209,8 @@ WHOLE_TYPES = (torch.uint8, torch.int8, torch.int16, torch.uint16, torch.int32, 
 
 def numbers(value, name):
     "The kind of tensors of floats of any shape, or one number."
-    return number()(value, name) if is_number(value) else tensor(like=None)(value, name)
+    if isinstance(value, torch.Tensor): return tensor(like=None)(value, name)
+    return number(expected="a tensor of floats, or one number")(value, name)
 
 
 def all_finite(value, name):
@@ -263,6 +264,12 @@ some_timesteps = tensor("(B,)", floating=False)
 some_labels = optional(tensor("(N,)", floating=False))
 some_features = tensor("(N, D)", finite=True)
 some_rows = tensor(None, finite=True) # (N, ...), of any rank
+
+
+def some_times(value, name):
+    "The kind of times (B,): timesteps, and also those between two, at which a denoiser asks."
+    between = isinstance(value, torch.Tensor) and value.is_floating_point()
+    return tensor("(B,)", floating=between)(value, name)
 
 
 def as_labels(value, name):

@@ -17,12 +17,12 @@ from torch.special import log_ndtr
 
 from .ancestral import q_posterior
 from .arguments import (
-    check_broadcast, check_fields, check_rows, check_same_shape, checked)
+    check_broadcast, check_fields, check_rows, checked)
 from .ddpm import ddpm_loss
 from .estimates import Estimate
 from .importance import ImportanceSampler
 from .kinds import (
-    amount, an_instance, clean_images, numbers, optional, tensor, timestep)
+    amount, an_instance, clean_images, numbers, optional, some_rows, tensor, timestep)
 from .models import (
     Seen, device_of, inference_mode, predict_x0, predicts_of, split_output)
 from .noising import NoiseSchedule, expand_like, q_sample, x0_from
@@ -65,13 +65,12 @@ def gaussian_kl(mean1, var1, mean2, var2): # tensors that broadcast
     return 0.5 * (ratio - 1 - ratio.log() + (mean1 - mean2)**2 / var2)
 
 # %% ../nbs/41_learned_variance.ipynb #ea1e8830
-@checked
+@checked(x0=some_rows, mean=numbers, var=numbers)
 def binned_nll(x0, # images on `levels` + 1 evenly spaced values of [-1, 1]
-               mean, var, # of a normal around each pixel, shaped like x0
+               mean, var, # of a normal around each pixel, as x0 or broadcast
                levels: int): # the largest gray level: 255 of 8 bits, 16 of digits
     "-log of a normal's mass in each pixel's bin, nats (Ho et al. 2020, eq. 13)."
-    check_same_shape(mean, x0, "mean", "x0")
-    check_same_shape(var, x0, "var", "x0")
+    check_broadcast(x0=x0, mean=mean, var=var)
     if x0.device.type == "cpu": _check_levels(x0, levels) # a GPU would have to wait
     half = 1 / levels
     std = var**0.5

@@ -64,8 +64,10 @@ def predicts_of(model):
     if predicts in PREDICTS: return predicts
     while isinstance(model, Wrapper): model = model.model
     if predicts is None and not isinstance(model, torch.nn.Module): return "eps"
+    hint = ("pass as_eps(denoiser, schedule)" if predicts == "denoised" else
+            "tell what its output means, model.predicts = 'eps'")
     raise ValueError(f"model: {type(model).__name__} says predicts={predicts!r}; expected one of "
-                     f"{', '.join(PREDICTS)}: tell what its output means, model.predicts = 'eps'")
+                     f"{', '.join(PREDICTS)}: {hint}")
 
 
 @explained

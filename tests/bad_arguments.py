@@ -440,7 +440,7 @@ FINE = {  # what looks bad and is not: (function or "*", parameter): a test of t
     ("GaussianMixture", "stds"): lambda v: isinstance(v, (list, np.ndarray)),
     ("UNet.forward", "t"): lambda v: is_tensor(v) and v.shape == (4,),  # any real time
     ("drop_labels", "y"): lambda v: v is None or is_tensor(v, torch.int64),  # looked at later
-    ("inside", "t"): lambda v: is_tensor(v, torch.int64),
+    ("inside", "t"): lambda v: is_tensor(v) and v.dtype in (torch.int64, torch.float64),
     **{
         ("gaussian_kl", n): lambda v: isinstance(v, float)
         for n in ("mean1", "var1", "mean2", "var2")

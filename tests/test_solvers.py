@@ -127,7 +127,7 @@ def test_a_networks_own_levels():
     assert (D.sigmas.diff() > 0).all()
     assert D.round(D.sigmas[7].item() * 1.001) == D.sigmas[7].item()
     assert D.round(1e9) == D.sigmas[-1].item() and D.round(0) == D.sigmas[0].item()
-    assert len(as_denoiser(None, zero_terminal_snr(SCHEDULES["cosine"])).sigmas) == 999
+    assert len(as_denoiser(abs, zero_terminal_snr(SCHEDULES["cosine"])).sigmas) == 999
 
 
 def test_between_levels_the_network_is_asked_between_timesteps():
@@ -172,12 +172,12 @@ def test_karras_levels_are_those_of_the_paper():
         dict(n=5, rho=0),
         dict(n=5, sigma_max=math.inf),
     ):
-        with pytest.raises(ValueError, match="expected n >= 1"):
+        with pytest.raises(ValueError, match="expected a .*number|expected 0 < sigma_min < sigma_max"):
             karras_sigmas(**bad)
 
 
 def test_snapping_keeps_the_number_of_steps():
-    D = as_denoiser(None, SCHEDULES["cosine"])
+    D = as_denoiser(abs, SCHEDULES["cosine"])
     for n in (1, 2, 18, 300, 1000):
         levels = snapped(karras_sigmas(n, 0.01, 80.0).tolist(), D.sigmas)
         assert len(levels) == n and all(a > b for a, b in zip(levels, levels[1:]))
@@ -213,7 +213,7 @@ def test_a_network_is_asked_at_its_own_levels_unless_told_otherwise(walk):
 def test_levels_that_make_no_sense(sigmas):
     with pytest.raises(ValueError, match="strictly decreasing list above 0"):
         check_sigmas(sigmas)
-    with pytest.raises(ValueError, match="goes to 0 by itself"):
+    with pytest.raises(ValueError, match="goes to 0 by itself|expected a finite number"):
         euler_sample(ORACLE, (1, 1, 1, 1), sigmas=sigmas, seed=0)
 
 
@@ -522,7 +522,7 @@ def test_a_network_is_no_denoiser(walk):
     with pytest.raises(ValueError, match=r"predicts 'eps'.*pass as_denoiser\(model, schedule\)"):
         [*walk(MIXTURE.model(schedule), (1, 1, 1, 1), seed=0)]
     D = as_denoiser(MIXTURE.model(schedule), schedule)
-    with pytest.raises(TypeError, match=r"got torch.int64; .* takes as_eps\(denoiser, schedule\)"):
+    with pytest.raises(ValueError, match=r"pass as_eps\(denoiser, schedule\)"):
         ddim_sample(D, schedule, (1, 1, 1, 1), 5, seed=0)
     with pytest.raises(ValueError, match="got a denoiser already"):
         as_denoiser(D, schedule)
@@ -532,5 +532,5 @@ def test_a_network_is_no_denoiser(walk):
 
 def test_eta_of_the_ancestral_sampler():
     for eta in (-0.1, 1.1, math.nan):
-        with pytest.raises(ValueError, match="eta=.*0 to 1"):
+        with pytest.raises(ValueError, match="eta=.*expected 0 .*to 1"):
             euler_ancestral_sample(ORACLE, (1, 1, 1, 1), eta=eta, seed=0)
