@@ -418,7 +418,12 @@ BAD = {
 }
 FREE_TEXT = {"name", "reference", "title", "features"}
 ANY_RANK = {"from_uint8", "nearest", "kl", "reparameterize"} | {
-    *("gaussian_kl", "naive_attention", "chunked_attention"),  # their inputs broadcast
+    *(
+        "gaussian_kl",
+        "binned_nll",
+        "naive_attention",
+        "chunked_attention",
+    ),  # their inputs broadcast
 }
 NOT_ALIKE = {  # functions of two sets, which may differ in length
     *("in_manifold", "polynomial_kernel", "squared_mmd", "feature_distance", "nearest"),
@@ -445,6 +450,8 @@ FINE = {  # what looks bad and is not: (function or "*", parameter): a test of t
         ("gaussian_kl", n): lambda v: isinstance(v, float)
         for n in ("mean1", "var1", "mean2", "var2")
     },
+    ("binned_nll", "mean"): lambda v: isinstance(v, float),
+    ("binned_nll", "var"): lambda v: isinstance(v, float),
     ("hybrid_loss", "t"): lambda v: v is None,  # as in `ddpm_loss`
     ("hybrid_loss", "eps"): lambda v: v is None,
     ("hybrid_loss", "rng"): lambda v: v is None,
