@@ -7,9 +7,9 @@ from functools import wraps
 import torch
 
 from .kinds import (
-    a_call, a_path, a_schedule, amount, class_names_of, clip_size, count, flag, having, listed,
-    number, one_of, optional, seed_of_run, share, sizes, some_images, some_labels, tensor, text,
-    timestep, whole)
+    a_call, a_path, a_schedule, amount, class_names_of, clip_size, count, flag, having, is_number,
+    listed, number, one_of, optional, seed_of_run, share, sizes, some_images, some_labels, tensor,
+    text, timestep, whole)
 
 some_names = listed(text, what="a name, or a list of names")
 
@@ -107,7 +107,8 @@ def check_fields(record, **more):
 
 
 def check_same_shape(value, like, name, of):
-    "TypeError or ValueError unless two tensors are of floats, and of one shape."
+    "TypeError or ValueError unless two tensors are of floats and of one shape, or both numbers."
+    if is_number(value) and is_number(like): return
     for x, called in ((value, name), (like, of)):
         if not isinstance(x, torch.Tensor) or not x.is_floating_point():
             tensor(like=None)(x, called)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from .ddim import make_distinct
-from .kinds import a_call, amount, flag, having, is_number, listed, number, optional
+from .kinds import a_call, amount, flag, having, is_number, listed, number, optional, positive
 from .models import Wrapper, inference_mode, predicts_of
 from .noising import PREDICTS, eps_from_x0, expand_like
 from .stepping import SAMPLER
@@ -76,6 +76,13 @@ def snapped(sigmas, # wanted levels, strictly decreasing
     return trained[index].tolist()[::-1]
 
 
+def check_span(sigma_min, sigma_max):
+    "ValueError unless one level lies below the other."
+    if sigma_min < sigma_max: return
+    raise ValueError(f"sigma_min={sigma_min}, sigma_max={sigma_max}; expected sigma_min below "
+                     "sigma_max")
+
+
 def check_sigmas(sigmas):
     "Levels as a list of floats, strictly decreasing and above 0; else ValueError."
     sigmas = [float(sigma) for sigma in sigmas]
@@ -95,17 +102,19 @@ def levels_to_walk(model, # D(x, sigma)
 
 
 def a_denoiser(value, name):
-    "The kind of denoisers; one that predicts eps, x0 or v would answer nonsense when asked at sigma."
+    "The kind of denoisers; a network that predicts eps, x0 or v would answer nonsense at sigma."
     predicts = getattr(a_call(value, name), "predicts", None)
     if predicts in PREDICTS:
-        raise ValueError(f"{name}: got one that predicts {predicts!r} at a timestep; this sampler asks "
+        raise ValueError(f"{name}: got one that predicts {predicts!r} at a timestep; expected "
                          "a denoiser D(x, sigma): pass as_denoiser(model, schedule)")
     return value
 
 
 SOLVER = SAMPLER | { # what arguments of the samplers in sigma are
     "model": a_denoiser, "sigmas": optional(listed(number(), what="a list of falling levels")),
-    "churn": optional(having("gamma", "S_noise", what="a Churn")), "snap": flag}
+    "churn": optional(having("gamma", "S_noise", what="a Churn")), "snap": flag,
+    **dict.fromkeys(["sigma_min", "sigma_max", "rho"], positive),
+    **dict.fromkeys(["S_churn", "S_tmin", "S_noise"], amount), "S_tmax": a_level}
 
 
 def ask(model, x, sigma: float):

@@ -4,7 +4,9 @@ import hashlib
 import warnings
 from numbers import Integral
 
-from .kinds import a_call, number
+import torch
+
+from .kinds import a_call, number, tensor
 from .models import predicts_of, said_by
 
 
@@ -19,6 +21,12 @@ def check_guidance(scale, interval=None, rescale=0.0):
     a_scale(scale, "scale")
     an_interval(interval, "interval")
     a_rescale(rescale, "rescale")
+
+
+def some_times(value, name):
+    "The kind of times (B,): timesteps, and also those between two, at which a denoiser asks."
+    between = isinstance(value, torch.Tensor) and value.is_floating_point()
+    return tensor("(B,)", floating=between)(value, name)
 
 
 def an_interval(interval, name):

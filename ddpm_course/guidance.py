@@ -17,9 +17,9 @@ from .arguments import check_same_shape, checked
 from .exact import GaussianMixture
 from .guards import (
     an_interval, check_classes, check_guidance, check_pair, labels_for,
-    named_interval, named_labels, named_model, warn_undropped)
+    named_interval, named_labels, named_model, some_times, warn_undropped)
 from .kinds import (
-    an_instance, share, some_images, some_times)
+    an_instance, share, some_images)
 from .models import (
     Wrapper, check_bound, check_labels, inference_mode, split_output, said_by)
 

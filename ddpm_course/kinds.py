@@ -207,12 +207,6 @@ def an_instance(cls, how=""):
 WHOLE_TYPES = (torch.uint8, torch.int8, torch.int16, torch.uint16, torch.int32, torch.int64)
 
 
-def numbers(value, name):
-    "The kind of tensors of floats of any shape, or one number."
-    if isinstance(value, torch.Tensor): return tensor(like=None)(value, name)
-    return number(expected="a tensor of floats, or one number")(value, name)
-
-
 def all_finite(value, name):
     "A tensor of floats without NaN or infinity; else ValueError."
     if value.isfinite().all(): return value
@@ -264,12 +258,6 @@ some_timesteps = tensor("(B,)", floating=False)
 some_labels = optional(tensor("(N,)", floating=False))
 some_features = tensor("(N, D)", finite=True)
 some_rows = tensor(None, finite=True) # (N, ...), of any rank
-
-
-def some_times(value, name):
-    "The kind of times (B,): timesteps, and also those between two, at which a denoiser asks."
-    between = isinstance(value, torch.Tensor) and value.is_floating_point()
-    return tensor("(B,)", floating=between)(value, name)
 
 
 def as_labels(value, name):

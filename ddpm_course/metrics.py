@@ -18,10 +18,11 @@ from .comparisons import Measured, interval_of
 from .features import feature_distance, nearest
 from .influence import pooled
 from .scores import FID_IMAGES, INCEPTION, Score
-from .slopes import (
-    frechet_influence, kernel_influence, mean_influence, score_influence, share_influence)
+from ddpm_course.slopes import (
+    frechet_influence, kernel_influence, mean_influence, score_influence,
+    share_influence)
 from .stats import (
-    METRICS, SEEN_OR_STATS, FeatureStats, check_neighbors, check_pairs,
+    METRICS, SEEN_OR_STATS, FeatureStats, check_most, check_neighbors, check_pairs,
     check_same_network, some_of)
 
 # %% ../nbs/32_metrics.ipynb #8e5baae5
@@ -90,10 +91,8 @@ def kid(fake, # `Features` of generated images
         **protocol) -> Score: # sampler, steps, ... of the `Score`
     "Kernel Inception distance: unbiased, may fall below 0 (Bińkowski et al. 2018)."
     check_same_network(fake, real)
-    if len(fake) > most and strata is not None:
-        raise ValueError(f"got strata of {len(fake)} images and most={most}; labels "
-                         "are fixed for all of them: raise most")
-    fake, real = (f if len(f) <= most else f[some_of(len(f), most)] for f in (fake, real))
+    check_most(len(fake), most, strata)
+    fake, real = (f[some_of(len(f), most)] for f in (fake, real))
     value = squared_mmd(fake.values, real.values)
     found = kernel_influence(fake.values, real.values, polynomial_kernel, strata)
     name = "KID" if fake.name == INCEPTION else "kernel distance"

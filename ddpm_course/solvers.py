@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import torch
 
 from .arguments import check_fields, checked
-from .denoisers import (
-    SOLVER, Levels, a_level, a_predictor, ask, level_range, levels_to_walk, raise_level)
-from .kinds import amount, positive
+from ddpm_course.denoisers import (
+    SOLVER, Levels, a_predictor, ask, check_span, level_range, levels_to_walk,
+    raise_level)
 from .models import Wrapper, predicts_of, split_output
 from .noising import x0_from
 from .stepping import Step, begin, sampler
@@ -53,15 +53,13 @@ def as_denoiser(model, # model(x_t, t) that predicts eps, x0 or v; guided or not
     return Denoiser(model, schedule, clip)
 
 # %% ../nbs/80_solvers.ipynb #8b3f9f07
-@checked(sigma_min=positive, sigma_max=positive, rho=positive)
+@checked(SOLVER)
 def karras_sigmas(n: int, # how many levels
                   sigma_min: float=0.002, # the last
                   sigma_max: float=80.0, # the first
                   rho: float=7.0): # 1: even steps; larger: shorter ones at low noise
     "n falling levels, (n,) float64, even in sigma^(1/rho) (Karras et al. 2022, eq. 5)."
-    if sigma_min >= sigma_max:
-        raise ValueError(f"sigma_min={sigma_min}, sigma_max={sigma_max}; expected "
-                         "0 < sigma_min < sigma_max")
+    check_span(sigma_min, sigma_max)
     u = torch.linspace(0, 1, n, dtype=torch.float64)
     high = sigma_max**(1 / rho)
     return (high + u * (sigma_min**(1 / rho) - high))**rho
@@ -83,8 +81,7 @@ class Churn:
     S_tmax: float = math.inf # to here
     S_noise: float = 1.0 # standard deviation of the new noise, a little above 1
 
-    def __post_init__(self):
-        check_fields(self, S_churn=amount, S_tmin=amount, S_tmax=a_level, S_noise=amount)
+    def __post_init__(self): check_fields(self, **SOLVER)
 
     def gamma(self, sigma: float, steps: int) -> float:
         "By which share to raise this level; sqrt(2) - 1, the most, doubles the noise."

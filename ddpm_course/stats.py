@@ -26,6 +26,13 @@ def rows_of(features):
                      "images")
 
 
+def check_most(n, most, strata):
+    "ValueError where some of n images would be used whose labels were fixed for all of them."
+    if n <= most or strata is None: return
+    raise ValueError(f"got strata of {n} images and most={most}; labels are fixed for all of them: "
+                     "raise most")
+
+
 def check_same_network(fake, real):
     "ValueError unless the features of two sets are of one network."
     if fake.name == real.name: return
@@ -41,7 +48,8 @@ def check_pairs(a, b): # features (N, D), (M, D)
 
 
 def some_of(n, most):
-    "Indices (most,) of random images out of n, always the same."
+    "Indices of all n images, or of `most` random ones, always the same."
+    if n <= most: return torch.arange(n)
     return torch.randperm(n, generator=torch.Generator().manual_seed(0))[:most]
 
 

@@ -64,17 +64,10 @@ def a_variance(value, name):
                      "(beta) or a function, such as learned_range")
 
 
-def variance_channels(value, name):
-    "The kind of outputs that choose a variance; a model without them gives None."
-    if value is None:
-        raise ValueError(f"{name}=None: this model has no variance channels; build it with "
-                         "learn_variance=True, or use variance='small' or 'large'")
-    return tensor("(B, C, H, W)")(value, name)
-
-
 SAMPLER = { # what arguments of every sampler are, beside those that their names say
     "model": a_bound_model, "seed": seeds_of_images,
-    "timesteps": list_of_timesteps, "x_T": tensor("(B, C, H, W)", finite=True), "device": a_device, "variance": a_variance,
+    "timesteps": list_of_timesteps, "x_T": tensor("(B, C, H, W)", finite=True), "device": a_device,
+    "variance": a_variance,
     "noise": tensor("(steps, B, C, H, W)", finite=True)}
 
 

@@ -172,7 +172,7 @@ def test_karras_levels_are_those_of_the_paper():
         dict(n=5, rho=0),
         dict(n=5, sigma_max=math.inf),
     ):
-        with pytest.raises(ValueError, match="expected a .*number|expected 0 < sigma_min < sigma_max"):
+        with pytest.raises(ValueError, match="expected a .*number|expected sigma_min below"):
             karras_sigmas(**bad)
 
 
