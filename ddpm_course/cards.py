@@ -40,11 +40,16 @@ def processor():
     return names[0] if names else platform.processor() or platform.machine()
 
 
+def is_card(value):
+    "Is this a `Score`, of the library or of a page that defines it?"
+    return {f.name for f in fields(Score)} <= getattr(value, "__dict__", {}).keys()
+
+
 def a_row(value, name):
     "The kind of what a file of scores holds: a `Score`, or a row of them by name."
-    cards = value.values() if isinstance(value, dict) else [value]
-    if all(isinstance(card, Score) or isinstance(value, dict) and card is None for card in cards):
-        return value
+    row = isinstance(value, dict)
+    cards = value.values() if row else [value]
+    if all(is_card(card) or row and card is None for card in cards): return value
     raise TypeError(f"{name}={described(value)}; expected a Score, or a row "
                     "{name: Score or None}")
 

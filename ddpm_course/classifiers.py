@@ -10,7 +10,7 @@ from torch import nn
 from .arguments import check_fields, checked
 from .data import image_folder
 from .images import Images, load_digits
-from .kinds import amount, having, some_images, whole
+from .kinds import having, number, some_images, whole
 from .models import device_of, inference_mode, register
 from .saving import load_model
 from .sets import a_set
@@ -152,7 +152,7 @@ def check_pixels(name, value, H, W):
     return int(value)
 
 
-@checked(x=some_images, shift=amount)
+@checked(x=some_images, shift=number())
 def random_shift(x, # images (B, C, H, W)
                  rng, # the `BatchRandom` of the step
                  shift: int): # largest move along each axis, in whole pixels
@@ -168,7 +168,7 @@ def random_shift(x, # images (B, C, H, W)
     return padded[image, channel, rows[:, None, :, None], columns[:, None, None, :]]
 
 
-@checked(x=some_images, cut=amount)
+@checked(x=some_images, cut=number())
 def cut_out(x, # images (B, C, H, W)
             rng, # the `BatchRandom` of the step
             cut: int): # side of the square, in whole pixels

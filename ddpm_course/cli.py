@@ -81,7 +81,7 @@ def evaluate(run:str, # folder that train left
                                   batch=batch, sampler=sampler, steps=steps, guidance=guidance))
 
 
-def table(name:str, # ddim-steps, dynamics, schedules, latent, guidance, attention, edm-samplers...
+def table(name:str, # of a table, an experiment, or all
           size:str="digits", # "digits", "full", or "smoke" to see in seconds that it runs
           out:str="runs/tables", # folder for NAME.json, .csv, .png, run folders, finished rows
           workers:int=2, # processes of one thread each, of a table of the digits; 0: this one alone
@@ -90,7 +90,8 @@ def table(name:str, # ddim-steps, dynamics, schedules, latent, guidance, attenti
           seed:int=0, # of an experiment: of training and samples
           device:str=None): # of an experiment: "cpu", or None for an accelerator
     """Make a table of the digits, or of an experiment (ddpm-course list); a stopped run goes on.
-    Example: ddpm-course table all --size smoke"""
+    Of the digits: ddim-steps, dynamics, schedules, latent, guidance, advanced, attention,
+    edm-samplers, question-2, question-3; or all. Example: ddpm-course table all --size smoke"""
     print(commands.make_table(name, size, out, workers, data, device, seed, features))
 
 

@@ -53,9 +53,9 @@ def one_at_a_time(function):
     return call
 
 
-def fit_door(fit):
+def fit_door(f):
     "Arguments are looked at; then calls in other threads wait for their turn."
-    return fit_arguments(one_at_a_time(fit))
+    return fit_arguments(one_at_a_time(f))
 
 
 def make_accelerator(precision="auto", # "bf16", "no" (float32), or "auto"

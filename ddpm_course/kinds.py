@@ -14,8 +14,9 @@ import torch
 
 def described(value):
     "What was given, in few words: arrays by dtype and shape, anything else as Python writes it."
-    if hasattr(value, "dtype") and hasattr(value, "shape") and value.shape != ():
-        return f"{value.dtype} of shape {tuple(value.shape)}"
+    shape = getattr(value, "shape", None) # of a score, None
+    if hasattr(value, "dtype") and isinstance(shape, tuple) and shape != ():
+        return f"{value.dtype} of shape {tuple(shape)}"
     if isinstance(value, torch.nn.Module): return f"a {type(value).__name__}"
     text = repr(value)
     return text if len(text) <= 90 else f"{text[:80]}... ({type(value).__name__})"

@@ -18,9 +18,8 @@ from .comparisons import Measured, interval_of
 from .features import feature_distance, nearest
 from .influence import pooled
 from .scores import FID_IMAGES, INCEPTION, Score
-from ddpm_course.slopes import (
-    frechet_influence, kernel_influence, mean_influence, score_influence,
-    share_influence)
+from .slopes import frechet_influence, kernel_influence, mean_influence
+from .slopes import score_influence, share_influence
 from .stats import (
     METRICS, SEEN_OR_STATS, FeatureStats, check_most, check_neighbors, check_pairs,
     check_same_network, some_of)

@@ -23,9 +23,9 @@ from .disk import atomic_folder
 from .kinds import having, one_of, optional
 from .models import MODELS, a_device
 from .noising import NoiseSchedule
-from ddpm_course.schema import (
-    build, check_description, check_header, check_precision, check_values, read_header,
-    read_json)
+from .schema import (
+    build, check_description, check_header, check_precision, check_values,
+    read_header, read_json)
 
 # %% ../nbs/20_saving.ipynb #f84eb8b9
 @dataclass(frozen=True)

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 import torch
 
 from .arguments import check_fields, checked
-from ddpm_course.denoisers import (
-    SOLVER, Levels, a_predictor, ask, check_span, level_range, levels_to_walk,
-    raise_level)
+from .denoisers import SOLVER, Levels, a_predictor, check_span
+from .denoisers import ask, level_range, levels_to_walk, raise_level
 from .models import Wrapper, predicts_of, split_output
 from .noising import x0_from
 from .stepping import Step, begin, sampler

@@ -23,6 +23,7 @@ MODULES = (
     "ddpm",
     "estimates",
     "importance",
+    "bounds",
     "respacing",
     "learned_variance",
     "denoisers",

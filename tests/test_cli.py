@@ -199,5 +199,7 @@ def test_train_makes_a_shipped_network_again(tmp_path, monkeypatch, capsys):
     cli.main(["train", "classifier", "--out", str(tmp_path), "--seed", "1"])
     said = capsys.readouterr().out
     assert "shipped    0.9962" in said and (tmp_path / "model" / "config.json").is_file()
-    with pytest.raises(SystemExit, match="no network 'cats'; there are digits, classifier"):
+    with pytest.raises(
+        SystemExit, match="nothing to train is called 'cats'; there are the experiments cifar10"
+    ):
         cli.main(["train", "cats"])

@@ -16,7 +16,15 @@ from safetensors.torch import load_file
 from sklearn.datasets import load_sample_images
 
 from ddpm_course import cli
-from ddpm_course.experiments import costs, datasets, measuring, sample_runs, studies, training_runs
+from ddpm_course.experiments import (
+    commands,
+    costs,
+    datasets,
+    measuring,
+    sample_runs,
+    studies,
+    training_runs,
+)
 from ddpm_course.experiments.datasets import CIFAR10_CLASSES, load_split
 from ddpm_course.experiments.plans import DataSet, parse_changes
 from ddpm_course.experiments.preparation import load_prepared, prepare_folders
@@ -91,13 +99,7 @@ def test_published_rows_stand_with_their_source(name):
 
 
 def test_names_are_of_one_thing():
-    assert not TABLES.keys() & EXPERIMENTS.keys() and set(AWAITED) == {
-        "advanced",
-        "attention",
-        "backbones",
-        "edm-samplers",
-        "edm",
-    }
+    assert not TABLES.keys() & EXPERIMENTS.keys() and set(AWAITED) == {"backbones", "edm"}
     assert all(e.table in TABLES or e.table is None for e in EXPERIMENTS.values())
     assert all(
         {"smoke", "digits", "full"} <= e.sizes.keys() or e.pretrained for e in EXPERIMENTS.values()
@@ -306,6 +308,13 @@ def test_every_experiment_runs_whole_at_smoke_size_by_one_call(tmp_path, monkeyp
         "imagenet100-latent", "smoke", tmp_path, device="cpu", progress=False
     )
     assert [r.distance for r in again] == [r.distance for r in rows]
+
+
+def test_one_command_makes_every_table_at_smoke_size(tmp_path):
+    text = commands.make_table("all", "smoke", tmp_path, 0, None, "cpu", 0)
+    names = [*TABLES, *(name for name, e in EXPERIMENTS.items() if "smoke" in e.sizes)]
+    assert [line[3:-3] for line in text.splitlines() if line.startswith("== ")] == names
+    assert {f"{name}-smoke.csv" for name in TABLES} <= {p.name for p in tmp_path.iterdir()}
 
 
 def test_a_network_of_others_is_a_run_too(tmp_path, monkeypatch):

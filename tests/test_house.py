@@ -226,6 +226,16 @@ def test_lines_of_plain_files_fit_a_screen():
     ruff("--select=E501", "--line-length=100", *plain, "tests", "benchmarks", "setup.py")
 
 
+def test_exported_modules_import_their_neighbors():
+    "nbdev leaves an import absolute whose last line holds one name: a copy would use the original."
+    none(
+        f"{name} imports {node.module}"
+        for name in EXPORTED
+        for node in ast.walk(PARSED[name])
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ddpm_course")
+    )
+
+
 @pytest.mark.parametrize("path", FILES.values(), ids=FILES)
 def test_a_module_is_read_in_ten_minutes(path):
     n = len(path.read_text(encoding="utf-8").splitlines())

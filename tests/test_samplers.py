@@ -319,15 +319,18 @@ def keeps_zero_terminal_snr_real(course):
     be complex."""
     schedule, x = zero_terminal_snr(), randn(50, 1, 1, 1)
     for first in range(0, 999, 7):
-        end = course.ddim.ddim_sample(
-            GAUSSIAN.model(schedule, "v"),
-            schedule,
-            x.shape,
-            eta=1,
-            timesteps=[999, first],
-            x_T=x,
-            clip=None,
-        )
+        try:
+            end = course.ddim.ddim_sample(
+                GAUSSIAN.model(schedule, "v"),
+                schedule,
+                x.shape,
+                eta=1,
+                timesteps=[999, first],
+                x_T=x,
+                clip=None,
+            )
+        except TypeError as e:  # a complex image is refused at the next step
+            raise AssertionError from e
         assert end.dtype == torch.float64 and end.isfinite().all()
 
 

@@ -34,8 +34,8 @@ def test_an_entry_says_what_the_docstring_says(made):
     assert "| `T` | length of the schedule |" in entry
     assert "| `spacing` | one of SPACINGS |" in entry  # its comment stands behind the `-> list`
     assert "- Raises `TypeError` or `ValueError` where an argument is not what" in entry
-    eta = next(e for e in made["ddim"] if e.startswith("## ddim_steps "))
-    assert re.search(r"^- Raises `ValueError`: .*eta", eta, flags=re.M)
+    spaced = next(e for e in made["stepping"] if e.startswith("## trailing_timesteps "))
+    assert re.search(r"^- Raises `ValueError`: steps=", spaced, flags=re.M)
     sample = next(e for e in made["ddim"] if e.startswith("## ddim_sample "))
     for row in ("| `steps` | number of steps, 1..T |", "| `progress` | show a bar |"):
         assert row in sample

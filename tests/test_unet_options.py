@@ -108,9 +108,9 @@ def test_ddpmpp_has_the_published_number_of_parameters(classes, augment, expecte
 @pytest.mark.parametrize(
     "base, widths, layers, attention, millions",
     [
-        (192, (1, 2, 3, 4), 3, (0, 1, 1, 1), 296),
-        (256, (1, 1, 2, 3, 4), 2, (0, 0, 1, 1, 1), 422),
-        (256, (1, 1, 2, 2, 4, 4), 2, (0, 0, 0, 1, 1, 1), 554),
+        (192, (1, 2, 3, 4), 3, (False, True, True, True), 296),
+        (256, (1, 1, 2, 3, 4), 2, (False, False, True, True, True), 422),
+        (256, (1, 1, 2, 2, 4, 4), 2, (False,) * 3 + (True,) * 3, 554),
     ],
 )
 def test_adm_has_the_published_number_of_parameters(base, widths, layers, attention, millions):
@@ -344,8 +344,8 @@ def test_cross_resolution_asks_the_middle():
 @pytest.mark.parametrize(
     "option, word",
     [
-        (dict(halve="pool"), "halve='pool'; expected one of conv, residual"),
-        (dict(up_attention="first"), "up_attention='first'; expected one of all, last"),
+        (dict(halve="pool"), "halve='pool'; expected 'conv' or 'residual'"),
+        (dict(up_attention="first"), "up_attention='first'; expected 'all' or 'last'"),
         (dict(base=6), "base=6 is odd, or does not divide into 4"),
         (dict(base=0), "base=0"),
         (dict(augment=9), "augment=9 needs linear_embedding=True"),

@@ -6,6 +6,7 @@ from ..ddpm import DDPMLoss
 from ..noising import cosine_schedule, linear_schedule
 from ..schedules import scaled_linear_schedule, sigmoid_schedule
 from ..unet import UNet
+from .cifar10_cpu import CPU_SCALE
 from .plans import (
     DataSet, Evaluation, Experiment, Part, Published, Scale, TrainingPlan, samplers)
 from .small import net, small_scales
@@ -90,7 +91,7 @@ SCALES_ASKED = (0.0, 1.0, 1.5, 2.0, 3.0, 5.0)
 CIFAR10_GUIDANCE = Experiment(
     "cifar10-guidance", "CIFAR-10 by class: what guidance does to the distance.",
     small_scales(alone, samplers("DDIM", [50], SCALES_ASKED), samplers("DDIM", [5], (1.0, 3.0)))
-    | {"full": Scale(alone(conditional(FIELD)),
+    | {"cpu": CPU_SCALE, "full": Scale(alone(conditional(FIELD)),
                      samplers("DDIM", [50], SCALES_ASKED, spacing="leading"), BOTH_PROTOCOLS)},
     tuple(Published(XYFJASON, {"FID": fid, "IS": score},
                     {"sampler": "DDIM", "steps": 50, "guidance": s})
