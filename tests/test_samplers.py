@@ -414,8 +414,8 @@ def test_where_each_spacing_starts_and_ends():
     assert spaced_timesteps(1000, 700, "leading")[0] == 998
     assert (
         spaced_timesteps(10, 6, "quadratic") == [9, 6, 3, 2, 1, 0]
-        # 0, .36, 1.44, 3.24, 5.76, 9: both 0 and .36 round to 0, so the second moves to 1 and the third
-        # to 2
+        # 0, .36, 1.44, 3.24, 5.76, 9: both 0 and .36 round to 0, so the second moves to 1 and the
+        # third to 2
     )
 
 
