@@ -45,7 +45,7 @@ class LabeledMixture:
         return answers[y, torch.arange(len(y), device=y.device)]
 
 # %% ../nbs/60_guidance.ipynb #5bf26397
-@checked(base=some_images, pred=some_images)
+@checked
 def extrapolate(base, # the prediction to move away from, (B, C, H, W)
                 pred, # the prediction to move towards, shaped alike
                 scale: float): # 0 is the base, 1 the prediction, above 1 past it
