@@ -68,6 +68,8 @@ def test_whole_numbers_of_any_library_are_counts(value):
         (tensor("(N, D)", finite=True), [torch.zeros(2, 3)],
          [np.zeros((2, 3)), torch.zeros(2), torch.full((2, 3), NAN), [[0.0]],
           torch.zeros(2, 3, dtype=torch.int64), torch.zeros(2, 3, dtype=torch.complex64)]),
+        (tensor("(N,)", floating=False), [torch.arange(3)],
+         [torch.arange(3, dtype=torch.int32), torch.arange(3) > 1, torch.zeros(3), [1, 2]]),
         (a_mapping, [{}, {"a": 1}], [{1: 2}, [], None, "a"]),
         (a_path, ["runs/a.json"], ["", "  ", None, 3.5, ["a"]]),
         (having("real", what="a number"), [3], [None, "real", []]),
