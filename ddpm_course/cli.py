@@ -28,11 +28,11 @@ def table(name:str, # one of those named above
           out:str="runs/tables", # folder for NAME.json, .csv, .png (of smoke: NAME-smoke...), rows
           workers:int=2): # processes of one thread each; 0: this process alone
     """Make a table of the course: ddim-steps, dynamics, schedules, latent, guidance, advanced,
-    attention, edm-samplers, question-2 or question-3; a run that was stopped goes on."""
+    attention, backbones, edm-samplers, question-2 or question-3; a stopped run goes on."""
     print(format_table(run_table(name, out, size, workers), TABLES[name].columns))
 
 
-def train(name:str, # digits, classifier, vae, latent or text
+def train(name:str, # digits, classifier, vae, latent, text or dit
           out:str=None, # run folder; runs/NAME-SEED if None
           seed:int=0): # of training
     "Train a network that comes with the package again, and score it beside the one on record."

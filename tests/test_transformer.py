@@ -11,6 +11,9 @@ from torch import nn
 from ddpm_course import dit_interop, transformer
 from ddpm_course.attention import attention_kernel, naive_attention
 from ddpm_course.ddpm import DDPMLoss, ddpm_loss
+from ddpm_course.dit_digits import DIGITS_DIT, DIGITS_DIT_FIT, train_dit
+from ddpm_course.experiments.backbones import BACKBONES, BACKBONES_TABLE, backbones_row
+from ddpm_course.flops import forward_flops
 from ddpm_course.guidance import cfg
 from ddpm_course.memory import saved_bytes
 from ddpm_course.models import condition, split_output
@@ -19,6 +22,7 @@ from ddpm_course.randomness import BatchRandom
 from ddpm_course.sampling import ddim_sample, ddpm_sample
 from ddpm_course.saving import load_model, save_model
 from ddpm_course.transformer import DiT, DiTBlock, dit_config, patchify, positions, unpatchify
+from ddpm_course.unet import UNet
 from mutants import DIT_BUGS, broken_module
 
 
@@ -390,3 +394,51 @@ def test_the_kernel_of_chapter_70_is_exchanged():
     with attention_kernel(net, noting): assert torch.allclose(net(X, T, Y), out, atol=1e-5)
     assert calls == [(3, 2, 24, 8)] * 2 # a block: images, heads, tokens, channels of a head
     assert isinstance(net.blocks[0], DiTBlock)
+
+
+# ---- operations, training, the study ----
+
+def test_operations_are_those_of_the_paper():
+    "Peebles & Xie count a multiplication with its addition once, and give two decimals."
+    published = {"S/2": 6.06, "S/4": 1.41, "S/8": 0.36, "B/4": 5.56, "L/4": 19.70, "XL/2": 118.64}
+    with torch.device("meta"):
+        for name, macs in published.items():
+            net = DiT(**dit_config(name), num_classes=1000, learn_variance=True)
+            assert forward_flops(net, (4, 32, 32)) / 2e9 == pytest.approx(macs, rel=1e-3, abs=0.005), name
+
+
+def test_operations_by_hand():
+    "Linear layers by their weights; products of attention; whatever the device and the labels."
+    for classes in (None, 5):
+        net = small(num_classes=classes)
+        N, D = 24, 16
+        token = 16 * D + 2 * 12 * D**2 + D * 16 # in, two blocks, out
+        once = 256 * D + D**2 + 2 * 6 * D**2 + 2 * D**2
+        assert forward_flops(net, (4, 8, 12)) == 2 * (token * N + once + 2 * 2 * N**2 * D)
+    unet = UNet(1, (8,), 1, (False,), groups=4)
+    assert forward_flops(unet, (1, 8, 8)) > 2 * 64 * 9 * 8 * (1 + 8)
+
+
+def test_the_transformer_of_the_digits_trains():
+    run = train_dit(None, steps=4, batch_size=16, device="cpu", progress=False)
+    torch.manual_seed(0)
+    fresh = DiT(**DIGITS_DIT)
+    same = [n for (n, p), q in zip(run.model.named_parameters(), fresh.parameters())
+            if torch.equal(p, q)]
+    assert not same and run.model.predicts == "v" and DIGITS_DIT_FIT["steps"] >= 1000
+
+
+def test_networks_of_the_study_take_as_many_operations():
+    work = {name: forward_flops(make(), (1, 8, 8)) for name, make in BACKBONES.items()}
+    assert len(work) == 4 and max(work.values()) / min(work.values()) < 1.06
+    assert all(make().predicts == "v" and make().num_classes == 10 for make in BACKBONES.values())
+
+
+def test_a_row_says_how_much_work_a_network_was():
+    for name in ("U-Net", "DiT, squares of 4"):
+        score = backbones_row(name, 0, 2, 100, 2)["distance"]
+        assert score.variant == name and score.settings["operations"] == forward_flops(
+            BACKBONES[name](), (1, 8, 8))
+        assert score.settings["parameters"] == count(BACKBONES[name]())
+        assert score.notes["step_seconds"] > 0
+    assert {row["name"] for row in BACKBONES_TABLE.rows("digits")} == {*BACKBONES}
