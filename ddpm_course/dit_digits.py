@@ -1,4 +1,4 @@
-"The transformer of the digits: its arguments, its training, and the one that comes with the package."
+"The transformer of the digits: its arguments, its training, and the trained one that ships."
 
 import torch
 

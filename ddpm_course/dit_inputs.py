@@ -5,13 +5,13 @@ import torch
 from .images import check_images
 from .noising import PREDICTS
 
-COUNTS = ("in_channels", "patch", "width", "depth", "heads")
+DIT_COUNTS = ("in_channels", "patch", "width", "depth", "heads")
 
 
 def check_dit(given): # what `DiT.__init__` knows by name: its arguments, and itself
     "The arguments by name, or a ValueError where they contradict one another."
     c = {name: value for name, value in given.items() if name not in ("self", "__class__")}
-    for name in COUNTS:
+    for name in DIT_COUNTS:
         if not isinstance(c[name], int) or c[name] < 1:
             raise ValueError(f"{name}={c[name]!r}; expected a whole number, 1 or more")
     if c["width"] % c["heads"]:

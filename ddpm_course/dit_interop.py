@@ -6,11 +6,11 @@ import torch
 
 from .interop import from_extra
 
-FIXED = { # what a DiTTransformer2DModel must have, if it says anything about it
+DIT_FIXED = { # what a DiTTransformer2DModel must have, if it says anything about it
     "dropout": 0.0, "attention_bias": True, "activation_fn": "gelu-approximate",
     "upcast_attention": False, "norm_type": "ada_norm_zero", "norm_elementwise_affine": False}
 EMBEDDER = "transformer_blocks.{}.norm1.emb."
-NAMES = {"pos_embed.proj": "patch_in", "proj_out_1": "ada_out", "proj_out_2": "patch_out",
+DIT_NAMES = {"pos_embed.proj": "patch_in", "proj_out_1": "ada_out", "proj_out_2": "patch_out",
          EMBEDDER.format(0) + "timestep_embedder.linear_1": "embed.lin1",
          EMBEDDER.format(0) + "timestep_embedder.linear_2": "embed.lin2",
          EMBEDDER.format(0) + "class_embedder.embedding_table": "embed.label"}
@@ -21,7 +21,7 @@ IN_BLOCK = {"norm1.linear": "ada", "attn1.to_out.0": "proj", "ff.net.0.proj": "l
 def dit_config_from_diffusers(config): # the config of a DiTTransformer2DModel
     "The arguments of `DiT` that build the same network; ValueError where there is none."
     c = dict(config)
-    odd = {name: c[name] for name, value in FIXED.items() if c.get(name, value) != value}
+    odd = {name: c[name] for name, value in DIT_FIXED.items() if c.get(name, value) != value}
     C = c["in_channels"]
     if c.get("out_channels") not in (None, C, 2 * C): odd["out_channels"] = c["out_channels"]
     if odd:
@@ -50,7 +50,7 @@ def check_tied(theirs, depth): # a state dict; blocks
 
 def dit_weights_from_diffusers(theirs, config): # a state dict; our arguments
     "diffusers' weights under our names: q, k and v joined, squares as patchify lays them out."
-    names = NAMES | {f"transformer_blocks.{i}.{block}": f"blocks.{i}.{ours}"
+    names = DIT_NAMES | {f"transformer_blocks.{i}.{block}": f"blocks.{i}.{ours}"
                      for i in range(config["depth"]) for block, ours in IN_BLOCK.items()}
     kinds = ("weight", "bias")
     ours = {f"{new}.{kind}": theirs[f"{old}.{kind}"] for old, new in names.items()

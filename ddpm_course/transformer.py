@@ -98,10 +98,10 @@ class DiTBlock(nn.Module):
         second = lambda h: self.lin2(F.gelu(h, approximate="tanh"))
         return torch.addcmul(x, gate2, recompute(second, recompute(hidden, x)))
 
-# %% ../nbs/71_transformer.ipynb #0c40bb62
+# %% ../nbs/71_transformer.ipynb #deb6827a
 @register
 class DiT(nn.Module):
-    "Peebles & Xie's transformer: x_t (B, C, H, W), t (B,), y (B,) -> (B, C or 2C, H, W)."
+    "Peebles & Xie's DiT: x_t (B, C, H, W), t (B,), y (B,) -> (B, C or 2C, H, W)."
     def __init__(self, in_channels: int=4, # C
                  patch: int=2, # side of the square that is a token, in pixels
                  width: int=384, depth: int=12, heads: int=6, # of tokens; blocks
@@ -123,25 +123,28 @@ class DiT(nn.Module):
         self.patch_out = nn.Linear(width, c_out * patch**2)
         self.start()
 
-    def start(self):
-        "The first weights: small and random, then zero where a branch is to be silent."
-        for m in self.modules():
-            if isinstance(m, nn.Linear):
-                nn.init.xavier_uniform_(m.weight)
-                nn.init.zeros_(m.bias)
-        for layer in (self.embed.lin1, self.embed.lin2, self.embed.label):
-            if layer is not None: nn.init.normal_(layer.weight, std=0.02)
-        silent = [block.ada for block in self.blocks]
-        for layer in (*silent, self.ada_out, self.patch_out): zero_(layer)
+# %% ../nbs/71_transformer.ipynb #bc7ef7e2
+@patch
+def start(self: DiT):
+    "The first weights: small and random, then zero where a branch is to be silent."
+    for m in self.modules():
+        if isinstance(m, nn.Linear):
+            nn.init.xavier_uniform_(m.weight)
+            nn.init.zeros_(m.bias)
+    for layer in (self.embed.lin1, self.embed.lin2, self.embed.label):
+        if layer is not None: nn.init.normal_(layer.weight, std=0.02)
+    silent = [block.ada for block in self.blocks]
+    for layer in (*silent, self.ada_out, self.patch_out): zero_(layer)
 
 # %% ../nbs/71_transformer.ipynb #d5661be9
 @patch
 def forward(self: DiT, x, t, y=None): # images, (B,), (B,)
     "The prediction for x at times t: (B, C, H, W), or (B, 2C, H, W) with a variance."
     check_dit_inputs(x, t, y, self.config)
-    p, width = self.config["patch"], self.config["width"]
+    p = self.config["patch"]
     h = self.patch_in(patchify(x.to(self.patch_in.weight.dtype), p))
-    h = h + positions(x.shape[2] // p, x.shape[3] // p, width, x.device).to(h.dtype)
+    rows, columns = (side // p for side in x.shape[2:])
+    h = h + positions(rows, columns, h.shape[2], x.device).to(h.dtype)
     c = self.embed(t, y)
     for block in self.blocks: h = block(h, c)
     shift, scale = self.ada_out(c)[:, None].chunk(2, -1)

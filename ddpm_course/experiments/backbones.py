@@ -16,7 +16,7 @@ from .plots import error_bars, floor_line, new_figure
 from .tables import Table, distance_of, product
 
 WIDTHS = {1: 60, 2: 128, 4: 240} # {side of a square: width that takes the U-Net's operations}
-BACKBONES = {"U-Net": lambda: UNet(**DIGITS_UNET, predicts="v")} | {
+RIVALS = {"U-Net": lambda: UNet(**DIGITS_UNET, predicts="v")} | {
     f"DiT, squares of {p}": lambda p=p, width=width: DiT(
         1, p, width, depth=5, heads=4, num_classes=10, predicts="v")
     for p, width in WIDTHS.items()} # {name: a new network}; operations within 6 %
@@ -26,7 +26,7 @@ def backbones_row(name, seed, steps, n, sampler_steps):
     "Train this network on digits, and score its samples: {name: Score}."
     data = load_digits("train")
     torch.manual_seed(seed)
-    net = BACKBONES[name]()
+    net = RIVALS[name]()
     began = time.perf_counter()
     run = fit(net, data, DDPMLoss(cosine_schedule(), drop=0.1), seed=seed, device="cpu",
               progress=False, **DIGITS_FIT | {"steps": steps})
@@ -54,7 +54,7 @@ def plot_backbones(rows): # of `BACKBONES_TABLE`
 BACKBONES_TABLE = Table(
     "backbones", "A U-Net and transformers of as many operations, trained equally long.",
     backbones_row, plot=plot_backbones, order=distance_of,
-    grid={"digits": product(seed=range(3), name=[*BACKBONES], steps=1200, n=797, sampler_steps=50),
-          "smoke": product(seed=range(2), name=[*BACKBONES], steps=2, n=100, sampler_steps=2)},
+    grid={"digits": product(seed=range(3), name=[*RIVALS], steps=1200, n=797, sampler_steps=50),
+          "smoke": product(seed=range(2), name=[*RIVALS], steps=2, n=100, sampler_steps=2)},
     columns=("variant", "operations", "parameters", "train_steps", "step_seconds", "accuracy",
              "distance", "floor", "nearest"))
