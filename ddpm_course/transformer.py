@@ -94,9 +94,9 @@ class DiTBlock(nn.Module):
         shift1, scale1, gate1, shift2, scale2, gate2 = self.ada(c)[:, None].chunk(6, -1)
         first = lambda x: self.qkv(modulate(self.norm1(x), shift1, scale1))
         x = torch.addcmul(x, gate1, self.proj(self.attend(recompute(first, x))))
-        hidden = lambda x: self.lin1(modulate(self.norm2(x), shift2, scale2))
-        second = lambda h: self.lin2(F.gelu(h, approximate="tanh"))
-        return torch.addcmul(x, gate2, recompute(second, recompute(hidden, x)))
+        second = lambda x: self.lin1(modulate(self.norm2(x), shift2, scale2))
+        h = F.gelu(recompute(second, x), approximate="tanh")
+        return torch.addcmul(x, gate2, self.lin2(h))
 
 # %% ../nbs/71_transformer.ipynb #deb6827a
 @register

@@ -381,7 +381,7 @@ def test_training_keeps_less_than_diffusers_does():
     ours = DiT.from_diffusers(theirs)
     x, t, y = normal(6, 4, 32, 32), torch.zeros(6), torch.zeros(6, dtype=torch.int64)
     kept = [saved_bytes(lambda x: net(x, t, y), x) for net in (theirs, ours)]
-    assert kept[1] < 0.6 * kept[0]
+    assert kept[1] < 0.8 * kept[0]
 
 
 def test_the_kernel_of_chapter_70_is_exchanged():
