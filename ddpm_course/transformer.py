@@ -121,11 +121,11 @@ class DiT(nn.Module):
         self.ada_out = nn.Linear(width, 2 * width)
         c_out = in_channels * (1 + learn_variance)
         self.patch_out = nn.Linear(width, c_out * patch**2)
-        self.start()
+        self.init_weights()
 
-# %% ../nbs/71_transformer.ipynb #bc7ef7e2
+# %% ../nbs/71_transformer.ipynb #6f017f11
 @patch
-def start(self: DiT):
+def init_weights(self: DiT):
     "The first weights: small and random, then zero where a branch is to be silent."
     for m in self.modules():
         if isinstance(m, nn.Linear):
