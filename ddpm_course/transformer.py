@@ -7,13 +7,15 @@ Docs: https://ddpm-course.github.io/ddpm_course/transformer.html.md"""
 # %% auto #0
 __all__ = ['DIT_SIZES', 'patchify', 'unpatchify', 'positions', 'modulate', 'DiTEmbedding', 'DiTBlock', 'DiT', 'dit_config']
 
-# %% ../nbs/71_transformer.ipynb #2f80bef5
+# %% ../nbs/71_transformer.ipynb #1749efdd
 import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
 from torch import nn
 
-from .dit_inputs import check_dit, check_dit_inputs
+from .arguments import checked
+from .dit_inputs import (
+    check_dit, check_dit_inputs, check_joined, check_squares)
 from .dit_interop import dit_from_diffusers
 from .memory import recompute
 from .models import check_labels, register
@@ -24,6 +26,7 @@ def patchify(x, # images (B, C, H, W)
              patch: int # side of a square, in pixels; divides H and W
             ) -> torch.Tensor: # (B, N, C*patch*patch), N = H*W / patch**2
     "The squares of an image, row by row, each as one vector."
+    check_squares(x, patch)
     x = x.unflatten(3, (-1, patch)).unflatten(2, (-1, patch)) # (B, C, h, p, w, p)
     return x.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
 
@@ -32,6 +35,7 @@ def unpatchify(tokens, # (B, N, C*patch*patch)
                patch: int, height: int # of a square; of the image, in pixels
               ) -> torch.Tensor: # (B, C, H, W)
     "Images of their squares: what `patchify` does, undone."
+    check_joined(tokens, patch, height)
     x = tokens.unflatten(1, (height // patch, -1)).unflatten(3, (-1, patch, patch))
     return x.permute(0, 3, 1, 4, 2, 5).flatten(4).flatten(2, 3)
 
@@ -158,6 +162,7 @@ DIT_SIZES = {"S": dict(width=384, depth=12, heads=6), # Peebles & Xie 2022, tabl
              "XL": dict(width=1152, depth=28, heads=16)}
 
 
+@checked
 def dit_config(name: str) -> dict: # size and patch, "S/2" to "XL/8"
     "The arguments of `DiT` for a network of the paper by its name."
     size, _, patch = name.partition("/")
