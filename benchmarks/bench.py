@@ -4,7 +4,7 @@ Same network (the 35.7-million-parameter U-Net of CIFAR-10), same weights, same 
 medians of rounds in which every competitor has its turn (samplers: at every step), ratios are
 medians of the ratios within a round. Two columns of diffusers: "shipped" is its model, EMAModel and
 torch's AdamW as they come, in float32; "switched" has our switches too (channels_last, fused AdamW,
-foreach EMA, bf16 where we use it). """
+foreach EMA, bf16 where we use it)."""
 
 import argparse, datetime, json, math, os, platform, random, statistics, subprocess, sys
 import tempfile, time
@@ -32,6 +32,16 @@ CIFAR10 = dict(
 SMALL = dict(
     in_channels=1, channels=(32, 64), layers=1, attention=(False, True), groups=8
 )  # 0.7 million parameters
+DIT_S2 = dict(
+    sample_size=32,
+    in_channels=4,
+    out_channels=8,
+    patch_size=2,
+    num_attention_heads=6,
+    attention_head_dim=64,
+    num_layers=12,
+    num_embeds_ada_norm=1000,
+)
 WHO = ("ours", "shipped", "switched")
 
 
@@ -66,6 +76,8 @@ def ratio(above, below):
 class Setup:
     "One competitor's network with its switches, and its training step."
 
+    channels = 3
+
     def __init__(
         self, who, bf16, compile, device, weights=None
     ):  # weights: the diffusers model to start from; new ones if None
@@ -79,8 +91,11 @@ class Setup:
             device, **{"memory_format": torch.channels_last} if fast else {}
         )
         net = torch.compile(self.model) if compile and fast else self.model
-        self.net = net if who == "ours" else lambda x, t: net(x, t).sample
+        self.net = self.call(net)
         self.layout = torch.channels_last if fast else torch.contiguous_format
+
+    def call(self, net):
+        return net if self.who == "ours" else lambda x, t: net(x, t).sample
 
     def build(self, weights):
         if self.who == "ours":
@@ -129,10 +144,41 @@ class Setup:
         self.update_ema()
 
 
-def inputs(batch, device):
+def inputs(batch, device, channels=3):
     rng = torch.Generator().manual_seed(0)
-    x, eps = torch.randn(2, batch, 3, 32, 32, generator=rng).to(device)
+    x, eps = torch.randn(2, batch, channels, 32, 32, generator=rng).to(device)
     return x, torch.randint(1000, (batch,), generator=rng).to(device), eps
+
+
+class DiTSetup(Setup):
+    "The same for DiT-S/2, on latents and labels; the variance is no part of the loss."
+
+    channels = 4
+
+    def call(self, net):
+        y = lambda x: torch.full((len(x),), 7, device=x.device)
+        if self.who == "ours":
+            return lambda x, t: net(x, t, y(x))
+        return lambda x, t: net(x, timestep=t, class_labels=y(x)).sample
+
+    def build(self, weights):
+        from diffusers import DiTTransformer2DModel
+        from ddpm_course.transformer import DiT, dit_config
+
+        if self.who != "ours":
+            model = DiTTransformer2DModel(**DIT_S2)
+            if weights is not None:
+                model.load_state_dict(weights.state_dict())
+            return model
+        if weights is not None:
+            return DiT.from_diffusers(weights)
+        return DiT(**dit_config("S/2"), num_classes=1000, learn_variance=True)
+
+    def forward(self, x, t):
+        return super().forward(x, t)[:, : self.channels]
+
+
+SETUPS = {"unet": Setup, "dit": DiTSetup}
 
 
 def row(what, goal, value, unit, met, **more):
@@ -227,7 +273,7 @@ def resident(field):
     )
 
 
-def memory_probe(who, batch, device, bf16, compile, threads):
+def memory_probe(kind, who, batch, device, bf16, compile, threads):
     "Bytes that training takes above the loaded model, at the highest of three steps."
     torch.set_num_threads(int(threads))
     torch.optim.AdamW(
@@ -235,8 +281,8 @@ def memory_probe(who, batch, device, bf16, compile, threads):
     )  # loads modules that count as the library's own memory
     device = torch.device(device)
     setup, (x, t, eps) = (
-        Setup(who, bf16 == "True", compile == "True", device),
-        inputs(int(batch), device),
+        SETUPS[kind](who, bf16 == "True", compile == "True", device),
+        inputs(int(batch), device, SETUPS[kind].channels),
     )
     if device.type == "cuda":
         before = torch.cuda.memory_allocated(device)
@@ -259,8 +305,18 @@ def import_probe(statement):
     return time.perf_counter() - began
 
 
-def memory_row(batch, device, bf16, compile, threads):
+def memory_used(kind, people, batch, device, bf16, compile, threads):
+    "{who: bytes that training takes above the loaded model}, or None where it is not measured."
     if device.type == "cpu" and not Path("/proc/self/clear_refs").exists():
+        return None
+    half = bf16 and device.type == "cuda"
+    args = batch, device, half, compile, threads
+    return {who: probe("memory", kind, who, *args) for who in people}
+
+
+def memory_row(batch, device, bf16, compile, threads):
+    used = memory_used("unet", WHO, batch, device, bf16, compile, threads)
+    if used is None:
         return row(
             "peak memory of a training step",
             "at most 0.80x",
@@ -269,10 +325,6 @@ def memory_row(batch, device, bf16, compile, threads):
             None,
             note="measured on Linux only",
         )
-    used = {
-        who: probe("memory", who, batch, device, bf16 and device.type == "cuda", compile, threads)
-        for who in WHO
-    }
     value = used["ours"] / used["shipped"]
     return row(
         "peak memory of a training step, over the model's own",
@@ -283,6 +335,51 @@ def memory_row(batch, device, bf16, compile, threads):
         speed=1 / value,
         switched=used["ours"] / used["switched"],
         megabytes={k: v / 1e6 for k, v in used.items()},
+    )
+
+
+def dit_rows(rounds, batch, device, compile, bf16, threads):
+    "DiT-S/2 on latents against diffusers' with the same switches: forward, training step, memory."
+    from diffusers import DiTTransformer2DModel
+
+    torch.manual_seed(0)
+    weights, (x, t, eps) = DiTTransformer2DModel(**DIT_S2).eval(), inputs(batch, device, 4)
+    first, *others = (block.norm1.emb for block in weights.transformer_blocks)
+    for emb in others:
+        emb.load_state_dict(first.state_dict())
+    for p in weights.parameters():  # else both answer zero
+        if not p.any():
+            torch.nn.init.normal_(p, std=0.02)
+    people, half = ("ours", "switched"), bf16 and device.type == "cuda"
+    setups = {who: DiTSetup(who, half, compile, device, weights) for who in people}
+    for s in setups.values():
+        s.model.eval()
+    if not half:
+        a, b = setups["ours"].infer(x, t), setups["switched"].infer(x, t)
+        assert (a - b).abs().max() <= 1e-4 * b.abs().max(), "the networks disagree"
+    how = ("bf16" if half else "float32") + ", compiled" * compile
+
+    def against_switched(what, least, calls):
+        seconds = interleaved(calls, rounds, device)
+        value = ratio(seconds["switched"], seconds["ours"])
+        unit, medians = "x, same switches", {k: statistics.median(v) for k, v in seconds.items()}
+        goal = f"at least {least}x"
+        return row(what, goal, value, unit, value >= least, speed=value, seconds=medians)
+
+    calls = {k: partial(s.infer, x, t) for k, s in setups.items()}
+    yield against_switched(f"DiT-S/2 forward, {how}", 1.1, calls)
+    for s in setups.values():
+        s.start_training()
+    calls = {k: partial(s.train, x, t, eps) for k, s in setups.items()}
+    yield against_switched(f"DiT-S/2 training step, {how}", 1.05, calls)
+    used = memory_used("dit", people, batch, device, bf16, compile, threads)
+    what, goal = "peak memory of a DiT-S/2 training step", "at most 0.85x"
+    if used is None:
+        yield row(what, goal, None, "", None, note="measured on Linux only")
+        return
+    value, megabytes = used["ours"] / used["switched"], {k: v / 1e6 for k, v in used.items()}
+    yield row(
+        what, goal, value, "x, same switches", value <= 0.85, speed=1 / value, megabytes=megabytes
     )
 
 
@@ -589,6 +686,8 @@ def bench(rounds=9, quick=False, device=None, batch=None, compile=None, threads=
     def rows():
         yield from network_rows(rounds, batch, device, compile, bf16)
         yield memory_row(batch, device, bf16, compile, threads)
+        few = min(batch, 2) if quick else batch
+        yield from dit_rows(rounds, few, device, compile, bf16, threads)
         yield from sampler_rows(rounds, quick, device)
         yield interval_row(quick)
         yield import_row(1 if quick else 5)

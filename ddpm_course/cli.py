@@ -37,7 +37,7 @@ def list_(name:str=None, # of one experiment; all if None
     print(commands.list_experiments(size, name, trial, device))
 
 
-def train(name:str, # an experiment (ddpm-course list), or digits, classifier, vae, latent or text
+def train(name:str, # an experiment (list), or digits, classifier, vae, latent, text or dit
           size:str="full", # "smoke" (seconds), "digits" (minutes on a CPU) or "full" (a GPU)
           variant:str=None, # of the experiment; the first if None
           data:str=None, # folder of the data set; the digits need none
@@ -92,7 +92,7 @@ def table(name:str, # of a table, an experiment, or all
     """Make a table of the digits, or of an experiment (ddpm-course list); a stopped run goes on.
     Example: ddpm-course table all --size smoke
     Of the digits there are ddim-steps, dynamics, schedules, latent, guidance, advanced, attention,
-    edm-samplers, question-2 and question-3."""
+    backbones, edm-samplers, question-2 and question-3."""
     print(commands.make_table(name, size, out, workers, data, device, seed, features))
 
 

@@ -51,6 +51,7 @@ from ddpm_course import (
     stats,
     stepping,
     training,
+    transformer,
     unet,
     vae,
 )
@@ -59,6 +60,7 @@ from ddpm_course.experiments import generation, protocol, samplers
 Case = namedtuple("Case", "function parameter value")
 NAN = math.nan
 UNET = dict(in_channels=1, channels=(8, 8), layers=1, attention=(False, True), groups=4)
+DIT = dict(in_channels=1, patch=2, width=8, depth=1, heads=2, freq_shift=0, norm_eps=1e-6)
 SKIPPED = {  # names of `__all__` that are no door
     "unet": "ResBlock Attention Embedding Stage down_path up_path zero_ timestep_embedding",
     "vae": "PlainBlock head DIGITS_VAE DIGITS_VAE_FIT digits_vae train_digits_vae check_latents "
@@ -78,6 +80,7 @@ SKIPPED = {  # names of `__all__` that are no door
     "learned_variance": "bound_term simple_and_bound",
     "attention": "TEXT_UNET TEXT_FIT words_of train_text text_model attention_kernel",
     "solvers": "Denoiser",
+    "transformer": "DIT_SIZES DiTBlock DiTEmbedding modulate positions",
 }
 SEEN_AS_NAN = {  # formulas of every step: NaN in an image stays visible in what they return
     *("q_sample", "x0_from", "eps_from_x0", "v_from", "score_from_eps", "q_posterior", "target"),
@@ -88,6 +91,9 @@ SEEN_AS_NAN = {  # formulas of every step: NaN in an image stays visible in what
         "random_shift",
         "cut_out",
         "UNet.forward",
+        "DiT.forward",
+        "patchify",
+        "unpatchify",
         "predict_x0",
         "estimate",
         "hybrid_loss",
@@ -130,6 +136,7 @@ def world():
         loss=ddpm.DDPMLoss(plain, 0.1),
         classifier=classifiers.digits_classifier(),
         wide=unet.UNet(**UNET, num_classes=10, learn_variance=True).eval(),
+        dit=transformer.DiT(**DIT, num_classes=10).eval(),
         denoiser=solvers.as_denoiser(models.condition(net, 3), plain),
         score=scores.Score("accuracy", 0.5, (0.4, 0.6), 10, 10, seed=1),
     )
@@ -336,6 +343,11 @@ def good_calls():
             attention.TextUNet,
             dict(texts=["a three"], length=4, width=8, predicts="eps") | UNET,
         ),
+        (transformer.patchify, dict(x=x, patch=2)),
+        (transformer.unpatchify, dict(tokens=x[:, 0], patch=2, height=8)),
+        (transformer.dit_config, dict(name="S/2")),
+        (transformer.DiT, DIT | dict(num_classes=10, predicts="eps", learn_variance=False)),
+        (w["dit"].forward, dict(x=x, t=t, y=y)),
         (solvers.as_denoiser, dict(model=bound, schedule=schedule, clip=1.0)),
         (solvers.karras_sigmas, dict(n=4, sigma_min=0.01, sigma_max=3.0, rho=7.0)),
         (solvers.Churn, dict(S_churn=2.0, S_tmin=0.1, S_tmax=9.0, S_noise=1.0)),
@@ -444,6 +456,7 @@ FINE = {  # what looks bad and is not: (function or "*", parameter): a test of t
     ("slerp", "u"): lambda v: isinstance(v, list),
     ("GaussianMixture", "stds"): lambda v: isinstance(v, (list, np.ndarray)),
     ("UNet.forward", "t"): lambda v: is_tensor(v) and v.shape == (4,),  # any real time
+    ("DiT.forward", "t"): lambda v: is_tensor(v) and v.shape == (4,),
     ("drop_labels", "y"): lambda v: v is None or is_tensor(v, torch.int64),  # looked at later
     ("inside", "t"): lambda v: is_tensor(v) and v.dtype in (torch.int64, torch.float64),
     **{
@@ -569,7 +582,7 @@ def missing():
     "Names that chapters export and that are neither called here nor skipped."
     called = {re.split(r"[. ]", name)[0] for name in good_calls()}
     chapters = (noising, schedules, images, unet, exact, ddpm, ancestral, ddim, saving, training)
-    later = (vae, latents, guidance, learned_variance, attention, solvers)
+    later = (vae, latents, guidance, learned_variance, attention, transformer, solvers)
     for module in (*chapters, data, features, scores, metrics, *later):
         yield from absent(module, called)
 

@@ -202,13 +202,96 @@ BLOCK_BUGS = {  # of unet_blocks, noticed in test_unet_options: (right, wrong)
 }
 
 
+DIT_BUGS = {  # noticed in test_transformer: (module, right, wrong)
+    "the scale alone, not 1 + scale": ("transformer", "h, 1 + scale)", "h, scale)"),
+    "shift and scale change places": (
+        "transformer",
+        "shift1, scale1, gate1, shift2",
+        "scale1, shift1, gate1, shift2",
+    ),
+    "the gates come first": (
+        "transformer",
+        "shift1, scale1, gate1, shift2, scale2, gate2 =",
+        "gate1, shift1, scale1, gate2, shift2, scale2 =",
+    ),
+    "a branch without its gate": (
+        "transformer",
+        "torch.addcmul(x, gate2, self.lin2(h))",
+        "x + self.lin2(h)",
+    ),
+    "one eps for both norms": (
+        "transformer",
+        "nn.LayerNorm(width, mlp_norm_eps,",
+        "nn.LayerNorm(width, norm_eps,",
+    ),
+    "an exact GELU": ("transformer", 'approximate="tanh"', 'approximate="none"'),
+    "one head": ("transformer", "self.heads = heads", "self.heads = 1"),
+    "adaLN-Zero initialized away (smalldiffusion)": (
+        "transformer",
+        "silent = [block.ada for block in self.blocks]",
+        "silent = []",
+    ),
+    "rows before columns": ("transformer", "[across, down]", "[down, across]"),
+    "waves of time in the positions": (
+        "transformer",
+        "freq_shift=0)\n    across",
+        "freq_shift=1)\n    across",
+    ),
+    "channels last in a token": (
+        "transformer",
+        "x.permute(0, 2, 4, 1, 3, 5)",
+        "x.permute(0, 2, 4, 3, 5, 1)",
+    ),
+    "squares column by column": (
+        "transformer",
+        "x.permute(0, 2, 4, 1, 3, 5)",
+        "x.permute(0, 4, 2, 1, 3, 5)",
+    ),
+    "sines of time first": (
+        "transformer",
+        "timestep_embedding(t, 256, True,",
+        "timestep_embedding(t, 256, False,",
+    ),
+    "no activation after the embedding": (
+        "transformer",
+        "return F.silu(emb + self.label(",
+        "return (emb + self.label(",
+    ),
+    "the output's shift for its scale": (
+        "transformer",
+        "shift, scale = self.ada_out",
+        "scale, shift = self.ada_out",
+    ),
+    "channels of the output as in diffusers": (
+        "dit_interop",
+        "out.movedim(2, 0).flatten(0, 2)",
+        "out.flatten(0, 2)",
+    ),
+    "the shift of the frequencies is forgotten": (
+        "dit_interop",
+        '"freq_shift": 1,',
+        '"freq_shift": 0,',
+    ),
+    "the MLP's eps for all norms": (
+        "dit_interop",
+        '"norm_eps": 1e-6,',
+        '"norm_eps": c["norm_eps"],',
+    ),
+}
+
+
 def broken_blocks(right, wrong):
     "The module `unet_blocks`, in which `right` reads `wrong`."
-    text = (Path(ddpm_course.__file__).parent / "unet_blocks.py").read_text()
-    assert text.count(right) == 1, f"unet_blocks.py holds {text.count(right)} times {right!r}"
-    module = ModuleType("ddpm_course.broken_blocks")
+    return broken_module("unet_blocks", right, wrong)
+
+
+def broken_module(name, right, wrong):
+    "A module of the package, in which `right` reads `wrong`."
+    text = (Path(ddpm_course.__file__).parent / f"{name}.py").read_text()
+    assert text.count(right) == 1, f"{name}.py holds {text.count(right)} times {right!r}"
+    module = ModuleType(f"ddpm_course.broken_{name}")
     module.__package__ = "ddpm_course"
-    exec(compile(text.replace(right, wrong), "broken_blocks", "exec"), module.__dict__)
+    exec(compile(text.replace(right, wrong), f"broken_{name}", "exec"), module.__dict__)
     return module
 
 

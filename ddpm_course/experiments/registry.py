@@ -2,6 +2,7 @@
 
 from .advanced import ADVANCED
 from .attention import ATTENTION
+from .backbones import BACKBONES_TABLE
 from .cifar10 import (
     CIFAR10_GUIDANCE, CIFAR10_PUBLISHED, CIFAR10_SCHEDULES, CIFAR10_SPEEDRUN, CIFAR10_STEPS)
 from .dynamics import DYNAMICS
@@ -17,7 +18,7 @@ from .steps import STEPS
 
 TABLES = {table.name: table for table in
           (STEPS, DYNAMICS, SCHEDULES, LATENT, GUIDANCE, QUESTION_2, QUESTION_3,
-           ATTENTION, ADVANCED, EDM_SAMPLERS)}
+           ATTENTION, ADVANCED, EDM_SAMPLERS, BACKBONES_TABLE)}
 
 # a new experiment: one file that defines it, its import above, its name here
 EXPERIMENTS = {experiment.name: experiment for experiment in (
@@ -27,7 +28,7 @@ EXPERIMENTS = {experiment.name: experiment for experiment in (
 
 # questions that have no experiment yet: each will be one file, as above
 AWAITED = {
-    "backbones": "U-Net against transformer (DiT) at equal arithmetic",
+    "cifar10-backbones": "U-Net against transformer (DiT) at equal arithmetic, as for the digits",
     "edm": "preconditioned training (Karras et al. 2022: CIFAR-10 1.97, by class 1.79)"}
 
 

@@ -11,6 +11,7 @@ from ..captions import held_out_captions, read_halves
 from ..cards import environment
 from ..classifiers import accuracy, train_classifier
 from ..ddim import ddim_sample
+from ..dit_digits import train_dit
 from ..guidance import cfg
 from ..images import load_digits
 from ..latent_digits import digits_space, train_latent_digits
@@ -22,7 +23,8 @@ from ..vae import kl, train_digits_vae
 from .protocol import held_out_digits, score_digits
 
 TRAIN = {"digits": train_digits, "classifier": train_classifier,
-         "vae": train_digits_vae, "latent": train_latent_digits, "text": train_text}
+         "vae": train_digits_vae, "latent": train_latent_digits, "text": train_text,
+         "dit": train_dit}
 
 
 def sample_scores(trained, decode=lambda x: x):
@@ -61,7 +63,7 @@ def scores_of(name: str, trained) -> dict: # a name in TRAIN; `Trained`
     if name == "text": return text_scores(trained)
     if name == "classifier": return {"accuracy": accuracy(trained.model, load_digits("test"))}
     if name == "vae": return vae_scores(trained)
-    if name == "digits": return sample_scores(trained)
+    if name in ("digits", "dit"): return sample_scores(trained)
     return sample_scores(trained, digits_space().decode)
 
 

@@ -1,0 +1,60 @@
+"A U-Net or a transformer, at equal work?"
+
+import time
+
+import torch
+
+from ..ddpm import DDPMLoss
+from ..flops import forward_flops
+from ..images import load_digits
+from ..noising import cosine_schedule
+from ..training import DIGITS_FIT, DIGITS_UNET, fit
+from ..transformer import DiT
+from ..unet import UNet
+from .generation import measure, trained_of
+from .plots import error_bars, floor_line, new_figure
+from .tables import Table, distance_of, product
+
+WIDTHS = {1: 60, 2: 128, 4: 240} # {side of a square: width that takes the U-Net's operations}
+RIVALS = {"U-Net": lambda: UNet(**DIGITS_UNET, predicts="v")} | {
+    f"DiT, squares of {p}": lambda p=p, width=width: DiT(
+        1, p, width, depth=5, heads=4, num_classes=10, predicts="v")
+    for p, width in WIDTHS.items()} # {name: a new network}; operations within 6 %
+
+
+def backbones_row(name, seed, steps, n, sampler_steps):
+    "Train this network on digits, and score its samples: {name: Score}."
+    data = load_digits("train")
+    torch.manual_seed(seed)
+    net = RIVALS[name]()
+    began = time.perf_counter()
+    run = fit(net, data, DDPMLoss(cosine_schedule(), drop=0.1), seed=seed, device="cpu",
+              progress=False, **DIGITS_FIT | {"steps": steps})
+    seconds = (time.perf_counter() - began) / steps
+    about = {"variant": name, "train_steps": steps, "operations": forward_flops(net, data.shape),
+             "parameters": sum(p.numel() for p in net.parameters())}
+    cards = measure("DDIM", trained_of(run), n, seed, sampler_steps, progress=False, about=about)[0]
+    cards["distance"].notes["step_seconds"] = round(seconds, 3)
+    return cards
+
+
+def plot_backbones(rows): # of `BACKBONES_TABLE`
+    "The distance of each network, with intervals: a figure."
+    figure = new_figure(6.4, 2.6)
+    ax = figure.subplots()
+    cards = [row["distance"] for row in rows][::-1]
+    ax.errorbar([s.value for s in cards], range(len(cards)), xerr=error_bars(cards), fmt="o",
+                capsize=3)
+    floor_line(ax, rows, vertical=True)
+    ax.set(yticks=range(len(cards)), yticklabels=[s.variant for s in cards],
+           xlabel="Fréchet distance", title="Four networks of equal work, trained equally long")
+    return figure
+
+
+BACKBONES_TABLE = Table(
+    "backbones", "A U-Net and transformers of as many operations, trained equally long.",
+    backbones_row, plot=plot_backbones, order=distance_of,
+    grid={"digits": product(seed=range(3), name=[*RIVALS], steps=1200, n=797, sampler_steps=50),
+          "smoke": product(seed=range(2), name=[*RIVALS], steps=2, n=100, sampler_steps=2)},
+    columns=("variant", "operations", "parameters", "train_steps", "step_seconds", "accuracy",
+             "distance", "floor", "nearest"))
