@@ -28,7 +28,7 @@ def table(name:str, # one of those named above
           out:str="runs/tables", # folder for NAME.json, .csv, .png (of smoke: NAME-smoke...), rows
           workers:int=2): # processes of one thread each; 0: this process alone
     """Make a table of the course: ddim-steps, dynamics, schedules, latent, guidance, advanced,
-    attention, edm-samplers, question-2 or question-3; a run that was stopped goes on."""
+    attention, edm, edm-samplers, question-2 or question-3; a run that was stopped goes on."""
     print(format_table(run_table(name, out, size, workers), TABLES[name].columns))
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from .images import check_images
+from .models import register
+from .nesting import Nested
 from .noising import expand_like
 from .solvers import (
     Churn, as_denoiser, dpmpp_2m_sample, euler_sample, heun_sample, karras_sigmas)
@@ -14,17 +16,16 @@ __all__ = ["Churn", "EDMLoss", "Precond", "as_denoiser", "dpmpp_2m_sample", "eul
            "heun_sample", "karras_sigmas"]
 
 
-class Precond(nn.Module):
+@register
+class Precond(Nested):
     "D(x, sigma) = c_skip x + c_out F(c_in x, c_noise) of a raw network F (Karras et al., eq. 7)."
     predicts = "denoised"
 
     def __init__(self, net: nn.Module, # F(x, c_noise, y), such as a `UNet`
                  sigma_data: float=0.5): # standard deviation of the data
-        super().__init__()
         if not sigma_data > 0: raise ValueError(f"sigma_data={sigma_data}; expected more than 0")
-        self.net = net
+        super().__init__(net, sigma_data=sigma_data)
         self.sigma_data = sigma_data
-        self.num_classes = getattr(net, "num_classes", None)
 
     def coefficients(self, sigma):
         "c_skip, c_out, c_in, c_noise at levels sigma (B,), each (B,) (Karras et al., table 1)."

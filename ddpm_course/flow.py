@@ -5,8 +5,22 @@ from dataclasses import dataclass
 import torch
 
 from .images import check_images
-from .models import Wrapper
+from .models import Wrapper, register
+from .nesting import Nested
 from .noising import expand_like
+
+
+@register
+class VelocityNet(Nested):
+    "u(x_t, t) by a raw network, whose embedding gets times 0..1000, for which it was made."
+    predicts = "velocity"
+
+    def __init__(self, net): # F(x_t, t, y), such as a `UNet`
+        super().__init__(net)
+
+    def forward(self, x_t, t, y=None):
+        labels = () if y is None else (y,)
+        return self.net(x_t, (1000 * t).to(x_t.dtype), *labels)
 
 
 class Velocity(Wrapper):

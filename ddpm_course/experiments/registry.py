@@ -3,6 +3,7 @@
 from .advanced import ADVANCED
 from .attention import ATTENTION
 from .dynamics import DYNAMICS
+from .edm import EDM
 from .edm_samplers import EDM_SAMPLERS
 from .guidance import GUIDANCE
 from .latent import LATENT
@@ -13,7 +14,7 @@ from .steps import STEPS
 
 TABLES = {table.name: table for table in
           (STEPS, DYNAMICS, SCHEDULES, LATENT, GUIDANCE, QUESTION_2, QUESTION_3,
-           ATTENTION, ADVANCED, EDM_SAMPLERS)}
+           ATTENTION, ADVANCED, EDM_SAMPLERS, EDM)}
 
 
 def run_table(name: str, out, size: str="digits", workers: int=2):
