@@ -389,11 +389,11 @@ def sampler_rows(rounds, quick, device):
 
 
 def solver_rows(rounds, quick, device):
-    "The solvers of EDM on the network of CIFAR-10, batch 16; quick: on the small one, batch 8."
+    "The solvers of EDM on the network of CIFAR-10, batch 16; quick: on the small one, 16x16."
     from diffusers import DPMSolverMultistepScheduler, HeunDiscreteScheduler
     from ddpm_course.sampling import as_denoiser, dpmpp_2m_steps, heun_steps
 
-    like = {} if quick else {"network": {}, "shape": (16, 3, 32, 32)}
+    like = {"shape": (16, 1, 16, 16)} if quick else {"network": {}, "shape": (16, 3, 32, 32)}
     for name, walk, scheduler, steps, nfe in (
         ("Heun", heun_steps, HeunDiscreteScheduler, 18, 35),
         ("DPM-Solver++(2M)", dpmpp_2m_steps, DPMSolverMultistepScheduler, 20, 20),
