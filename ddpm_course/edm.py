@@ -45,9 +45,10 @@ class Precond(Nested):
         return data**2 / total, sigma * data * c_in, c_in, sigma.log() / 4
 
     def forward(self, x, sigma, y=None, augment=None):
-        """The denoised images, shaped like x; augment (B, 9) tells what was done to them.
+        """The denoised images, shaped like x; augment (B, 9): what was done to them.
 
-        A network that is told so takes `augment=` itself, and embeds zeros as nothing."""
+        A network that is told so takes `augment=` itself, and embeds zeros as nothing.
+        """
         *scales, c_noise = self.coefficients(sigma)
         c_skip, c_out, c_in = (expand_like(c, x) for c in scales)
         labels = () if y is None else (y,)
@@ -55,10 +56,10 @@ class Precond(Nested):
         F = self.net(c_in * x, c_noise.to(x.dtype), *labels, **told)
         return c_skip * x + c_out * F
 
-# %% ../nbs/81_edm.ipynb #12004c57
+# %% ../nbs/81_edm.ipynb #e129f25e
 @dataclass(frozen=True)
 class EDMLoss:
-    "Weighted error of D at log-normal levels: loss(model, x, y, rng) -> (B,) (eq. 2, 5.1)."
+    "Error of D at log-normal levels: loss(model, x, y, rng) -> (B,) (eq. 2, sec. 5)."
     P_mean: float = -1.2 # of log sigma
     P_std: float = 1.2
     sigma_data: float = 0.5 # as for `Precond`

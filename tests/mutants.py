@@ -201,7 +201,7 @@ BLOCK_BUGS = {  # of unet_blocks, noticed in test_unet_options: (right, wrong)
 
 EDM_BUGS = {  # of edm, flow and augmentation, noticed in test_edm: (module, right, wrong)
     "the input is divided by its variance": ("edm", "c_in = total**-0.5", "c_in = total**-1"),
-    "the share of the noise is passed on": ("edm", "return data**2 / total", "return sigma**2 / total"),
+    "the share of the noise is passed on": ("edm", "data**2 / total,", "sigma**2 / total,"),
     "the level itself, not its logarithm": ("edm", "sigma.log() / 4", "sigma / 4"),
     "the raw network sees the unscaled input": ("edm", "self.net(c_in * x,", "self.net(x,"),
     "the weight of an error of x0": (
@@ -214,8 +214,7 @@ EDM_BUGS = {  # of edm, flow and augmentation, noticed in test_edm: (module, rig
         "rng.randn_like(x.flatten(1)[:, 0])).exp()",
         "rng.randn_like(x.flatten(1)[:, 0])).abs()",
     ),
-    "the network is not told": ("edm", "self.net(c_in * x, c_noise.to(x.dtype), *labels, **told)",
-                                "self.net(c_in * x, c_noise.to(x.dtype), *labels)"),
+    "the network is not told": ("edm", "(x.dtype), *labels, **told)", "(x.dtype), *labels)"),
     "the scale of VP": ("flow", "super().__call__(x_t / expand_like(1 - t, x_t)",
                         "super().__call__(x_t * (1 + expand_like(t / (1 - t), x_t)**2)**0.5"),
     "the velocity points to the data": ("flow", "(eps - x)).square()", "(x - eps)).square()"),
