@@ -69,7 +69,7 @@ class Configuration:
         "D(x, sigma, y)."
         return TARGETS[self.target][2](net)
 
-    def train(self, images, seed): # how many are shown in all
+    def fitted(self, images, seed): # how many are shown in all
         "The finished `Run` of `fit`."
         torch.manual_seed(seed)
         return fit(self.model(), load_digits("train"), self.loss(), seed=seed, device="cpu",
@@ -122,7 +122,7 @@ def sampled(denoiser, walk, steps, n, seed, **about):
 def edm_row(name, seed, images, n, steps):
     "Train one configuration, and score what each of `WALKS` draws from it: a list of rows."
     configuration = CONFIGURATIONS[name]
-    run = configuration.train(images, seed)
+    run = configuration.fitted(images, seed)
     denoiser = configuration.denoiser(run.ema.model)
     about = {"model": "edm", "configuration": name, "train_images": images, "train_seed": seed}
     return [sampled(denoiser, walk, steps, n, seed, **about) for walk in WALKS]
