@@ -7,7 +7,7 @@ torch's AdamW as they come, in float32; "switched" has our switches too (channel
 foreach EMA, bf16 where we use it). """
 
 import argparse, datetime, inspect, json, math, os, platform, random, statistics, subprocess, sys
-import time
+import tempfile, time
 from functools import partial
 from pathlib import Path
 
@@ -432,6 +432,87 @@ def import_row(rounds):
     )
 
 
+def frechet_row(n, rounds, device):
+    "The distance of n generated images to 50,000 real ones, from means and covariances."
+    from ddpm_course.features import frechet_distance
+    from torch_fidelity.metric_fid import fid_statistics_to_metric
+    from torchmetrics.image.fid import _compute_fid
+
+    rng = torch.Generator().manual_seed(0)
+    mix = torch.randn(2048, 2048, generator=rng) * torch.logspace(0, -2, 2048) / 2048**0.5
+    stats = []
+    for m in (n, 50_000):
+        mean, scatter = torch.zeros(2048).double(), torch.zeros(2048, 2048).double()
+        for part in torch.arange(m).split(5000):
+            x = (torch.randn(len(part), 2048, generator=rng) @ mix).double()
+            mean, scatter = mean + x.sum(0) / m, scatter + x.T @ x
+        stats += [mean, (scatter - m * torch.outer(mean, mean)) / (m - 1)]
+    named = [dict(mu=stats[i].numpy(), sigma=stats[i + 1].numpy()) for i in (0, 2)]
+    calls = {
+        "ours": lambda: frechet_distance(*stats),
+        "fidelity": lambda: fid_statistics_to_metric(*named, False),
+        "torchmetrics": lambda: _compute_fid(*stats),
+    }
+    seconds = interleaved(calls, rounds, device)
+    value = min(ratio(seconds[k], seconds["ours"]) for k in ("fidelity", "torchmetrics"))
+    return row(
+        f"Fréchet distance, 2,048 features, n = {n:,}",
+        "at least 2.5x",
+        value,
+        "x the faster",
+        value >= 2.5,
+        speed=value,
+        seconds={k: statistics.median(v) for k, v in seconds.items()},
+    )
+
+
+def folder_row(shape, count, least, rounds, device, reduced=False):
+    "A folder of JPEGs into memory at 128 x 128, against torchvision's ImageFolder and 2 workers."
+    from ddpm_course.data import image_folder
+    from PIL import Image
+    from sklearn.datasets import load_sample_images
+    from torchvision import datasets, transforms as T
+
+    bicubic = T.InterpolationMode.BICUBIC
+    cut = T.Compose([T.Resize(128, bicubic), T.CenterCrop(128), T.PILToTensor()])
+
+    def theirs():
+        loader = torch.utils.data.DataLoader(datasets.ImageFolder(root, cut), 64, num_workers=2)
+        return torch.cat([x for x, _ in loader])
+
+    with tempfile.TemporaryDirectory() as root:
+        for i, photo in enumerate(load_sample_images().images):
+            (folder := Path(root, str(i))).mkdir()
+            Image.fromarray(photo).resize(shape).save(folder / "0.jpg", quality=90)
+            for k in range(1, count // 2):
+                (folder / f"{k}.jpg").write_bytes((folder / "0.jpg").read_bytes())
+        ours = partial(image_folder, root, size=128, reduced=reduced)
+        seconds = interleaved({"ours": ours, "torchvision": theirs}, rounds, device)
+    value = ratio(seconds["torchvision"], seconds["ours"])
+    return row(
+        f"{count} JPEGs of {shape[0]}x{shape[1]}" + ", reduced" * reduced,
+        f"at least {least}x",
+        value,
+        "x torchvision",
+        value >= least,
+        speed=value,
+        seconds={k: statistics.median(v) for k, v in seconds.items()},
+    )
+
+
+def data_rows(rounds, quick, device):
+    "What is beside the network: folders of photographs, and the Fréchet distance."
+    if quick:
+        yield folder_row((192, 144), 100, 1.2, rounds, device)
+        return
+    yield folder_row((192, 144), 4000, 1.2, rounds, device)
+    yield folder_row((500, 375), 1000, 1.0, rounds, device)
+    yield folder_row((4000, 3000), 40, 1.0, rounds, device)
+    yield folder_row((4000, 3000), 40, 2.0, rounds, device, reduced=True)
+    yield frechet_row(50_000, rounds, device)
+    yield frechet_row(1000, rounds, device)
+
+
 def attention_row():
     "How memory of the fused path grows with the length: the power of it, from 1,024 to 16,384."
     from ddpm_course.memory import peak_bytes
@@ -538,6 +619,7 @@ def bench(rounds=9, quick=False, device=None, batch=None, compile=None, threads=
         yield from solver_rows(rounds, quick, device)
         yield interval_row(quick)
         yield import_row(1 if quick else 5)
+        yield from data_rows(min(rounds, 3), quick, device)
         yield attention_row()
 
     for r in rows():

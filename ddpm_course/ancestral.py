@@ -8,18 +8,21 @@ Docs: https://ddpm-course.github.io/ddpm_course/ancestral.html.md"""
 __all__ = ['q_posterior', 'ddpm_steps', 'ddpm_sample']
 
 # %% ../nbs/14_ancestral.ipynb #e173fddb
+from .arguments import check_same_shape, checked, explained
 from .models import inference_mode, predict_x0
 from .noising import add_scaled, expand_like
 from .stepping import (
-    Step, begin, check_timesteps, sampler, trailing_timesteps)
+    SAMPLER, Step, begin_chain, check_timesteps, sampler, trailing_timesteps)
 
 # %% ../nbs/14_ancestral.ipynb #a66cf54b
+@explained
 def q_posterior(schedule, # NoiseSchedule
                 x0, # clean images (B, C, H, W), or their estimate
                 x_t, # noisy images at t
                 t, # int64 (B,), 0..T-1, or one int for all
                 prev=None): # an earlier timestep, -1 for clean data; t - 1 if None
     "Mean and variance of q(x_prev | x_t, x_0) (Ho et al. 2020, eq. 7, any prev < t)."
+    check_same_shape(x0, x_t, "x0", "x_t")
     prev = t - 1 if prev is None else prev
     if isinstance(prev, int) and isinstance(t, int) and prev >= t:
         raise ValueError(f"prev={prev}; expected an earlier timestep than t={t}")
@@ -33,6 +36,7 @@ def q_posterior(schedule, # NoiseSchedule
     return mean, expand_like(variance, x_t)
 
 # %% ../nbs/14_ancestral.ipynb #89f12f19
+@checked(SAMPLER)
 def ddpm_steps(model, # model(x_t, t); bind labels with `condition`
                schedule, # NoiseSchedule
                shape: tuple, # (B, C, H, W)
@@ -45,14 +49,12 @@ def ddpm_steps(model, # model(x_t, t); bind labels with `condition`
                clip: float | None=1.0, # clamp x0_hat; None for latents, exact models
                device=None): # that of the model if None
     "Ancestral sampling as a generator of `Step` (Ho et al. 2020, algorithm 2)."
-    if not callable(variance) and variance not in ("small", "large"):
-        raise ValueError(f"variance={variance!r}; expected 'small' (the posterior's), "
-                         "'large' (beta) or a function, such as learned_range")
     T = len(schedule)
     if steps is None: steps = T
     if timesteps is None: timesteps = trailing_timesteps(T, steps)
     timesteps = check_timesteps(timesteps, T)
-    x, pairs, noise = begin(model, shape, timesteps, x_T, noise, seed, device)
+    x, pairs, noise = begin_chain(
+        model, schedule, shape, timesteps, x_T, noise, seed, device)
     for t, prev in pairs:
         with inference_mode(model): x0_hat, v = predict_x0(model, schedule, x, t, clip)
         x_prev, var = q_posterior(schedule, x0_hat, x, t, prev)

@@ -16,8 +16,10 @@ import torch
 from fastcore.basics import patch
 from torch import nn
 
+from .arguments import check_keys, checked
 from .captions import training_captions, two_digits
 from .ddpm import DDPMLoss
+from .kinds import anything, count, some_texts
 from .models import check_labels, register
 from .noising import cosine_schedule
 from .saving import Trained
@@ -30,15 +32,18 @@ def naive_attention(q, k, v, # (..., N, d), (..., L, d), (..., L, c)
                     attn_mask=None # bool, broadcast to (..., N, L): True may be seen
                    ) -> torch.Tensor: # (..., N, c)
     "Attention with the matrix written down (Vaswani et al. 2017, eq. 1)."
+    check_keys(q, k, v)
     scores = q @ k.transpose(-1, -2) / q.shape[-1]**0.5 # (..., N, L)
     if attn_mask is not None: scores = scores.masked_fill(~attn_mask, -torch.inf)
     return scores.softmax(-1) @ v
 
 # %% ../nbs/70_attention.ipynb #8b8b4055
+@checked(k=anything)
 def chunked_attention(q, k, v, attn_mask=None, # as for `naive_attention`
                       chunk: int=128 # keys at a time
                      ) -> torch.Tensor: # (..., N, c)
     "The same without the matrix, chunk by chunk (Rabe & Staats 2021)."
+    check_keys(q, k, v)
     top = q.new_full((*q.shape[:-1], 1), -torch.inf) # largest score so far
     total = torch.zeros_like(top) # sum of exponentials
     out = q.new_zeros(*q.shape[:-1], v.shape[-1])
@@ -62,6 +67,7 @@ def words_of(texts) -> list: # of strings
     return sorted({word for text in texts for word in text.split()})
 
 # %% ../nbs/70_attention.ipynb #46aa4059
+@checked(texts=some_texts, words=some_texts, length=count)
 def encode(texts, # list of strings
            words, # known words, of `words_of`
            length: int) -> torch.Tensor: # int64 (len(texts), length)
@@ -71,7 +77,7 @@ def encode(texts, # list of strings
     for row, text in zip(ids, texts):
         if unknown := [word for word in text.split() if word not in number]:
             raise ValueError(f"{text!r}: {unknown[0]!r} is no known word; "
-                             f"known: {', '.join(words)}")
+                             f"there are {', '.join(words)}")
         found = [1, *(number[word] for word in text.split())]
         if len(found) > length:
             raise ValueError(f"{text!r} has {len(found) - 1} words; "
@@ -83,6 +89,7 @@ def encode(texts, # list of strings
 @register
 class TextUNet(nn.Module):
     "A U-Net that reads: label k asks for texts[k], label len(texts) for anything."
+    @checked(texts=some_texts, width=count, length=count)
     def __init__(self, texts, # list of strings; their words are all it will know
                  width: int=32, length: int=8, # of a token; in tokens, with the first
                  predicts: str="eps", **unet): # arguments of `UNet`

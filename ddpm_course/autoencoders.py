@@ -8,9 +8,11 @@ from torch import nn
 
 from .data import image_folder
 from .interop import from_extra
+from .kinds import described, reals, whole
 from .models import register
 from .saving import load_model
 from .training import fit
+from .unet_inputs import A_WIDTH, SOME_WIDTHS
 from .vae import VAE, VAELoss, check_latents, check_sides, reparameterize
 
 
@@ -35,10 +37,18 @@ def map_batches(f, # rows -> rows
     return map_batches(f, x, batch // 2)
 
 
+def an_autoencoder(value, name):
+    "The kind of autoencoders: networks with encode, decode, latent_channels and factor."
+    if all(hasattr(value, key) for key in ("encode", "decode", "latent_channels", "factor")):
+        return value
+    raise TypeError(f"{name}={described(value)}; expected a VAE or an Autoencoder, such as "
+                    "digits_vae().model or load_autoencoder()")
+
+
 def check_channels(name, value, vae):
     "One number for each latent channel, float64 (C,), or a ValueError."
-    value = torch.as_tensor(value, dtype=torch.float64, device="cpu").flatten()
-    if len(value) != vae.latent_channels or not value.isfinite().all():
+    value = reals(value, name).flatten()
+    if len(value) != vae.latent_channels or not (value.abs() <= 1e9).all():
         raise ValueError(f"{name}: got {value.tolist()}; expected one finite number for each of "
                          f"the {vae.latent_channels} latent channels")
     return value
@@ -101,6 +111,18 @@ def train_vae(data, # `Images`, or a folder with one folder of images a class
     return load_model(Path(out) / "model").model if run.step == steps else None
 
 
+def check_kl(config): # {name: value}
+    "Arguments of an AutoencoderKL, or an error where one would be too large or too deep to build."
+    widths = SOME_WIDTHS(config.get("block_out_channels", (64,)), "block_out_channels")
+    layers = whole(1, 64)(config.get("layers_per_block", 1), "layers_per_block")
+    for name in ("in_channels", "out_channels", "latent_channels", "norm_num_groups"):
+        A_WIDTH(config.get(name, 1), name)
+    if len(widths) > 10 or len(widths) * layers > 256:
+        raise ValueError(f"block_out_channels: got {len(widths)} levels of {layers} layers; "
+                         "expected at most 10 levels, and 256 layers in all of them")
+    return config
+
+
 @register
 class Autoencoder(nn.Module):
     "diffusers' `AutoencoderKL` with the contract of `VAE`."
@@ -110,7 +132,7 @@ class Autoencoder(nn.Module):
                  **config): # of AutoencoderKL
         super().__init__()
         AutoencoderKL = from_extra("diffusers").AutoencoderKL
-        self.net = AutoencoderKL(**config) if net is None else net
+        self.net = AutoencoderKL(**check_kl(config)) if net is None else net
         kept = {k: v for k, v in self.net.config.items() if not k.startswith("_")}
         self.config = json.loads(json.dumps(kept))
         parameters = inspect.signature(AutoencoderKL.__init__).parameters.values()

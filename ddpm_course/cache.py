@@ -10,6 +10,7 @@ from tqdm.auto import tqdm
 from .autoencoders import fingerprint
 from .disk import as_folder, as_size, atomic_file, hold, sweep, write_whole
 from .identity import digest_of_array
+from .sets import cache_arguments
 
 
 def space_identity(space):
@@ -170,6 +171,7 @@ def encode_shard(data, space, images, flip, batch):
     return latents
 
 
+@cache_arguments
 def cache_latents(data, # labeled `Images`, in memory or on disk
                   space, # `LatentSpace`, its autoencoder on the device that shall encode
                   path, # folder of the cache; one that was left unfinished is finished
@@ -178,7 +180,6 @@ def cache_latents(data, # labeled `Images`, in memory or on disk
                   batch: int=64, # images encoded at a time
                   progress: bool=True): # show a bar
     "Encode a data set once, into memory-mapped files: the `CachedLatents` to train from."
-    path = as_folder(path, "path")
     manifest = manifest_of(data, space, flip, shard)
     check_folder(path, manifest)
     if (path / "manifest.json").exists() and not missing_shards(path, manifest):

@@ -16,8 +16,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from .arguments import checked
 from .disk import atomic_file, write_whole
 from .influence import Influence
+from .kinds import a_mapping, described, listed
 from .scores import Score
 
 
@@ -38,6 +40,20 @@ def processor():
     return names[0] if names else platform.processor() or platform.machine()
 
 
+def is_card(value):
+    "Is this a `Score`, of the library or of a page that defines it?"
+    return {f.name for f in fields(Score)} <= getattr(value, "__dict__", {}).keys()
+
+
+def a_row(value, name):
+    "The kind of what a file of scores holds: a `Score`, or a row of them by name."
+    row = isinstance(value, dict)
+    cards = value.values() if row else [value]
+    if all(is_card(card) or row and card is None for card in cards): return value
+    raise TypeError(f"{name}={described(value)}; expected a Score, or a row "
+                    "{name: Score or None}")
+
+
 def as_json(card):
     "A card as JSON holds it: its influence lies in another file."
     return card and {f.name: getattr(card, f.name) for f in fields(Score) if f.compare}
@@ -49,14 +65,17 @@ def as_entry(scores, about):
     return {"about": about, "cards": {name: as_json(card) for name, card in scores.items()}}
 
 
+@checked(scores=listed(a_row))
 def save_scores(file, # JSON file to write
                 scores, # `Score`s, or rows {name: Score or None}
                 about=None): # what made them: a dict for all, or one a row; `environment()` if None
     "Write cards, or a table of rows of cards, each with what made it; their influences beside it."
     scores = list(scores)
     about = environment() if about is None else about
-    abouts = [about] * len(scores) if isinstance(about, dict) else list(about)
-    entries = [as_entry(s, a) for s, a in zip(scores, abouts, strict=True)]
+    abouts = [about] * len(scores) if isinstance(about, dict) else listed(a_mapping)(about, "about")
+    if len(abouts) != len(scores):
+        raise ValueError(f"about: got {len(abouts)} for {len(scores)} scores; expected one a row")
+    entries = [as_entry(s, a) for s, a in zip(scores, abouts)]
     file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
     save_influences(file.with_suffix(".safetensors"), named(scores))
@@ -144,6 +163,7 @@ def read_influence(f, name, about, card):
 
 # ---- reading ----
 
+@checked
 def load_scores(file):
     "The cards or rows of a file, as `save_scores` got them."
     return [scores for scores, _ in load_entries(file)]

@@ -41,7 +41,7 @@ def results_folder():
     return own if own.is_dir() else cache_folder() / "results"
 
 
-def checked(file, sha256):
+def verified(file, sha256):
     "The path of a file; ValueError where its SHA-256 is another one."
     found = hashlib.sha256(file.read_bytes()).hexdigest()
     if found != sha256:
@@ -57,7 +57,7 @@ def cifar_model(folder=None) -> Trained: # of results; None: the checkout's, or 
     Its weights are not in the package: where they are absent, they are fetched once (9 MB).
     """
     folder = results_folder() if folder is None else Path(folder)
-    for name, sha256 in SHA256.items(): checked(result_file(f"{NAME}/{name}", folder), sha256)
+    for name, sha256 in SHA256.items(): verified(result_file(f"{NAME}/{name}", folder), sha256)
     trained = load_model(folder / NAME)
     trained.model.float().requires_grad_(False)
     return trained

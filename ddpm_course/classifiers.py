@@ -7,12 +7,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .arguments import check_fields, checked
 from .data import image_folder
 from .images import Images, load_digits
+from .kinds import having, number, some_images, whole
 from .models import device_of, inference_mode, register
 from .saving import load_model
+from .sets import a_set
 from .shipped import load_shipped
 from .training import fit
+from .unet_inputs import A_WIDTH
 
 
 # ---- the digits classifier ----
@@ -42,6 +46,7 @@ class DigitsClassifier(nn.Module):
     def forward(self, x): return self.head(self.body(x))
 
 
+@checked(x=some_images)
 def jitter(x, # images (B, 1, H, W) in [-1, 1]
            rng, # the `BatchRandom` of the step
            turn: float=0.1, # largest turn, in radians
@@ -109,6 +114,7 @@ class ResNet(nn.Module):
     predicts = None
     num_classes = None
 
+    @checked(in_channels=A_WIDTH, classes=A_WIDTH, width=A_WIDTH, blocks=whole(1, 64))
     def __init__(self,
                  name: str, # what distances in its features are called
                  in_channels: int=3,
@@ -146,6 +152,7 @@ def check_pixels(name, value, H, W):
     return int(value)
 
 
+@checked(x=some_images, shift=number())
 def random_shift(x, # images (B, C, H, W)
                  rng, # the `BatchRandom` of the step
                  shift: int): # largest move along each axis, in whole pixels
@@ -161,6 +168,7 @@ def random_shift(x, # images (B, C, H, W)
     return padded[image, channel, rows[:, None, :, None], columns[:, None, None, :]]
 
 
+@checked(x=some_images, cut=number())
 def cut_out(x, # images (B, C, H, W)
             rng, # the `BatchRandom` of the step
             cut: int): # side of the square, in whole pixels
@@ -181,6 +189,8 @@ class ClassifierLoss:
     shift: int = 0 # largest move, in pixels
     cut: int = 0 # side of the gray square, in pixels
     smoothing: float = 0.0 # share of the label spread over all classes (Szegedy et al. 2016)
+
+    def __post_init__(self): check_fields(self, shift=whole(0), cut=whole(0))
 
     def __call__(self, model, x, y, rng):
         shown = cut_out(random_shift(x, rng, self.shift), rng, self.cut)
@@ -216,6 +226,7 @@ def train_features(data, # labeled `Images`, or a folder with one folder of imag
     return load_model(Path(out) / "model").model if run.step == steps else None
 
 
+@checked(net=having("head", "training", what="a classifier with a head"), data=a_set)
 def accuracy(net, # with a `head`
              data, # labeled `Images`
              batch: int=500) -> float: # images at a time

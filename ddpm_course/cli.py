@@ -1,16 +1,20 @@
 "The command `ddpm-course`: it parses, and nothing else."
 
+import shlex
 import sys
 from pathlib import Path
+from typing import Annotated
+
 from fastcore.script import anno_parser
 
-from .disk import as_folder
+from .experiments import commands
 from .experiments.coverage import describe, run_coverage
 from .experiments.demo import QUICK_STEPS, run_demo
-from .experiments.registry import TABLES, run_table
-from .experiments.shipping import recorded, retrain
-from .experiments.tables import format_table
+from .experiments.registry import EXPERIMENTS
+from .experiments.squares import save_squares
 from .training import DIGITS_FIT
+
+Several = Annotated[str, {"action": "append", "metavar": "FIELD=VALUE"}]
 
 
 def demo(out:str="runs/demo", # folder for the results; a demo stopped there goes on
@@ -18,55 +22,151 @@ def demo(out:str="runs/demo", # folder for the results; a demo stopped there goe
          train_steps:int=DIGITS_FIT["steps"], # optimizer steps
          device:str=None, # "cpu", or None for an accelerator where there is one
          quick:bool=False): # a few seconds, to see that everything works; the digits will be noise
-    "Train a class-conditional U-Net on scikit-learn's digits, sample with DDPM and DDIM, measure."
-    if quick: print(run_demo(out, seed, min(train_steps, QUICK_STEPS), device, "quick"))
-    else: print(run_demo(out, seed, train_steps, device, "whole"))
+    """Train a class-conditional U-Net on scikit-learn's digits, sample with DDPM and DDIM, measure.
+    Example: ddpm-course demo --quick"""
+    steps, size = (min(train_steps, QUICK_STEPS), "quick") if quick else (train_steps, "whole")
+    print(run_demo(out, seed, steps, device, size))
 
 
-def table(name:str, # one of those named above
-          size:str="digits", # "digits", or "smoke" to see in seconds that it runs
-          out:str="runs/tables", # folder for NAME.json, .csv, .png (of smoke: NAME-smoke...), rows
-          workers:int=2): # processes of one thread each; 0: this process alone
-    """Make a table of the course: ddim-steps, dynamics, schedules, latent, guidance, advanced,
-    attention, edm, edm-samplers, question-2 or question-3; a run that was stopped goes on."""
-    print(format_table(run_table(name, out, size, workers), TABLES[name].columns))
+def list_(name:str=None, # of one experiment; all if None
+          size:str="full", # "smoke", "digits" or "full"
+          trial:bool=False, # train 20 steps of each here, and say how long the whole would take
+          device:str=None): # for --trial: "cpu", or None for an accelerator where there is one
+    """Show the experiments, and what each costs before it is started.
+    Example: ddpm-course list --name cifar10 --trial"""
+    print(commands.list_experiments(size, name, trial, device))
 
 
-def train(name:str, # digits, classifier, vae, latent or text
-          out:str=None, # run folder; runs/NAME-SEED if None
-          seed:int=0): # of training
-    "Train a network that comes with the package again, and score it beside the one on record."
-    out = as_folder(f"runs/{name}-{seed}" if out is None else out)
-    found = retrain(name, out, seed)["scores"]
-    for key, value in found.items():
-        print(f"{key:10}{value:9.4f}, shipped {recorded(name, key):9.4f}")
-    print(f"The network is in {out / 'model'}")
+def train(name:str, # an experiment (ddpm-course list), or digits, classifier, vae, latent or text
+          size:str="full", # "smoke" (seconds), "digits" (minutes on a CPU) or "full" (a GPU)
+          variant:str=None, # of the experiment; the first if None
+          data:str=None, # folder of the data set; the digits need none
+          out:str=None, # run folder; one named after the experiment in runs/ if None
+          seed:int=0, # of training
+          device:str=None, # "cpu", or None for an accelerator where there is one
+          resume:bool=False, # go on with the run in --out
+          set:Several=None, # a field of the recipe, such as lr=1e-4; may be given several times
+          tracker:str="none"): # "tensorboard", "wandb" or "none"
+    """Train a network of an experiment, or one that comes with the package again.
+    Example: ddpm-course train cifar10 --data ~/cifar10 --out runs/first --set batch_size=256"""
+    print(commands.train_named(name, size, variant, data, out, seed, device, resume, set, tracker))
+
+
+def sample(run:str, # folder that train left
+           sampler:str=None, # "DDIM" or "DDPM"; the first of the experiment if None
+           steps:int=None, # of the sampler
+           guidance:float=None, # scale s: 1 is the model itself
+           n:int=64, # images
+           batch:int=100, # images at a time
+           seed:int=0, # image i of a seed is the same in any batch
+           device:str=None): # "cpu", or None for an accelerator where there is one
+    """Draw samples from a trained run; what is there is not drawn again.
+    Example: ddpm-course sample runs/first --sampler DDIM --steps 50 --n 64"""
+    print(commands.sample_run(run, sampler, steps, guidance, n, seed, device, batch))
+
+
+def evaluate(run:str, # folder that train left
+             data:str=None, # folder of the data set; the digits need none
+             features:str=None, # "inception", or the folder of a train_features run
+             n:int=None, # images a sampler; those of the experiment's protocols if None
+             sampler:str=None, # "DDIM" or "DDPM"; all of the experiment if None
+             steps:int=None, # of the sampler
+             guidance:float=None, # scale s
+             batch:int=100, # images at a time
+             seed:int=0, # of the samples
+             device:str=None): # "cpu", or None for an accelerator where there is one
+    """Score a trained run by the protocols of its experiment; what is there is not done again.
+    Example: ddpm-course evaluate runs/first --data ~/cifar10 --sampler DDIM --steps 50"""
+    print(commands.evaluate_named(run, data=data, device=device, seed=seed, features=features, n=n,
+                                  batch=batch, sampler=sampler, steps=steps, guidance=guidance))
+
+
+def table(name:str, # of a table, an experiment, or all
+          size:str="digits", # "digits", "full", or "smoke" to see in seconds that it runs
+          out:str="runs/tables", # folder for NAME.json, .csv, .png, run folders, finished rows
+          workers:int=2, # processes of one thread each, of a table of the digits; 0: this one alone
+          data:str=None, # of an experiment: folder of the data set
+          features:str=None, # of an experiment: "inception", or the folder of a train_features run
+          seed:int=0, # of an experiment: of training and samples
+          device:str=None): # of an experiment: "cpu", or None for an accelerator
+    """Make a table of the digits, or of an experiment (ddpm-course list); a stopped run goes on.
+    Of the digits: ddim-steps, dynamics, schedules, latent, guidance, advanced, attention, edm,
+    edm-samplers, question-2, question-3; or all. Example: ddpm-course table all --size smoke"""
+    print(commands.make_table(name, size, out, workers, data, device, seed, features))
+
+
+def cost(run:Annotated[str, {"action": "append"}]=None, # a run, beside what ships; several times
+         device:str=None): # "cpu", or None for an accelerator where there is one
+    """Measure what sampling costs here: seconds, images a second by batch, memory, operations.
+    Example: ddpm-course cost --run runs/first"""
+    print(commands.cost_table(run, device))
+
+
+def info(run:str): # folder that train left
+    """Tell what a run is, what it took, and what to do next.
+    Example: ddpm-course info runs/first"""
+    print(commands.info_run(run))
+
+
+def prepare(name:str, # "cifar10" or "imagenet100"
+            out:str, # folder for it
+            data:str=None, # directory of ImageNet, for imagenet100
+            size:int=128, # pixels a side, for imagenet100
+            preprocessing:str="course"): # "course", "torchvision" or "adm"
+    """Download CIFAR-10, or make ImageNet-100 of ImageNet; a run that was stopped goes on.
+    Example: ddpm-course prepare imagenet100 ~/imagenet100 --data ~/imagenet"""
+    print(commands.prepare_data(name, data, out, size, preprocessing))
+
+
+def squares(data:str, # folder of photographs, one folder a class
+            out:str, # JSON file
+            title:str="photographs", # what they are
+            n:int=1000): # how many, evenly spaced over the folder
+    """Measure how far the named ways to make a square of a photograph lie apart.
+    Example: ddpm-course squares ~/imagenette/train runs/squares.json --title Imagenette"""
+    print(save_squares(data, out, title, n=n))
 
 
 def coverage(out:str="runs/coverage.json", # a file that is there is gone on with
              repetitions:int=2000, # of each cell
              only:str=""): # kinds of intervals that hold this text; all if empty
-    "Simulate how often each kind of interval holds the truth; a run that was stopped goes on."
+    """Simulate how often each kind of interval holds the truth; a run that was stopped goes on.
+    Example: ddpm-course coverage --repetitions 100 --out runs/few.json"""
     print(describe(run_coverage(Path(out), repetitions, only)))
 
 
-COMMANDS = {"demo": demo, "table": table, "train": train, "coverage": coverage}
+COMMANDS = {"demo": demo, "list": list_, "train": train, "sample": sample, "evaluate": evaluate,
+            "table": table, "cost": cost, "info": info, "prepare": prepare,
+            "squares": squares, "coverage": coverage}
+
+
+def usage():
+    "What `ddpm-course` alone prints."
+    lines = [f"  {name:10}{command.__doc__.splitlines()[0]}" for name, command in COMMANDS.items()]
+    return ("usage: ddpm-course COMMAND [options]; ddpm-course COMMAND --help tells more, with an "
+            "example\n\ncommands:\n" + "\n".join(lines))
+
+
+def again(name, options):
+    "The command that goes on after an interruption."
+    more = ["--resume"] if name == "train" and options[:1] and options[0] in EXPERIMENTS else []
+    return shlex.join(["ddpm-course", name, *options, *(o for o in more if o not in options)])
 
 
 def main(argv=None):
     "Entry point: `ddpm-course COMMAND [options]`."
     name, *options = (sys.argv[1:] if argv is None else argv) or ["--help"]
     if name not in COMMANDS:
-        print("usage: ddpm-course COMMAND [options]; ddpm-course COMMAND --help tells more")
-        print("\ncommands:")
-        for command, function in COMMANDS.items(): print(f"  {command:10}{function.__doc__}")
+        print(usage())
         sys.exit(0 if name in ("-h", "--help") else f"ddpm-course: no command {name!r}")
     parser = anno_parser(COMMANDS[name], prog=f"ddpm-course {name}")
     arguments = vars(parser.parse_args(options))
     try: COMMANDS[name](**{k: v for k, v in arguments.items() if k not in ("pdb", "xtra")})
-    except (OSError, ValueError, RuntimeError) as e:
+    except (OSError, ValueError, RuntimeError, MemoryError, ModuleNotFoundError) as e:
         notes = "".join(f"\n{note}" for note in getattr(e, "__notes__", ()))
         sys.exit(f"ddpm-course {name}: {e}{notes}")
-    except KeyboardInterrupt:
-        print(f"ddpm-course {name}: interrupted; the same command goes on", file=sys.stderr)
-        sys.exit(130)
+    except (KeyboardInterrupt, SystemExit) as e: # SIGTERM during training: it was saved
+        code = 130 if isinstance(e, KeyboardInterrupt) else e.code
+        print(f"ddpm-course {name}: interrupted; go on with: {again(name, options)}",
+              file=sys.stderr)
+        sys.exit(code)

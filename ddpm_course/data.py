@@ -15,11 +15,14 @@ from pathlib import Path
 
 import torch
 
+from .arguments import checked
 from .images import Images
+from .kinds import one_of
 from .reading import (
     FilePixels, find_images, first_shape, read_all, read_image)
 
 # %% ../nbs/23_data.ipynb #6b565dfa
+@checked(mode=one_of("RGB", "L"), on_error=one_of("raise", "skip"))
 def image_folder(root, # folder with one folder a class: root/class/image.jpg
                  size: int=None, # squares are cut and resized; None: all share a size
                  flip: bool=False, # mirror half of the images in training batches
@@ -27,12 +30,14 @@ def image_folder(root, # folder with one folder a class: root/class/image.jpg
                  in_memory: bool=None, # None: if that takes at most `memory` bytes
                  memory: int=8 * 2**30, # bytes
                  on_error: str="raise", # or "skip" files that are no images, and say so
-                 workers: int=8 # threads that read files
-                 ) -> Images: # RGB, uint8 (N, 3, H, W) in memory or on disk
+                 workers: int=8, # threads that read files
+                 mode: str="RGB", # or "L": one channel of gray
+                 reduced: bool=False # faster: large JPEGs at a part of their size
+                 ) -> Images: # uint8 (N, 3 or 1, H, W) in memory or on disk
     "Images in class folders."
     files, labels, names = find_images(root, classes)
-    read = partial(read_image, size=size)
-    shape = (3, size, size) if size else first_shape(files, read, on_error)
+    read = partial(read_image, size=size, mode=mode, reduced=reduced)
+    shape = (len(mode), size, size) if size else first_shape(files, read, on_error)
     if in_memory is None: in_memory = len(files) * math.prod(shape) <= memory
     if in_memory: pixels = torch.empty(len(files), *shape, dtype=torch.uint8)
     def keep(n, x):
@@ -65,6 +70,7 @@ def _fetch_cifar10(root, mirrors):
                   f"Put {name} (MD5 {md5}) into {root}, and call again")
 
 # %% ../nbs/23_data.ipynb #93bd3432
+@checked
 def cifar10(root, # folder that holds, or will hold, the official archive
             train: bool=True, # the 50,000 training images, or the 10,000 test images
             download: bool=False, # if missing or damaged, fetch it, checked by MD5

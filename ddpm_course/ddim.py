@@ -10,13 +10,16 @@ __all__ = ['SPACINGS', 'make_distinct', 'spaced_timesteps', 'ddim_steps', 'ddim_
 # %% ../nbs/16_ddim.ipynb #61669a0d
 import torch
 
-from .images import check_images
+from .arguments import check_rows, check_same_shape, checked
+from .kinds import (
+    clean_images, listed, reals, one_of, some_images, whole)
 from .models import estimate, inference_mode, predict_x0
 from .noising import add_scaled
 from .stepping import (
-    Step, begin, check_timesteps, sampler, trailing_timesteps)
+    SAMPLER, Step, begin_chain, check_timesteps, sampler, trailing_timesteps)
 
 # %% ../nbs/16_ddim.ipynb #580c915b
+@checked(ts=listed(whole()))
 def make_distinct(ts: list) -> list:
     "Ascending ints made strictly increasing: one that repeats moves past its twin."
     out = [-1]
@@ -27,6 +30,7 @@ def make_distinct(ts: list) -> list:
 SPACINGS = ("trailing", "leading", "linspace", "quadratic")
 
 
+@checked(spacing=one_of(*SPACINGS))
 def spaced_timesteps(T: int, # length of the schedule
                      steps: int, # how many, 1..T
                      spacing: str="trailing") -> list: # one of SPACINGS
@@ -34,8 +38,6 @@ def spaced_timesteps(T: int, # length of the schedule
     trailing = trailing_timesteps(T, steps) # also checks steps
     if spacing == "trailing": return trailing
     if spacing == "leading": return [i * T // steps for i in reversed(range(steps))]
-    if spacing not in SPACINGS:
-        raise ValueError(f"spacing={spacing!r}; expected one of {', '.join(SPACINGS)}")
     u = torch.linspace(0, 1, steps, dtype=torch.float64)
     if steps == 1: u = torch.ones_like(u) # one step starts at T - 1
     ts = (T - 1) * (u if spacing == "linspace" else u**2)
@@ -48,6 +50,7 @@ def _walk(T, steps, spacing, timesteps):
     return check_timesteps(timesteps, T)
 
 # %% ../nbs/16_ddim.ipynb #36cd0510
+@checked(SAMPLER, spacing=one_of(*SPACINGS))
 def ddim_steps(model, # model(x_t, t); bind labels with `condition`
                schedule, # NoiseSchedule
                shape, # (B, C, H, W)
@@ -61,10 +64,9 @@ def ddim_steps(model, # model(x_t, t); bind labels with `condition`
                clip: float | None=1.0, # of x0_hat; None for latents and exact models
                device=None): # that of the model if None, or of x_T where it has none
     "DDIM (Song et al. 2021, eq. 12), as a generator of `Step`."
-    if not 0 <= eta <= 1:
-        raise ValueError(f"eta={eta}; expected 0 (deterministic) to 1 (noisy as DDPM)")
     timesteps = _walk(len(schedule), steps, spacing, timesteps)
-    x, pairs, noise = begin(model, shape, timesteps, x_T, noise, seed, device)
+    x, pairs, noise = begin_chain(
+        model, schedule, shape, timesteps, x_T, noise, seed, device)
     for t, prev in pairs:
         with inference_mode(model): x0_hat, _ = predict_x0(model, schedule, x, t, clip)
         ab_t, ab_prev = map(schedule.alpha_bar, (t, prev))
@@ -82,14 +84,14 @@ def ddim_sample(progress: bool=False): # show a bar
     "Images (B, C, H, W) by DDIM (Song et al. 2021, eq. 12)."
 
 # %% ../nbs/16_ddim.ipynb #f4b9b32f
+@checked(a=some_images, b=some_images)
 def slerp(a, # noise (B, C, H, W)
           b, # noise of the same shape
           u): # 0 gives a, 1 gives b; a float, or one per image (B,)
     "The point a share u along the arc from a to b (Song et al. 2021, section 5.3)."
-    if a.shape != b.shape:
-        raise ValueError(f"slerp: got shapes {tuple(a.shape)} and {tuple(b.shape)}; "
-                         "expected the same shape")
-    u = torch.as_tensor(u, dtype=a.dtype, device=a.device)
+    check_same_shape(b, a, "b", "a")
+    u = reals(u, "u", finite=True).to(a)
+    check_rows(u, a if len(a) > 1 else u, "u")
     angle = torch.cosine_similarity(a.flatten(1), b.flatten(1)).clamp(-1, 1).acos()
     whole = torch.sinc(angle / torch.pi)
 
@@ -98,6 +100,7 @@ def slerp(a, # noise (B, C, H, W)
     return share(1 - u) * a + share(u) * b
 
 # %% ../nbs/16_ddim.ipynb #5acc8b58
+@checked(SAMPLER, spacing=one_of(*SPACINGS), x0=clean_images)
 def ddim_invert(model, # model(x_t, t); bind labels with `condition`
                 schedule, # NoiseSchedule
                 x0, # clean images (B, C, H, W)
@@ -107,9 +110,7 @@ def ddim_invert(model, # model(x_t, t); bind labels with `condition`
                 iterations: int=1, # model calls a step; more solve it more exactly
                 clip: float | None=None): # of x0_hat; where it acts, the way is lossy
     "The x_T from which `ddim_sample` with these steps returns to x_0 (eta = 0)."
-    if not (isinstance(iterations, int) and iterations >= 1):
-        raise ValueError(f"iterations={iterations}; expected a whole number from 1")
-    x = check_images(x0, "x0").to(torch.promote_types(x0.dtype, torch.float32))
+    x = x0.to(torch.promote_types(x0.dtype, torch.float32))
     below = -1
     with inference_mode(model):
         for t in _walk(len(schedule), steps, spacing, timesteps)[::-1]:

@@ -13,12 +13,15 @@ from dataclasses import dataclass
 
 import torch
 
+from .arguments import check_fields, check_rows, checked
 from .images import check_images
-from .models import predicts_of, split_output
+from .kinds import a_call, count, optional, some_labels
+from .models import predicts_of, split_output, said_by
 from .noising import NoiseSchedule, PREDICTS, q_sample, v_from
 from .randomness import BatchRandom
 
 # %% ../nbs/13_ddpm.ipynb #60c76953
+@checked
 def target(predicts, # "eps", "x0" or "v"
            schedule, x0, t, eps): # as for `q_sample`
     "What a network of this parameterization should answer at x_t."
@@ -28,14 +31,16 @@ def target(predicts, # "eps", "x0" or "v"
     raise ValueError(f"predicts={predicts!r}; expected one of {', '.join(PREDICTS)}")
 
 # %% ../nbs/13_ddpm.ipynb #1904add5
+@checked(y=some_labels, num_classes=count)
 def drop_labels(y, # int64 labels (B,)
                 num_classes: int, # the label that means "no label"
                 drop: float, # share of labels to replace, 0..1
                 rng): # BatchRandom
     "The labels with a random share replaced by \"no label\"."
-    if not 0 <= drop <= 1: raise ValueError(f"drop={drop}; expected a share, 0..1")
     if y is None or drop == 0: return y # a model with classes refuses None itself
-    return torch.where(rng.rand() < drop, num_classes, y)
+    dropped = rng.rand() < drop
+    check_rows(y, dropped, "y")
+    return torch.where(dropped, num_classes, y)
 
 # %% ../nbs/13_ddpm.ipynb #76b36b4c
 def _weighted(loss, weight, schedule, t, predicts):
@@ -46,6 +51,7 @@ def _weighted(loss, weight, schedule, t, predicts):
                      f"expected one number per example, {tuple(loss.shape)}")
 
 # %% ../nbs/13_ddpm.ipynb #dd9672bf
+@checked
 def ddpm_loss(model, # model(x_t, t, y), any parameterization
               schedule, # NoiseSchedule
               x0, # clean images (B, C, H, W) in [-1, 1]
@@ -64,7 +70,7 @@ def ddpm_loss(model, # model(x_t, t, y), any parameterization
     t = rng.randint(len(schedule)) if t is None else t
     eps = rng.randn_like(x0) if eps is None else eps
     x_t = q_sample(schedule, x0, t, eps)
-    num_classes = getattr(model, "num_classes", None)
+    num_classes = said_by(model, "num_classes")
     labels = () if num_classes is None else [drop_labels(y, num_classes, drop, rng)]
     predicts = predicts_of(model)
     out, _ = split_output(model(x_t, t, *labels), x_t)
@@ -79,6 +85,8 @@ class DDPMLoss:
     schedule: NoiseSchedule
     drop: float = 0.0 # share of labels replaced by "no label"
     weight: Callable | None = None # (schedule, t, predicts) -> (B,); 1 if None
+
+    def __post_init__(self): check_fields(self, weight=optional(a_call))
 
     def __call__(self, model, x, y, rng):
         return ddpm_loss(model, self.schedule, x, y, rng=rng, drop=self.drop,

@@ -6,8 +6,23 @@ import numpy as np
 import torch
 
 from .ddim import make_distinct
+from .kinds import a_call, amount, flag, having, is_number, listed, number, optional, positive
 from .models import Wrapper, inference_mode, predicts_of
 from .noising import PREDICTS, eps_from_x0, expand_like
+from .stepping import SAMPLER
+
+
+def a_level(value, name):
+    "The kind of noise levels, of which infinity is one."
+    return value if is_number(value) and value == math.inf else amount(value, name)
+
+
+def a_predictor(value, name):
+    "The kind of networks that a denoiser is made of: they predict eps, x0 or v."
+    if getattr(a_call(value, name), "predicts", None) == "denoised":
+        raise ValueError(f"{name}: got a denoiser already; use it as it is")
+    predicts_of(value)
+    return value
 
 
 class Levels:
@@ -61,6 +76,13 @@ def snapped(sigmas, # wanted levels, strictly decreasing
     return trained[index].tolist()[::-1]
 
 
+def check_span(sigma_min, sigma_max):
+    "ValueError unless one level lies below the other."
+    if sigma_min < sigma_max: return
+    raise ValueError(f"sigma_min={sigma_min}, sigma_max={sigma_max}; expected sigma_min below "
+                     "sigma_max")
+
+
 def check_sigmas(sigmas):
     "Levels as a list of floats, strictly decreasing and above 0; else ValueError."
     sigmas = [float(sigma) for sigma in sigmas]
@@ -74,18 +96,25 @@ def check_sigmas(sigmas):
 def levels_to_walk(model, # D(x, sigma)
                    sigmas, # falling levels
                    snap: bool): # whether to move them to those that the network was trained on
-    "The levels as a list of floats; ValueError if they do not fall, or this is no denoiser."
-    check_denoiser(model)
+    "The levels as a list of floats; ValueError if they do not fall."
     sigmas = check_sigmas(sigmas)
     return snapped(sigmas, model.sigmas) if snap and hasattr(model, "sigmas") else sigmas
 
 
-def check_denoiser(model):
-    "ValueError for a network that predicts eps, x0 or v: asked at sigma, it would answer nonsense."
-    predicts = getattr(model, "predicts", None)
+def a_denoiser(value, name):
+    "The kind of denoisers; a network that predicts eps, x0 or v would answer nonsense at sigma."
+    predicts = getattr(a_call(value, name), "predicts", None)
     if predicts in PREDICTS:
-        raise ValueError(f"got a model that predicts {predicts!r} at a timestep; this sampler asks "
+        raise ValueError(f"{name}: got one that predicts {predicts!r} at a timestep; expected "
                          "a denoiser D(x, sigma): pass as_denoiser(model, schedule)")
+    return value
+
+
+SOLVER = SAMPLER | { # what arguments of the samplers in sigma are
+    "model": a_denoiser, "sigmas": optional(listed(number(), what="a list of falling levels")),
+    "churn": optional(having("gamma", "S_noise", what="a Churn")), "snap": flag,
+    **dict.fromkeys(["sigma_min", "sigma_max", "rho"], positive),
+    **dict.fromkeys(["S_churn", "S_tmin", "S_noise"], amount), "S_tmax": a_level}
 
 
 def ask(model, x, sigma: float):

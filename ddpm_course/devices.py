@@ -9,6 +9,7 @@ import torch
 
 from .models import Wrapper
 from .randomness import untouched_random
+from .sets import check_data, fit_arguments
 
 
 def auto_precision(device):
@@ -50,6 +51,11 @@ def one_at_a_time(function):
                 for state, was in zip(states, kept):
                     if was: state._shared_state.update(was)
     return call
+
+
+def fit_door(f):
+    "Arguments are looked at; then calls in other threads wait for their turn."
+    return fit_arguments(one_at_a_time(f))
 
 
 def make_accelerator(precision="auto", # "bf16", "no" (float32), or "auto"
@@ -101,9 +107,10 @@ class DatasetAdapter:
     def batch(self, index, rng=None):
         "Images (B, C, H, W) and labels (B,) at `index`."
         pairs = torch.utils.data.default_collate([self.dataset[i] for i in index.tolist()])
-        return [part.to(self.device) for part in pairs]
+        return [part.to(self.device) if hasattr(part, "to") else part for part in pairs]
 
 
-def as_batches(data):
-    "A data set with batch(index, rng): itself, or a torch dataset adapted."
+def as_batches(data, model, loss):
+    "A data set with batch(index, rng): itself, or a torch dataset adapted, fit to be trained on."
+    with untouched_random(): check_data(data, model, loss) # it may draw a first example
     return data if hasattr(data, "batch") else DatasetAdapter(data)

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from .arguments import check_fields, checked
 from .images import check_images
+from .kinds import a_call, optional, positive
 from .models import register
-from .nesting import Nested
+from .nesting import Nested, a_network
 from .noising import expand_like
 from .solvers import (
     Churn, as_denoiser, dpmpp_2m_sample, euler_sample, heun_sample, karras_sigmas)
@@ -30,10 +32,9 @@ class Precond(Nested):
     "D = c_skip x + c_out F(c_in x, c_noise), F a raw network (Karras et al., eq. 7)."
     predicts = "denoised"
 
+    @checked(net=a_network, sigma_data=positive)
     def __init__(self, net: nn.Module, # F(x, c_noise, y), such as a `UNet`
                  sigma_data: float=0.5): # standard deviation of the data
-        if not sigma_data > 0:
-            raise ValueError(f"sigma_data={sigma_data}; expected more than 0")
         super().__init__(net, sigma_data=sigma_data)
         self.sigma_data = sigma_data
 
@@ -66,9 +67,8 @@ class EDMLoss:
     augment: Callable | None = None # augment(x, rng) -> (x, parameters): `Augment()`
 
     def __post_init__(self):
-        for name in ("P_std", "sigma_data"):
-            value = getattr(self, name)
-            if not value > 0: raise ValueError(f"{name}={value}; expected more than 0")
+        positives = dict(P_std=positive, sigma_data=positive)
+        check_fields(self, **positives, augment=optional(a_call))
 
     def weight(self, sigma):
         "lambda(sigma) (B,): one over c_out^2, so that errors of F count alike."

@@ -13,13 +13,18 @@ from dataclasses import dataclass
 
 import torch
 
-from .images import check_images
-from .noising import NoiseSchedule, PREDICTS
+from .arguments import check_fields, expanded
+from .kinds import (
+    an_instance, clean_images, count, number, odd_size, reals, seed_of_run)
+from .noising import NoiseSchedule
 
 # %% ../nbs/15_exact.ipynb #1a5c07e2
-def _images(values):
+def _images(values, name):
     "Numbers, (K,), (K, C) or (K, C, H, W), as images in float64."
-    values = torch.as_tensor(values, dtype=torch.float64)
+    values = reals(values, name, finite=True)
+    if not values.numel() or values.ndim > 4:
+        raise ValueError(f"{name}: got shape {tuple(values.shape)}; expected numbers, "
+                         "(K,), (K, C) or (K, C, H, W)")
     return values.view(*values.shape, *[1] * (4 - values.ndim))
 
 # %% ../nbs/15_exact.ipynb #b7dfa898
@@ -28,19 +33,20 @@ class GaussianMixture:
     def __init__(self, means, # (K, C, H, W); (K,) or (K, C) for images of one pixel
                  stds, # one float, (K,), or shaped like means
                  weights=None): # (K,), equal if None
-        self.means = _images(means)
-        self.stds = _images(stds).expand_as(self.means)
+        self.means = _images(means, "means")
         K = len(self.means)
-        weights = torch.ones(K) if weights is None else torch.as_tensor(weights)
-        if (self.stds <= 0).any() or len(weights) != K or (weights < 0).any():
+        self.stds = expanded(_images(stds, "stds"), self.means, "stds")
+        weights = reals([1] * K if weights is None else weights, "weights", finite=True)
+        known = weights.shape == (K,) and (weights >= 0).all() and weights.sum() > 0
+        if not known or (self.stds <= 0).any():
             raise ValueError(f"got {K} means, stds {stds} and weights {weights}; "
                              f"expected positive stds and {K} weights of at least 0")
-        self.weights = weights.double() / weights.sum()
+        self.weights = weights / weights.sum()
 
     def sample(self, n: int, seed: int=0) -> torch.Tensor:
         "n draws (n, C, H, W), float32."
-        rng = torch.Generator().manual_seed(seed)
-        k = torch.multinomial(self.weights, n, replacement=True, generator=rng)
+        rng = torch.Generator().manual_seed(seed_of_run(seed, "seed"))
+        k = torch.multinomial(self.weights, count(n, "n"), True, generator=rng)
         z = torch.randn(n, *self.means.shape[1:], generator=rng, dtype=torch.float64)
         return (self.means[k] + self.stds[k] * z).float()
 
@@ -64,10 +70,7 @@ class ExactModel:
     predicts: str = "eps"
     num_classes = None
 
-    def __post_init__(self):
-        if self.predicts not in PREDICTS:
-            raise ValueError(f"predicts={self.predicts!r}; "
-                             f"expected one of {', '.join(PREDICTS)}")
+    def __post_init__(self): check_fields(self, mixture=an_instance(GaussianMixture))
 
     def __call__(self, x_t, t, y=None):
         x = x_t.double()
@@ -114,10 +117,9 @@ class LocalModel:
     num_classes = None
 
     def __post_init__(self):
-        if self.predicts not in PREDICTS:
-            raise ValueError(f"predicts={self.predicts!r}; expected one of {PREDICTS}")
-        if not self.spread > 0: raise ValueError(f"spread={self.spread}; expected > 0")
-        self.images = check_images(self.images).double()
+        spread = number(above=0, expected="> 0")
+        check_fields(self, images=clean_images, spread=spread, patch=odd_size)
+        self.images = self.images.double()
 
     def __call__(self, x_t, t, y=None):
         x = x_t.double()

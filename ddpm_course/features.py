@@ -14,8 +14,11 @@ from functools import partial
 
 import torch
 
+from .arguments import check_same_rows, checked
 from .images import check_images
+from .kinds import having, in_range, reals, some_rows, tensor
 from .models import device_of, inference_mode
+from .overlaps import check_symmetric, fast_overlap
 from .stats import FeatureStats
 
 # %% ../nbs/30_features.ipynb #2195fec6
@@ -38,16 +41,12 @@ class Features:
 def _check_range(x):
     "Images that keep to [-1, 1], with some overshoot; a warning for those in [0, 1]."
     if not len(x): raise ValueError("no images to look at")
-    low, high = (bound.item() for bound in check_images(x, finite=True).aminmax())
-    if max(-low, high) > 8:
-        raise ValueError(f"images: values from {low:.3g} to {high:.3g}; "
-                         "expected [-1, 1]; convert gray levels with from_uint8")
-    if low >= 0 and high > 0.5:
-        warnings.warn(f"images: no value below 0 ({low:.3g} to {high:.3g}); images are "
-                      "in [-1, 1] here: x * 2 - 1 converts from [0, 1]", stacklevel=3)
-    return x
+    return in_range(check_images(x, finite=True), most=8)
 
 # %% ../nbs/30_features.ipynb #46db5fa5
+@checked(net=having("features", "head", "name", what="a network with features, "
+                    "head and name, such as digits_classifier()"),
+         images=having("__iter__", what="images (N, C, H, W), or batches of them"))
 def extract(net, # has .features, .head and .name
             images, # float (N, C, H, W) in [-1, 1], or an iterable of such batches
             batch: int=100) -> Features: # images at a time
@@ -68,23 +67,23 @@ def extract(net, # has .features, .head and .name
     return Features(net.name, values, probabilities)
 
 # %% ../nbs/30_features.ipynb #166e1428
+@checked(x=some_rows, train=some_rows)
 def nearest(x, # images or features, one row each after flattening: (N, ...)
             train, # (M, ...)
             chunk: int=2000): # rows at a time
     "Euclidean distance (N,) to the nearest of `train` (0: a copy), and its index (N,)."
+    check_same_rows(train, x, "train", "x")
     far = partial(torch.cdist, compute_mode="donot_use_mm_for_euclid_dist")
     found = [far(part, train.flatten(1)).min(1) for part in x.flatten(1).split(chunk)]
     return torch.cat([f.values for f in found]), torch.cat([f.indices for f in found])
 
 # %% ../nbs/30_features.ipynb #a64acefc
+@checked(cov=tensor("(D, D)", finite=True))
 def psd_sqrt(cov): # covariance (D, D)
     "The symmetric square root (D, D) of a covariance, of full rank or not."
-    scale = cov.abs().max()
-    if (cov - cov.T).abs().max() > 1e-6 * scale:
-        raise ValueError("the covariance is not symmetric; "
-                         "expected features.T.cov() of features (N, D)")
+    check_symmetric(cov)
     values, vectors = torch.linalg.eigh(cov)
-    if values.min() < -1e-6 * scale:
+    if values.min() < -1e-6 * cov.abs().max():
         raise ValueError(f"the covariance has the eigenvalue {values.min():.3g}; "
                          "expected none below 0")
     rounding = len(cov) * torch.finfo(cov.dtype).eps * values.max()
@@ -97,19 +96,18 @@ def frechet_distance(mu1, # mean (D,)
                      mu2, # mean (D,)
                      cov2) -> float: # covariance (D, D)
     "||mu1 - mu2||^2 + tr(cov1 + cov2 - 2 (cov1 cov2)^1/2) (Heusel et al. 2017, eq. 6)."
-    given = [torch.as_tensor(a, dtype=torch.float64) for a in (mu1, cov1, mu2, cov2)]
+    names = ("mu1", "cov1", "mu2", "cov2")
+    given = [reals(*pair, finite=True) for pair in zip((mu1, cov1, mu2, cov2), names)]
     mu1, cov1, mu2, cov2 = given
     shapes = [tuple(a.shape) for a in given]
     D = mu1.numel()
     if shapes != [(D,), (D, D)] * 2:
-        raise ValueError(f"got means {shapes[0]}, {shapes[2]} and covariances "
-                         f"{shapes[1]}, {shapes[3]}; expected (D,) and (D, D), "
-                         "the same D for all")
-    if not all(a.isfinite().all() for a in given):
-        raise ValueError("a mean or covariance holds NaN or infinity; "
-                         "look for NaN in the features")
-    overlap = torch.linalg.svdvals(psd_sqrt(cov1) @ psd_sqrt(cov2)).sum()
-    distance = (mu1 - mu2).square().sum() + cov1.trace() + cov2.trace() - 2 * overlap
+        raise ValueError(f"got the shapes {dict(zip(names, shapes))}; expected "
+                         "(D,) and (D, D), the same D for all")
+    shared = fast_overlap(cov1, cov2) # where one has full rank
+    if shared is None:
+        shared = torch.linalg.svdvals(psd_sqrt(cov1) @ psd_sqrt(cov2)).sum()
+    distance = (mu1 - mu2).square().sum() + cov1.trace() + cov2.trace() - 2 * shared
     return max(0.0, distance.item()) # rounding may leave -1e-16
 
 # %% ../nbs/30_features.ipynb #44fcc0b0

@@ -1,52 +1,47 @@
 "What guidance refuses, what it warns of, and how a score names what was asked for."
 
 import hashlib
-import math
 import warnings
-from numbers import Integral, Real
+from numbers import Integral
 
 import torch
 
-from .models import check_labels, predicts_of
+from .kinds import a_call, number, tensor
+from .models import predicts_of, said_by
+
+
+a_scale = number(0, expected="a finite number of at least 0: 1 is the model without guidance, "
+                 "above 1 is guided, 0 is only what it would be guided away from")
+a_rescale = number(0, 1, expected="0 (leave the spread of the prediction) to 1 (give it the "
+                   "conditional one's)")
 
 
 def check_guidance(scale, interval=None, rescale=0.0):
-    "ValueError unless the scale is finite and >= 0, the interval two steps, rescale in 0..1."
-    if not (isinstance(scale, Real) and 0 <= scale < math.inf): # NaN compares false
-        raise ValueError(f"scale={scale!r}; expected a finite number of at least 0: 1 is the model "
-                         "without guidance, above 1 is guided, 0 is only what it would be guided "
-                         "away from")
-    if interval is not None and not is_interval(interval):
-        raise ValueError(f"interval={interval!r}; expected (low, high), whole timesteps from and "
-                         "up to which to guide, 0 <= low <= high; noise levels sigma have to be "
-                         "converted")
-    if not 0 <= rescale <= 1:
-        raise ValueError(f"rescale={rescale!r}; expected 0 (leave the spread of the prediction) "
-                         "to 1 (give it the conditional one's)")
+    "An error unless the scale is finite and >= 0, the interval two steps, rescale in 0..1."
+    a_scale(scale, "scale")
+    an_interval(interval, "interval")
+    a_rescale(rescale, "rescale")
 
 
-def is_interval(interval):
-    "Whether this is (low, high), two whole numbers with 0 <= low <= high."
-    if not (isinstance(interval, (tuple, list)) and len(interval) == 2): return False
-    low, high = interval
-    return isinstance(low, Integral) and isinstance(high, Integral) and 0 <= low <= high
+def some_times(value, name):
+    "The kind of times (B,): timesteps, and also those between two, at which a denoiser asks."
+    between = isinstance(value, torch.Tensor) and value.is_floating_point()
+    return tensor("(B,)", floating=between)(value, name)
 
 
-def check_bound(y, # labels (B,), or one int for all images
-                model, # a model with num_classes
-                name="y"): # what the message calls them
-    "Labels as an int64 tensor (B,) or (), each a class of the model or num_classes for none."
-    y = torch.as_tensor(y)
-    if y.ndim > 1:
-        raise ValueError(f"{name}: got shape {tuple(y.shape)}; expected one label an image, (B,), "
-                         "or one int for all")
-    check_labels(y.reshape(-1).cpu(), model.num_classes, y.numel())
-    return y
+def an_interval(interval, name):
+    "The kind of intervals: (low, high), two whole numbers with 0 <= low <= high, or None."
+    if interval is None: return None
+    two = isinstance(interval, (tuple, list)) and len(interval) == 2
+    if two and all(isinstance(t, Integral) and not isinstance(t, bool) for t in interval):
+        if 0 <= interval[0] <= interval[1]: return interval
+    raise ValueError(f"{name}={interval!r}; expected (low, high), whole timesteps from and up to "
+                     "which to guide, 0 <= low <= high; noise levels sigma have to be converted")
 
 
 def check_classes(model):
     "ValueError unless the model has classes to be guided to."
-    if getattr(model, "num_classes", None) is None:
+    if said_by(a_call(model, "model"), "num_classes") is None:
         raise ValueError("cfg: this model has no classes (num_classes is None): unconditional, or "
                          "its labels are bound already; pass the class-conditional model itself, "
                          "or see autoguidance")
@@ -55,8 +50,8 @@ def check_classes(model):
 def check_pair(model, bad):
     "ValueError unless the two models have their labels bound and predict the same."
     for name, m in (("model", model), ("bad", bad)):
-        if getattr(m, "num_classes", None) is not None:
-            raise ValueError(f"autoguidance: {name} has {m.num_classes} classes and no labels; "
+        if (n := said_by(a_call(m, name), "num_classes")) is not None:
+            raise ValueError(f"autoguidance: {name} has {n} classes and no labels; "
                              f"bind them first: condition({name}, y)")
     predicts = predicts_of(model)
     other = predicts_of(bad)
@@ -67,9 +62,10 @@ def check_pair(model, bad):
 
 def warn_undropped(model, negative):
     "Warn of a model that guidance would ask about `no label`, which it never saw in training."
-    if getattr(model, "label_drop", None) != 0 or not (negative == model.num_classes).any(): return
+    none = said_by(model, "num_classes")
+    if said_by(model, "label_drop") != 0 or not (negative == none).any(): return
     warnings.warn(f"this model was trained without label dropout: it never saw the label "
-                  f"{model.num_classes} (\"no label\"), so what it answers there is arbitrary, and "
+                  f"{none} (\"no label\"), so what it answers there is arbitrary, and "
                   "samples will be distorted or saturated, the more so the larger the scale; train "
                   "with DDPMLoss(schedule, drop=0.1), or pass negative labels", stacklevel=3)
 

@@ -13,16 +13,21 @@ from contextlib import nullcontext
 import torch
 from fastcore.basics import patch
 
+from .arguments import check_same_shape, checked
 from .exact import GaussianMixture
 from .guards import (
-    check_bound, check_classes, check_guidance, check_pair, labels_for,
-    named_interval, named_labels, named_model, warn_undropped)
-from .models import Wrapper, check_labels, inference_mode, split_output
+    an_interval, check_classes, check_guidance, check_pair, labels_for,
+    named_interval, named_labels, named_model, some_times, warn_undropped)
+from .kinds import (
+    an_instance, share, some_images)
+from .models import (
+    Wrapper, check_bound, check_labels, inference_mode, split_output, said_by)
 
 # %% ../nbs/60_guidance.ipynb #506accff
 class LabeledMixture:
     "The exact class-conditional predictor of a `GaussianMixture`."
 
+    @checked(mixture=an_instance(GaussianMixture))
     def __init__(self,
                  mixture, # a GaussianMixture of K components
                  schedule, # NoiseSchedule
@@ -40,15 +45,18 @@ class LabeledMixture:
         return answers[y, torch.arange(len(y), device=y.device)]
 
 # %% ../nbs/60_guidance.ipynb #5bf26397
+@checked
 def extrapolate(base, # the prediction to move away from, (B, C, H, W)
                 pred, # the prediction to move towards, shaped alike
                 scale: float): # 0 is the base, 1 the prediction, above 1 past it
     "base + scale (pred - base) (Ho & Salimans 2022, eq. 6)."
+    check_same_shape(pred, base, "pred", "base")
     return base + scale * (pred - base)
 
 # %% ../nbs/60_guidance.ipynb #abd1a0f4
+@checked(interval=an_interval, t=some_times)
 def inside(interval, # (low, high), both included; None for all timesteps
-           t): # int64 (B,)
+           t): # (B,), int64, or floats between timesteps
     "Which images (B,) are at a timestep within the interval."
     if interval is None: return torch.ones_like(t, dtype=torch.bool)
     return (t >= interval[0]) & (t <= interval[1])
@@ -65,9 +73,10 @@ class Guided(Wrapper):
         self.scale = scale
         self.interval = interval
         self.rescale = rescale
+        none = said_by(model, "num_classes")
         self.options = {"guidance": "cfg", "scale": float(scale),
                         "rescale": float(rescale), "interval": named_interval(interval),
-                        "negative": named_labels(negative, model.num_classes)}
+                        "negative": named_labels(negative, none)}
 
     @property
     def evaluations(self) -> int:
@@ -109,16 +118,18 @@ def cfg(model, # a model with num_classes, trained with label dropout
     check_classes(model)
     check_guidance(scale, interval, rescale)
     y = check_bound(y, model)
-    if negative is None: negative = model.num_classes
+    if negative is None: negative = said_by(model, "num_classes")
     negative = check_bound(negative, model, "negative")
     if scale != 1: warn_undropped(model, negative)
     return Guided(model, y, negative, scale, interval, rescale)
 
 # %% ../nbs/60_guidance.ipynb #e4358800
+@checked(guided=some_images, pred=some_images, phi=share)
 def rescaled(guided, # a guided prediction (B, C, H, W)
              pred, # the conditional one, shaped alike
              phi: float): # 0 leaves it as it is, 1 gives it the spread of `pred`
     "Guided, with the spread of `pred` to a share phi (Lin et al. 2023, eq. 14 to 16)."
+    check_same_shape(pred, guided, "pred", "guided")
     spread, wanted = (_spread(x) for x in (guided, pred))
     return guided * (phi * torch.where(spread > 0, wanted / spread, 1) + 1 - phi)
 

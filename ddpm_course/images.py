@@ -12,6 +12,9 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from .arguments import check_levels, check_set, checked
+from .kinds import count, gray_levels, in_range, positive, whole
+
 # %% ../nbs/10_images.ipynb #141272e5
 def check_images(x, # anything; expected is a float tensor (B, C, H, W) in [-1, 1]
                  name: str="images", # what to call it in the message
@@ -33,27 +36,26 @@ def check_images(x, # anything; expected is a float tensor (B, C, H, W) in [-1, 
     return x
 
 # %% ../nbs/10_images.ipynb #50d5909e
+@checked(gray=gray_levels, levels=count)
 def from_uint8(gray, # whole numbers 0..levels, any shape
                levels: int=255 # the largest gray level: photographs 255, digits 16
                ) -> torch.Tensor: # float32 in [-1, 1]
     "Whole gray levels 0..`levels` to x = 2k/L - 1."
-    if gray.is_floating_point():
-        raise TypeError(f"gray: got dtype {gray.dtype}; expected whole numbers "
-                        f"0..{levels}; converted twice?")
+    check_levels(gray, levels)
     return gray.to(torch.float32) * (2 / levels) - 1
 
 # %% ../nbs/10_images.ipynb #cbe1645e
+@checked
 def to_uint8(x, # float images (B, C, H, W), nominally in [-1, 1]
              levels: int=255 # the largest gray level: photographs 255, digits 16
              ) -> torch.Tensor: # uint8 in 0..levels
     "Clamp float images to [-1, 1], round to the nearest gray level. Never min-max."
-    if not 1 <= levels <= 255:
-        raise ValueError(f"levels={levels}; expected 1..255, what uint8 can hold")
-    x = check_images(x, finite=True)
+    x = in_range(check_images(x, finite=True), warn=False)
     x = x.to(torch.promote_types(x.dtype, torch.float32)) # bf16 merges some levels
     return ((x.clamp(-1, 1) + 1) * (levels / 2)).round().to(torch.uint8)
 
 # %% ../nbs/10_images.ipynb #e8078083
+@checked(padding=whole(0))
 def image_grid(x, # float images (B, C, H, W) in [-1, 1], C = 1 or 3; clamped
                columns: int=10, # images a row
                padding: int=1 # white pixels between images
@@ -72,6 +74,7 @@ def image_grid(x, # float images (B, C, H, W) in [-1, 1], C = 1 or 3; clamped
     return grid[:grid.shape[0] - padding, :grid.shape[1] - padding]
 
 # %% ../nbs/10_images.ipynb #0e341d7b
+@checked(scale=positive)
 def show_images(x, # float images (B, C, H, W) in [-1, 1]
                 columns: int=10, # images a row
                 title: str=None, # above the grid
@@ -81,7 +84,7 @@ def show_images(x, # float images (B, C, H, W) in [-1, 1]
                 heads=None): # a label for each column
     "Draw images as a grid, pixels sharp, without min-max; returns the axes."
     import matplotlib.pyplot as plt
-    columns = min(columns, len(x))
+    columns = min(columns, len(check_images(x)))
     grid = image_grid(x, columns)
     if ax is None:
         height = -(-len(x) // columns) * scale + 0.3 * (bool(title) + bool(heads))
@@ -134,7 +137,7 @@ class Images:
     levels: int = 255 # the largest gray level
     flip: bool = False # `batch` mirrors half of the images left-right
 
-    def __post_init__(self): check_labeled(self.pixels, self.labels, self.classes)
+    def __post_init__(self): check_labeled(*check_set(self))
     def __len__(self): return len(self.labels)
 
     def __getitem__(self, i):

@@ -2,6 +2,9 @@
 
 import torch
 
+from .arguments import checked
+from .kinds import count, share
+
 
 class ImportanceSampler:
     """Draws t in proportion to the root of its mean squared loss (Nichol & Dhariwal 2021, eq. 18).
@@ -9,12 +12,10 @@ class ImportanceSampler:
     Until every t has `keep` losses, all are drawn equally often. `fit` calls `begin` and
     `end_step`, and keeps `state` in its checkpoints; a training loop of your own calls `end_step`
     after each step. On several devices all of them see the losses of all."""
+    @checked(keep=count, uniform=share)
     def __init__(self, T: int, # length of the schedule
                  keep: int=10, # losses that are remembered of each t
                  uniform: float=0.001): # share of the draws that are uniform, 0..1
-        if keep < 1 or not 0 <= uniform <= 1:
-            raise ValueError(f"keep={keep}, uniform={uniform}; expected keep of at least 1 and "
-                             "a share, 0..1")
         self.uniform = uniform
         self.state = {"losses": torch.zeros(T, keep, dtype=torch.float64),
                       "counts": torch.zeros(T, dtype=torch.int64)}

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .kinds import described
 from .unet_options import Options
 
 
@@ -29,9 +30,21 @@ ENDINGS = { # how a level ends, by its block's name without Down or Up
 OURS = {"conv": "conv", "resnet": "residual"}
 
 
+def whole_config(config):
+    "The config of a UNet2DModel as a dict, or ValueError where it describes something else."
+    found = dict(config) if hasattr(config, "keys") else {}
+    needed = {*NAMES, "block_out_channels", "out_channels", "down_block_types", "up_block_types"}
+    if lacks := sorted(needed - found.keys()):
+        name = found.get("_class_name", type(config).__name__)
+        hint = "of a pipeline, pass its .unet, or the folder with subfolder='unet'"
+        raise ValueError(f"got the configuration of a {name}, which lacks {lacks[:3]}; expected a "
+                         f"UNet2DModel: {hint}")
+    return found
+
+
 def config_from_diffusers(config): # the config of a UNet2DModel
     "The arguments of `UNet` that build the same network; ValueError where there is none."
-    c = dict(config)
+    c = whole_config(config)
     down = [name.replace("Down", "") for name in c["down_block_types"]]
     up = [name.replace("Up", "") for name in c["up_block_types"]]
     if odd := not_ours(c, down, up):
@@ -138,6 +151,10 @@ def network_from_diffusers(cls, # our `UNet`
     "The same network as a diffusers UNet2DModel, with its weights, in evaluation mode."
     if isinstance(source, (str, Path)):
         source = from_extra("diffusers").UNet2DModel.from_pretrained(source, **kwargs)
+    if not isinstance(source, torch.nn.Module) or not hasattr(source, "config"):
+        whole_config(getattr(source, "config", {"_class_name": type(source).__name__}))
+        raise TypeError(f"source={described(source)}; expected a UNet2DModel, its folder or its "
+                        "name on the hub; of a pipeline, pass its .unet")
     model = cls(**config_from_diffusers(source.config), predicts=predicts).to(source.dtype)
     model.load_state_dict(weights_from_diffusers(source.state_dict(), model))
     if model.num_classes is not None: model.label_drop = 0.0 # "no label" was never trained

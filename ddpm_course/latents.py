@@ -8,17 +8,21 @@ Docs: https://ddpm-course.github.io/ddpm_course/latents.html.md"""
 __all__ = ['LatentSpace', 'train_latents']
 
 # %% ../nbs/51_latents.ipynb #e0d3d8d4
-import json
 from pathlib import Path
 
 import torch
 from fastcore.basics import patch
 
-from .autoencoders import check_channels, check_size, map_batches
+from .arguments import checked
+from .autoencoders import (
+    an_autoencoder, check_channels, check_size, map_batches)
 from .cache import check_space, space_identity
 from .ddpm import DDPMLoss
+from .kinds import clean_images, sizes, tensor
 from .models import inference_mode
-from .saving import load_model, save_model
+from .saving import load_model, read_config, save_model
+from .schema import MAY_HAVE_LATENT, check_entries, latent_of
+from .sets import a_set
 from .training import DIGITS_FIT, DIGITS_UNET, fit
 from .unet import UNet
 from .vae import check_sides
@@ -26,6 +30,7 @@ from .vae import check_sides
 # %% ../nbs/51_latents.ipynb #5b53042c
 class LatentSpace:
     "Images to latents of mean 0 and standard deviation 1 by channel, and back."
+    @checked(vae=an_autoencoder, image_shape=sizes("(C, H, W)"))
     def __init__(self, vae, # `VAE` or `Autoencoder`
                  mean, # (C,) of each latent channel on data
                  std, # (C,), above 0
@@ -55,6 +60,7 @@ class LatentSpace:
 
 # %% ../nbs/51_latents.ipynb #69a98ba3
 @patch
+@checked(x=clean_images)
 def encode(self: LatentSpace, x, batch: int=64):
     "Normalized latents (B, *shape), float32: the means of their posteriors."
     shape = self.image_shape
@@ -65,6 +71,7 @@ def encode(self: LatentSpace, x, batch: int=64):
 
 # %% ../nbs/51_latents.ipynb #df0f428d
 @patch
+@checked(z=tensor("(B, C, H, W)", finite=True))
 def decode(self: LatentSpace, z, batch: int=64):
     "Images (B, C, H, W), nominally in [-1, 1], of normalized latents (B, *shape)."
     if self.image_shape: check_size(z, self.shape, "latents", "has")
@@ -74,6 +81,7 @@ def decode(self: LatentSpace, z, batch: int=64):
 
 # %% ../nbs/51_latents.ipynb #670b0d83
 @patch(cls_method=True)
+@checked(vae=an_autoencoder, data=a_set)
 def measure(cls: LatentSpace, vae, # `VAE` or `Autoencoder`
             data, # labeled `Images`
             n: int=5000, # images to look at, evenly spaced over the set
@@ -121,8 +129,10 @@ def load(cls: LatentSpace, folder, device="cpu"):
             f"{folder} has no vae folder; put one there with "
             f"space.save({str(folder)!r}), with the space of the model")
     vae = load_model(folder / "vae", "model", device)
-    latent = vae.config["latent"]
-    space = cls(vae.model, latent["mean"], latent["std"], latent["image_shape"])
-    config = folder / "config.json"
-    if config.exists(): check_space(json.loads(config.read_text()), space)
+    space = cls(vae.model, *latent_of(vae, folder / "vae" / "config.json"))
+    file = folder / "config.json"
+    if not file.exists(): return space
+    config = read_config(file)
+    check_entries(config, MAY_HAVE_LATENT, file)
+    check_space(config, space)
     return space

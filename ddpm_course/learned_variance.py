@@ -16,23 +16,27 @@ import torch
 from torch.special import log_ndtr
 
 from .ancestral import q_posterior
+from .arguments import check_broadcast, check_fields, checked
+from .bounds import BOUND, check_gray, as_step
 from .ddpm import ddpm_loss
 from .estimates import Estimate
 from .importance import ImportanceSampler
+from .kinds import some_rows
 from .models import (
     Seen, device_of, inference_mode, predict_x0, predicts_of, split_output)
 from .noising import NoiseSchedule, expand_like, q_sample, x0_from
 from .randomness import ImageNoise, image_seeds
 from .respacing import respaced
+from .stepping import SAMPLER
 
 # %% ../nbs/41_learned_variance.ipynb #2985bb25
+@checked(BOUND)
 def log_variances(schedule, # NoiseSchedule of at least 2 steps
                   t, # int64 (B,), 0..T-1, or one int for all
                   prev=None): # an earlier timestep, -1 for clean data; t - 1 if None
     "log of the posterior's variance and of beta for a step, float64, shaped like t."
     if len(schedule) < 2: raise ValueError("T=1: a single step has no range, only beta")
-    t = torch.as_tensor(t)
-    prev = t - 1 if prev is None else torch.as_tensor(prev)
+    t, prev = as_step(t, prev)
     after = (t + 1).clamp(max=len(schedule) - 1)
     ab, ab_prev, ab_after = (schedule.alpha_bar(s) for s in (t, prev, after))
     large = 1 - ab / ab_prev
@@ -41,28 +45,30 @@ def log_variances(schedule, # NoiseSchedule of at least 2 steps
     return torch.where(prev < 0, second, small).log(), large.log()
 
 # %% ../nbs/41_learned_variance.ipynb #f893af60
+@checked(BOUND)
 def learned_range(schedule, t, prev, # as for `log_variances`
                   var_out): # variance channels (B, C, H, W): -1 is small, 1 is large
     "The variance that channels choose, like var_out (Nichol & Dhariwal 2021, eq. 15)."
-    if var_out is None:
-        raise ValueError("this model has no variance channels; build it with "
-                         "learn_variance=True, or use variance='small' or 'large'")
     small, large = (expand_like(v, var_out) for v in log_variances(schedule, t, prev))
     share = (var_out + 1) / 2
     return (share * large + (1 - share) * small).exp()
 
 # %% ../nbs/41_learned_variance.ipynb #d81bb476
+@checked(BOUND)
 def gaussian_kl(mean1, var1, mean2, var2): # tensors that broadcast
     "KL(N(mean1, var1) || N(mean2, var2)) of each pixel, in nats."
+    check_broadcast(mean1=mean1, var1=var1, mean2=mean2, var2=var2)
     ratio = var1 / var2
     return 0.5 * (ratio - 1 - ratio.log() + (mean1 - mean2)**2 / var2)
 
 # %% ../nbs/41_learned_variance.ipynb #ea1e8830
+@checked(BOUND, x0=some_rows)
 def binned_nll(x0, # images on `levels` + 1 evenly spaced values of [-1, 1]
-               mean, var, # of a normal around each pixel, shaped like x0
+               mean, var, # of a normal around each pixel, as x0 or broadcast
                levels: int): # the largest gray level: 255 of 8 bits, 16 of digits
     "-log of a normal's mass in each pixel's bin, nats (Ho et al. 2020, eq. 13)."
-    if x0.device.type == "cpu": _check_levels(x0, levels) # a GPU would have to wait
+    check_broadcast(x0=x0, mean=mean, var=var)
+    if x0.device.type == "cpu": check_gray(x0, levels) # a GPU would have to wait
     half = 1 / levels
     std = var**0.5
     d = x0 - mean
@@ -71,13 +77,6 @@ def binned_nll(x0, # images on `levels` + 1 evenly spaced values of [-1, 1]
     log_low, log_high = ( # in the left tail, where a small mass keeps its digits
         log_ndtr(torch.where(d > 0, -a, b)) for a, b in ((high, low), (low, high)))
     return -(log_high + (-torch.expm1(log_low - log_high)).log())
-
-def _check_levels(x0, levels):
-    "ValueError unless the pixels lie on the gray levels, to a tenth of a step."
-    steps = (x0 + 1) * levels / 2
-    if not ((steps - steps.round()).abs() < 0.1).all():
-        raise ValueError(f"x0 has values between the gray levels of levels={levels}; "
-                         "expected those of the data set (data.levels), in [-1, 1]")
 
 # %% ../nbs/41_learned_variance.ipynb #11e406ed
 def bound_term(schedule, x0, x_t, # NoiseSchedule; clean and noisy images (B, C, H, W)
@@ -97,6 +96,7 @@ def bound_term(schedule, x0, x_t, # NoiseSchedule; clean and noisy images (B, C,
     return torch.where(last, nll, kl).flatten(1).mean(1) / math.log(2)
 
 # %% ../nbs/41_learned_variance.ipynb #5c30c0dc
+@checked(SAMPLER | BOUND)
 def variational_bound(model, # model(x_t, t); bind labels with `condition`
                       schedule, # NoiseSchedule
                       x0, # clean images (B, C, H, W), their pixels on gray levels
@@ -104,7 +104,7 @@ def variational_bound(model, # model(x_t, t); bind labels with `condition`
                       variance="small", # as for `ddpm_steps`: `learned_range`, ...
                       timesteps=None, # those of a shorter chain, decreasing; all T
                       clip: float | None=1.0, # clamp x0_hat
-                      seed=0): # int, or one int per image
+                      seed=0): # int, one int per image, or None: random
     "The terms L_0 ... L_n of a bound on -log p(x0), bits a pixel (B, n + 1)."
     if timesteps is not None: model, schedule = respaced(model, schedule, timesteps)
     x0 = x0.to(device_of(model, x0)).double()
@@ -123,12 +123,14 @@ def variational_bound(model, # model(x_t, t); bind labels with `condition`
     return torch.stack([*map(term, range(len(schedule))), prior], 1)
 
 # %% ../nbs/41_learned_variance.ipynb #98ae9007
+@checked(BOUND)
 def bits_per_dim(terms) -> Estimate: # (B, n + 1), by `variational_bound`
     "Bits per dimension: mean over images of the sum of terms, and its standard error."
     bits = terms.sum(1)
     return Estimate(bits.mean().item(), (bits.std() / len(bits)**0.5).item())
 
 # %% ../nbs/41_learned_variance.ipynb #4ef83905
+@checked
 def simple_and_bound(model, schedule, x0, y=None, # as for `ddpm_loss`
                      *, levels: int=255, # as for `binned_nll`
                      learn_mean: bool=False, # False: the bound's gradient stops there
@@ -144,6 +146,7 @@ def simple_and_bound(model, schedule, x0, y=None, # as for `ddpm_loss`
                               levels)
 
 # %% ../nbs/41_learned_variance.ipynb #29123d20
+@checked(BOUND)
 def hybrid_loss(model, schedule, x0, y=None, # as for `ddpm_loss`
                 *, bound: float=0.001, # lambda: how much the bound weighs
                 **options): # of `simple_and_bound`: levels, t, eps, rng, drop
@@ -160,6 +163,8 @@ class HybridLoss:
     drop: float = 0.0 # share of labels replaced by "no label"
     bound: float = 0.001 # lambda: how much the bound weighs
 
+    def __post_init__(self): check_fields(self, **BOUND)
+
     def __call__(self, model, x, y, rng):
         return hybrid_loss(model, self.schedule, x, y, rng=rng, levels=self.levels,
                            drop=self.drop, bound=self.bound)
@@ -173,6 +178,8 @@ class VLBLoss:
     drop: float = 0.0 # share of labels replaced by "no label"
     importance: ImportanceSampler | None = None # draws t; None: uniform
 
+    def __post_init__(self): check_fields(self, **BOUND)
+
     def __call__(self, model, x, y, rng):
         T = len(self.schedule)
         t, weight = (self.importance.draw(rng) if self.importance else
@@ -183,6 +190,7 @@ class VLBLoss:
         return T * term * weight
 
 # %% ../nbs/41_learned_variance.ipynb #c55027e1
+@checked(BOUND)
 def optimal_variance(schedule, t, prev, # as for `log_variances`
                      error): # mean squared error of x0_hat at t, as by `x0_errors`
     "The one variance that makes the bound least (Bao et al. 2022, theorem 1)."

@@ -13,18 +13,22 @@ import warnings
 
 import torch
 
+from .arguments import check_same_rows, checked
 from .comparisons import Measured, interval_of
 from .features import feature_distance, nearest
 from .influence import pooled
 from .scores import FID_IMAGES, INCEPTION, Score
-from ddpm_course.slopes import (
-    frechet_influence, kernel_influence, mean_influence, score_influence,
-    share_influence)
-from .stats import FeatureStats
+from .slopes import frechet_influence, kernel_influence, mean_influence
+from .slopes import score_influence, share_influence
+from .stats import (
+    METRICS, SEEN_OR_STATS, FeatureStats, check_most, check_neighbors, check_pairs,
+    check_same_network, some_of)
 
 # %% ../nbs/32_metrics.ipynb #8e5baae5
+@checked(METRICS)
 def polynomial_kernel(a, b): # features (N, D), (M, D)
     "The cubic kernel of KID, (a.b / D + 1)^3, for all pairs (N, M), float64."
+    check_same_rows(b, a, "b", "a")
     return (a.double() @ b.double().T / a.shape[1] + 1)**3
 
 # %% ../nbs/32_metrics.ipynb #dc0b5fd2
@@ -33,16 +37,16 @@ def _others(f): # mean kernel of pairs of different images, some rows at a time
     own = (f.double().square().sum(1) / f.shape[1] + 1)**3
     return (rows - own.sum()) / (len(f) * (len(f) - 1))
 
+@checked(METRICS)
 def squared_mmd(a, # features (N, D)
                 b) -> float: # features (M, D)
     "Squared MMD, unbiased, so that it may fall below 0 (Bińkowski et al. 2018, eq. 4)."
-    if min(len(a), len(b)) < 2:
-        raise ValueError(f"got {len(a)} and {len(b)} features; "
-                         "a comparison of pairs needs at least 2 of each")
+    check_pairs(a, b)
     across = sum(polynomial_kernel(x, b).sum() for x in a.split(1000))
     return (_others(a) + _others(b) - 2 * across / (len(a) * len(b))).item()
 
 # %% ../nbs/32_metrics.ipynb #ee903b0f
+@checked(METRICS, real=SEEN_OR_STATS)
 def frechet(fake, # `Features` of generated images
             real, # `Features` or `FeatureStats` of real images, from the same network
             reference: str="", # which real images: "CIFAR-10 train"
@@ -50,7 +54,7 @@ def frechet(fake, # `Features` of generated images
             strata=None, # int64 (n_fake,): labels that were fixed beforehand
             **protocol) -> Score: # sampler, steps, ... of the `Score`
     "Fréchet distance as a `Score`; the interval is over the generated images."
-    _same_network(fake, real)
+    check_same_network(fake, real)
     real = real if isinstance(real, FeatureStats) else real.stats
     stats = fake.stats
     value = feature_distance(stats, real)
@@ -60,11 +64,7 @@ def frechet(fake, # `Features` of generated images
                  influence=found, **protocol)
 
 # %% ../nbs/32_metrics.ipynb #f9c70049
-def _same_network(fake, real):
-    if fake.name == real.name: return
-    raise ValueError(f"features of {fake.name!r} for the fakes and of {real.name!r} "
-                     "for the reals; extract both with one network")
-
+@checked(METRICS, real=SEEN_OR_STATS)
 def fid(fake, # `Features` by `Inception`
         real, # `Features` or `FeatureStats` by `Inception`
         reference: str="", # which real images: "CIFAR-10 train"
@@ -81,6 +81,7 @@ def fid(fake, # `Features` by `Inception`
     return frechet(fake, real, reference, f"FID@{n}", **protocol)
 
 # %% ../nbs/32_metrics.ipynb #9db3fb9e
+@checked(METRICS)
 def kid(fake, # `Features` of generated images
         real, # `Features` of real images, from the same network
         reference: str="", # which real images
@@ -88,22 +89,17 @@ def kid(fake, # `Features` of generated images
         strata=None, # int64 (n_fake,): labels that were fixed beforehand
         **protocol) -> Score: # sampler, steps, ... of the `Score`
     "Kernel Inception distance: unbiased, may fall below 0 (Bińkowski et al. 2018)."
-    _same_network(fake, real)
-    if most < 2: raise ValueError(f"most={most}; a comparison of pairs needs 2 or more")
-    if len(fake) > most and strata is not None:
-        raise ValueError(f"got strata of {len(fake)} images and most={most}; labels "
-                         "are fixed for all of them: raise most")
-    fake, real = (f if len(f) <= most else f[_some(len(f), most)] for f in (fake, real))
+    check_same_network(fake, real)
+    check_most(len(fake), most, strata)
+    fake, real = (f[some_of(len(f), most)] for f in (fake, real))
     value = squared_mmd(fake.values, real.values)
     found = kernel_influence(fake.values, real.values, polynomial_kernel, strata)
     name = "KID" if fake.name == INCEPTION else "kernel distance"
     return Score(name, value, None, len(fake), len(real), reference, fake.name,
                  influence=found, **protocol)
 
-def _some(n, most): # random images, always the same
-    return torch.randperm(n, generator=torch.Generator().manual_seed(0))[:most]
-
 # %% ../nbs/32_metrics.ipynb #1a27afdf
+@checked(METRICS)
 def split_scores(probabilities, # (N, K)
                  splits: int=10): # parts, in the order given
     "exp(H(y) - H(y|x)) of each part (splits,): the score of Salimans et al. 2016."
@@ -116,6 +112,7 @@ def split_scores(probabilities, # (N, K)
     return torch.stack([(entropy(q.mean(0)) - entropy(q).mean()).exp() for q in parts])
 
 # %% ../nbs/32_metrics.ipynb #8a7fb66a
+@checked(METRICS)
 def inception_score(fake, # `Features`, for their probabilities
                     splits: int=10,
                     shuffle_seed: int=0,
@@ -136,14 +133,14 @@ def inception_score(fake, # `Features`, for their probabilities
                  **protocol)
 
 # %% ../nbs/32_metrics.ipynb #aa0dd8c1
+@checked(METRICS)
 def in_manifold(x, # features (N, D)
                 of, # features (M, D), whose balls count
                 k: int=3, # a ball reaches to the k-th nearest neighbor
                 chunk: int=2000): # rows at a time
     "Which x lie in a ball of `of`: bool (N,) (Kynkäänniemi et al. 2019, eq. 1)."
-    if len(of) <= k:
-        raise ValueError(f"got {len(of)} features; the {k}-th nearest neighbor needs "
-                         f"at least {k + 1}")
+    check_neighbors(of, k)
+    check_same_rows(of, x, "of", "x")
     x, of = x.double(), of.double()
     radius = [torch.cdist(part, of).kthvalue(k + 1).values for part in of.split(chunk)]
     radius = torch.cat(radius) # k + 1, since the nearest is the image itself
@@ -151,6 +148,7 @@ def in_manifold(x, # features (N, D)
     return torch.cat(inside)
 
 # %% ../nbs/32_metrics.ipynb #7e61959b
+@checked(METRICS)
 def precision_recall(fake, # `Features` of generated images
                      real, # `Features` of real images, from the same network
                      reference: str="", # which real images
@@ -158,7 +156,7 @@ def precision_recall(fake, # `Features` of generated images
                      strata=None, # int64 (n_fake,): labels that were fixed beforehand
                      **protocol) -> tuple: # sampler, steps, ... of the `Score`s
     "(precision, recall) as `Score`s (Kynkäänniemi et al. 2019)."
-    _same_network(fake, real)
+    check_same_network(fake, real)
     def card(name, value, **found):
         if k != 3: name += f", k={k}"
         return Score(name, value, n_fake=len(fake), n_real=len(real),
@@ -170,6 +168,7 @@ def precision_recall(fake, # `Features` of generated images
             card("recall", covered.mean().item()))
 
 # %% ../nbs/32_metrics.ipynb #fd7be036
+@checked(METRICS)
 def memorization(fakes, # images or features (N, ...)
                  held_out, # the same of held-out images (M, ...)
                  train, # the same of training images (K, ...)

@@ -2,7 +2,14 @@
 
 from torch import nn
 
+from .kinds import described
 from .models import MODELS
+
+
+def a_network(value, name):
+    "The kind of networks to hold: a `Module`, or what `Nested.config` says of one."
+    if isinstance(value, nn.Module) or isinstance(value, dict) and "model" in value: return value
+    raise TypeError(f"{name}={described(value)}; expected a network, such as a UNet")
 
 
 def rebuilt(net): # {"model": a registered class, "arguments": its config}

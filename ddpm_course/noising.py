@@ -10,24 +10,26 @@ __all__ = ['PREDICTS', 'check_betas', 'expand_like', 'NoiseSchedule', 'q_sample'
 
 # %% ../nbs/11_noising.ipynb #5fd6ea55
 import math
-import operator
 from dataclasses import dataclass
 
 import torch
 
+from .arguments import check_rows, check_same_shape, checked, explained
+from .kinds import reals, timestep
+
 # %% ../nbs/11_noising.ipynb #b1303e71
 def check_betas(betas): # anything that makes a tensor (T,)
     "float64 betas on the CPU, each in (0, 1), or 1 at the last step; else ValueError."
-    betas = torch.as_tensor(betas, dtype=torch.float64, device="cpu").detach().clone()
+    betas = reals(betas, "betas")
     if betas.ndim != 1 or len(betas) == 0:
         raise ValueError(f"betas: got shape {tuple(betas.shape)}; "
                          "expected (T,) with T of at least 1")
-    bad = ~((betas > 0) & (betas <= 1)) # NaN compares false, so it is bad too
+    bad = ~((1 - betas < 1) & (betas <= 1)) # NaN compares false, so it is bad too
     bad[:-1] |= betas[:-1] == 1
     if bad.any():
         t = int(bad.nonzero()[0])
-        raise ValueError(f"betas[{t}] = {betas[t]:g}; expected values in (0, 1), "
-                         "with 1 allowed at the last step alone")
+        raise ValueError(f"betas[{t}] = {betas[t]:g}; expected values in (0, 1), no "
+                         "rounding errors, with 1 allowed at the last step alone")
     return betas
 
 # %% ../nbs/11_noising.ipynb #be05185e
@@ -35,6 +37,7 @@ def expand_like(c, # a float, or one coefficient per example (B,)
                 like): # the images (B, C, H, W) that it will multiply, or None
     "A coefficient per example as (B, 1, 1, 1), of `like`'s dtype; a float stays one."
     if like is None or isinstance(c, float): return c
+    check_rows(c, like)
     return c.to(like.device, like.dtype).view(-1, *[1] * (like.ndim - 1))
 
 def _gather(schedule, t):
@@ -76,7 +79,7 @@ class NoiseSchedule:
     def alpha_bar(self, t, like=None):
         "alpha_bar at t: a float for an int, (B,) for a tensor, (B, 1, 1, 1) as `like`."
         if isinstance(t, torch.Tensor): return expand_like(_gather(self, t), like)
-        t = operator.index(t) # NumPy's whole numbers, too
+        t = timestep(t, "t") if type(t) is not int else t # NumPy's whole numbers, too
         if not -1 <= t < self.T:
             raise IndexError(f"t={t}; expected -1 (clean data) to {self.T - 1}")
         return self._floats[t + 1]
@@ -88,6 +91,7 @@ class NoiseSchedule:
                 expand_like((1 - alpha_bar)**0.5, like))
 
 # %% ../nbs/11_noising.ipynb #2423548b
+@explained
 def q_sample(schedule, # NoiseSchedule
              x0, # clean images (B, C, H, W)
              t, # int64 (B,), 0..T-1, or one int for all
@@ -97,22 +101,23 @@ def q_sample(schedule, # NoiseSchedule
     if not x0.is_floating_point():
         raise TypeError(f"x0: got dtype {x0.dtype}; expected floats in [-1, 1]; "
                         "convert with from_uint8")
-    if eps.shape != x0.shape:
-        raise ValueError(f"eps: got shape {tuple(eps.shape)}; "
-                         f"expected that of x0, {tuple(x0.shape)}")
+    check_same_shape(eps, x0, "eps", "x0")
     signal, noise = schedule.rates(t, x0)
     return signal * x0 + noise * eps
 
 # %% ../nbs/11_noising.ipynb #83d651e3
+@checked
 def linear_schedule(T: int=1000, # number of steps
                     beta_start: float=1e-4, # beta of the first step
-                    beta_end: float=0.02 # beta of the last step
+                    beta_end: float=0.02, # beta of the last step
+                    rescale: bool=False # betas times 1000/T: any T ends in noise
                     ) -> NoiseSchedule:
     "Betas evenly spaced from `beta_start` to `beta_end` (Ho et al. 2020, section 4)."
     betas = torch.linspace(beta_start, beta_end, T, dtype=torch.float64)
-    return NoiseSchedule(betas)
+    return NoiseSchedule(betas * (1000 / T) if rescale else betas)
 
 # %% ../nbs/11_noising.ipynb #ee2b2257
+@checked
 def cosine_schedule(T: int=1000, # number of steps
                     offset: float=0.008, # keeps the first betas from vanishing
                     max_beta: float=0.999 # betas are clipped before their product
@@ -130,6 +135,7 @@ def add_scaled(a, c, b):
 # %% ../nbs/11_noising.ipynb #a84456be
 PREDICTS = ("eps", "x0", "v") # what a network may be trained to predict
 
+@explained
 def x0_from(schedule, # NoiseSchedule
             x_t, # noisy images (B, C, H, W)
             t, # int64 (B,), 0..T-1, or one int for all
@@ -138,6 +144,7 @@ def x0_from(schedule, # NoiseSchedule
             ) -> torch.Tensor: # shaped like x_t
     "The clean images that a prediction implies; where alpha_bar_t = 0, eps has none."
     signal, noise = schedule.rates(t, x_t)
+    check_same_shape(out, x_t, "out", "x_t")
     if predicts == "x0": return out
     if predicts == "v": return add_scaled(signal * x_t, -noise, out)
     if predicts != "eps":
@@ -148,26 +155,31 @@ def x0_from(schedule, # NoiseSchedule
     return add_scaled(x_t, -noise, out) / signal
 
 # %% ../nbs/11_noising.ipynb #323a0c1b
+@explained
 def eps_from_x0(schedule, # NoiseSchedule
                 x_t, # noisy images (B, C, H, W)
                 t, # int64 (B,), 0..T-1, or one int for all
                 x0 # clean images or their estimate
                 ) -> torch.Tensor: # shaped like x_t
     "The noise that takes x_0 to x_t."
+    check_same_shape(x0, x_t, "x0", "x_t")
     signal, noise = schedule.rates(t, x_t)
     return add_scaled(x_t, -signal, x0) / noise
 
 # %% ../nbs/11_noising.ipynb #c2e3971f
+@explained
 def v_from(schedule, # NoiseSchedule
            t, # int64 (B,), 0..T-1, or one int for all
            x0, # clean images (B, C, H, W)
            eps # noise, shaped like x0
            ) -> torch.Tensor: # shaped like x0
     "v = sqrt(alpha_bar_t) eps - sqrt(1 - alpha_bar_t) x_0 (Salimans & Ho 2022)."
+    check_same_shape(eps, x0, "eps", "x0")
     signal, noise = schedule.rates(t, x0)
     return signal * eps - noise * x0
 
 # %% ../nbs/11_noising.ipynb #76af8b99
+@checked
 def score_from_eps(schedule, # NoiseSchedule
                    t, # int64 (B,), 0..T-1, or one int for all
                    eps # predicted noise (B, C, H, W)

@@ -6,6 +6,10 @@ import html
 import io
 import json
 
+import torch
+
+from .kinds import anything, described, listed, positive, whole
+
 PLAYER = """<figure class="{name}" style="margin:0">
 <figcaption>{title}<b>{caption}</b></figcaption>
 <img src="data:image/png;base64,{first}" alt="{alt}"
@@ -38,7 +42,7 @@ for (const root of document.querySelectorAll(".{name}:not(.runs)")) {{
 
 
 def _png(frame):
-    "A uint8 picture (H, W, 3) as PNG in base64."
+    "A uint8 picture (H, W, 3 or 4) as PNG in base64."
     from PIL import Image
     Image.fromarray(frame.numpy()).save(buffer := io.BytesIO(), "PNG", optimize=True)
     return base64.b64encode(buffer.getvalue()).decode()
@@ -49,18 +53,32 @@ def _script(value):
     return json.dumps(value).replace("<", "\\u003c")
 
 
-def frame_player(frames, # uint8 pictures (H, W, 3), as `image_grid` makes them
+def check_frames(frames):
+    "TypeError or ValueError unless all are uint8 pictures (H, W, 3 or 4) of one size."
+    if not hasattr(frames, "__len__") or isinstance(frames, (str, dict)):
+        raise TypeError(f"frames={described(frames)}; expected a list of uint8 pictures")
+    for i, frame in enumerate(frames):
+        picture = isinstance(frame, torch.Tensor) and frame.dtype == torch.uint8 and frame.ndim == 3
+        if not picture or frame.shape[2] not in (3, 4) or frame.shape != frames[0].shape:
+            raise ValueError(f"frames[{i}]: got {described(frame)}; expected uint8 pictures (H, W, "
+                             "3 or 4) of one size, as image_grid makes them")
+    return frames
+
+
+def frame_player(frames, # uint8 pictures (H, W, 3 or 4), as `image_grid` makes them
                  captions, # one a frame
                  title: str="", # before the caption
                  start: int=0, # the frame shown first, and the only one where no script runs
                  scale: float=6): # screen pixels a picture pixel
     "An HTML player with a slider and a button; it works on a page without a kernel."
     from IPython.display import HTML
+    frames = list(check_frames(frames))
+    captions = listed(anything, what="a list of captions")(captions, "captions")
     if not len(frames) or len(frames) != len(captions):
         raise ValueError(f"got {len(frames)} frames and {len(captions)} captions; expected one "
                          "caption a frame, and at least one frame")
-    if not 0 <= start < len(frames):
-        raise ValueError(f"start={start}; expected a frame, 0..{len(frames) - 1}")
+    start = whole(0, len(frames) - 1, f"a frame, 0..{len(frames) - 1}")(start, "start")
+    scale = positive(scale, "scale")
     pngs = [_png(frame) for frame in frames]
     captions = [str(caption) for caption in captions]
     content = json.dumps([pngs, captions, title, start, scale]) # the same content, the same page

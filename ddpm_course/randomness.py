@@ -7,9 +7,13 @@ from functools import lru_cache
 import numpy as np
 import torch
 
+from .arguments import checked
+from .kinds import is_number, listed, optional, whole
+
 
 class BatchRandom:
     "The random numbers of one training step: row i of the global batch, on any number of devices."
+    @checked
     def __init__(self, seed: int, # of the run
                  step: int, # training step, 0...
                  size: int, # rows in the global batch
@@ -36,23 +40,28 @@ class BatchRandom:
         return torch.empty_like(x).copy_(z)
 
 
-def _one_each(seeds, n):
-    "n seeds that were given one by one, checked."
-    seeds = [int(s) for s in seeds]
-    if len(seeds) != n:
-        raise ValueError(f"seed: got {len(seeds)} seeds for {n} images; "
-                         "expected one int, or one per image")
-    if any(not 0 <= s < 2**32 for s in seeds):
-        raise ValueError(f"seed: got {seeds[:5]}...; expected 0..{2**32 - 1}, "
-                         "the 32 bits that torch's CPU generators read")
-    return seeds
+one_each = listed(whole(0, 2**32 - 1, f"0..{2**32 - 1}, the 32 bits that torch's CPU generators "
+                        "read"), what="a whole number, or a list of one for each image")
 
 
+def some_seeds(value, name):
+    "The kind of seeds of images: a whole number, or one for each image."
+    one = whole(expected="a whole number, or a list of one for each image")
+    return one(value, name) if is_number(value) else one_each(value, name)
+
+
+seeds_of_images = optional(some_seeds) # of samplers: None follows torch.manual_seed
+
+
+@checked(seed=seeds_of_images, n=whole(0))
 def image_seeds(seed, # int 0..65535, one int per image, or None: follow torch.manual_seed
                 n: int) -> list[int]: # number of images
     "A 32-bit seed per image: image i of run `seed` has the same stream in any batch, on any rank."
     if seed is None: return torch.randint(2**32, (n,)).tolist()
-    if not isinstance(seed, int): return _one_each(seed, n)
+    if isinstance(seed, list):
+        if len(seed) == n: return seed
+        raise ValueError(f"seed: got {len(seed)} seeds for {n} images; expected one int, or one "
+                         "per image")
     if not (0 <= seed < 2**16 and n <= 2**16):
         raise ValueError(f"seed={seed} for {n} images; expected a seed of 0..65535 "
                          "and at most 65536 images, or one seed per image")

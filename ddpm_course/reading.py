@@ -7,7 +7,11 @@ from contextlib import closing
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from tqdm import tqdm
+
+from .kinds import class_names_of
+from .rasters import jpeg_pixels, open_raster, room
 
 
 # ---- one file ----
@@ -35,21 +39,56 @@ def to_rgb(im): # a Pillow image of any mode
     return im.convert("RGB")
 
 
+def cut_square(x, size): # uint8 (C, H, W)
+    "Resized so that the shorter side is `size`, then the centered square, as torchvision does it."
+    short = min(x.shape[1:])
+    ends = [max(0, (side - 2 * short) // 2) for side in x.shape[1:]] # nothing of them is seen
+    x = x[:, ends[0]:x.shape[1] - ends[0], ends[1]:x.shape[2] - ends[1]]
+    h, w = (size * side // short for side in x.shape[1:])
+    if short != size:
+        x = x[None].contiguous(memory_format=torch.channels_last)
+        x = F.interpolate(x, (h, w), mode="bicubic", antialias=True)[0]
+    top = round((h - size) / 2)
+    left = round((w - size) / 2)
+    return x[:, top:top + size, left:left + size].contiguous()
+
+
 def open_rgb(path, # an image file of any mode that Pillow reads
-             size: int=None # cut the centered square and resize it to size x size; None: as it is
+             size: int=None, # cut the centered square and resize it to size x size; None: as it is
+             reduced: bool=False # decode a JPEG at 1/2, 1/4 or 1/8, but at 2 * size or more
              ) -> torch.Tensor: # uint8 (3, H, W)
     "One image file, turned as its EXIF header says."
     import numpy as np
-    from PIL import Image, ImageOps
-    with Image.open(path) as im: im = to_rgb(ImageOps.exif_transpose(im))
-    if size is not None: im = ImageOps.fit(im, (size, size), Image.Resampling.BICUBIC)
-    return torch.from_numpy(np.array(im)).permute(2, 0, 1)
+    from PIL import ImageOps
+    with open(path, "rb") as file, open_raster(file) as im:
+        full = im.size
+        if reduced and size is not None: im.draft(None, (2 * size, 2 * size))
+        with room(im.width * im.height):
+            x = jpeg_pixels(im, file) if im.size == full else None
+            if x is None:
+                file.seek(0)
+                x = np.array(to_rgb(ImageOps.exif_transpose(im)))
+                x = torch.from_numpy(x).permute(2, 0, 1)
+            return x if size is None else cut_square(x, size)
 
 
-def read_image(path, size=None, decode=True):
-    "`open_rgb`, with an error that names the file; without `decode` its header alone is looked at."
+def as_gray(x): # uint8 (3, H, W)
+    "The brightness of a picture, uint8 (1, H, W): .299 R + .587 G + .114 B."
+    import numpy as np
     from PIL import Image
-    try: return open_rgb(path, size) if decode else Image.open(path).close()
+    gray = Image.fromarray(x.permute(1, 2, 0).numpy()).convert("L")
+    return torch.from_numpy(np.array(gray))[None]
+
+
+def read_image(path, size=None, mode="RGB", decode=True, reduced=False):
+    "`open_rgb`, with an error that names the file; without `decode` its header alone is looked at."
+    try:
+        if not decode: return open_raster(path).close()
+        x = open_rgb(path, size, reduced)
+        return as_gray(x) if mode == "L" else x
+    except MemoryError as e:
+        raise MemoryError(f"{path} does not fit into memory; make it smaller, or pass fewer "
+                          "workers") from e
     except Exception as e:
         if isinstance(e, OSError) and e.errno: raise # the disk or the permissions, not the picture
         raise ValueError(f"{path} cannot be read as an image ({type(e).__name__}: {e}); "
@@ -61,6 +100,18 @@ def read_image(path, size=None, decode=True):
 def _visible(path, root): return not any(part[0] == "." for part in path.relative_to(root).parts)
 
 
+def warn_of_numbers(names):
+    "Warn of folders named by numbers whose order as text, which labels follow, is another one."
+    if not all(name.isdecimal() for name in names): return
+    wanted = sorted(names, key=int)
+    label = next((i for i, pair in enumerate(zip(names, wanted)) if pair[0] != pair[1]), None)
+    if label is None: return
+    first = ", ".join(names[:3])
+    warnings.warn(f"the class folders are numbers in the order of text, {first}, ...: "
+                  f"label {label} is the folder {names[label]!r}; pass classes=[...] in another "
+                  "order if labels should follow the numbers", stacklevel=4)
+
+
 def class_names(root, # holds one folder a class
                 classes): # a name, a list of names, or None for all
     "Names of the class folders below `root`, each of which is there."
@@ -68,7 +119,8 @@ def class_names(root, # holds one folder a class
         raise FileNotFoundError(f"no folder {root}; expected root/class/image.jpg")
     if classes is None:
         classes = sorted(p.name for p in root.iterdir() if p.is_dir() and _visible(p, root))
-    names = [classes] if isinstance(classes, str) else list(classes)
+        warn_of_numbers(classes)
+    names = [classes] if isinstance(classes, str) else class_names_of(classes, "classes")
     if not names:
         raise FileNotFoundError(f"{root} holds no class folders; expected root/class/image.jpg "
                                 "(no classes? put all images into one folder there)")

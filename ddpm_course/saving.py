@@ -18,9 +18,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import ddpm_course.unet # noqa: F401
+from .arguments import checked
 from .disk import atomic_folder
-from .models import MODELS
+from .kinds import having, one_of, optional
+from .models import MODELS, a_device
 from .noising import NoiseSchedule
+from .schema import (
+    build, check_description, check_header, check_precision, check_values,
+    read_header, read_json)
 
 # %% ../nbs/20_saving.ipynb #f84eb8b9
 @dataclass(frozen=True)
@@ -64,32 +69,35 @@ def write_model(folder, model, schedule=None, ema=None, **about): # as for `save
     built = model.config.get("predicts", spec.predicts)
     if built != spec.predicts:
         raise ValueError(f"predicts={spec.predicts!r} was set on a network built with "
-                         f"{built!r}, which loading would bring back; "
-                         "build it with predicts=")
+                         f"{built!r}, which loading gives; build it with predicts=")
     config = {"format": 1, "model": name, "arguments": model.config, **asdict(spec)}
     if taken := sorted({*config, "betas"} & about.keys()):
         raise TypeError(f"{taken} are kept from the model and the other arguments; "
                         "choose other names")
-    betas = None if schedule is None else schedule.betas.tolist()
+    betas = schedule and schedule.betas.tolist()
     text = json.dumps(config | about | {"betas": betas}, indent=1)
+    check_description(json.loads(text), folder / "config.json") # as loading would
     (folder / "config.json").write_text(text)
-    save_file(_plain(model), folder / "model.safetensors")
-    if ema is not None: save_file(_plain(ema), folder / "ema.safetensors")
+    for part, net in {"model": model, "ema": ema}.items():
+        if net is not None: save_file(_plain(net), folder / f"{part}.safetensors")
 
 
 def _plain(model):
     "A model's state dict as contiguous tensors on the CPU."
     state = model.state_dict().items()
+    kinds = {name: v.dtype for name, v in state if v.is_floating_point()}
+    check_precision(kinds, type(model).__name__)
     return {name: value.detach().cpu().contiguous() for name, value in state}
 
 # %% ../nbs/20_saving.ipynb #ae10729b
+@checked(ema=optional(having("state_dict", what="a network with averaged weights")))
 def save_model(folder, # where; must not hold a model yet
                model, # a registered model with the latest weights
                schedule=None, # its NoiseSchedule
                *, ema=None, # a model of the same class with averaged weights
                **about): # fields of `Spec` but the first two; anything that JSON holds
     "Write a model folder: it appears whole or not at all."
-    if (Path(folder) / "config.json").exists():
+    if (folder / "config.json").exists():
         raise FileExistsError(f"{folder} already holds a model; "
                               "delete it or choose another folder")
     with atomic_folder(folder) as new: write_model(new, model, schedule, ema, **about)
@@ -97,38 +105,24 @@ def save_model(folder, # where; must not hold a model yet
 # %% ../nbs/20_saving.ipynb #bea43b7c
 def read_config(file):
     "config.json as a dict; ValueError if it is damaged or names no known architecture."
-    try: config = json.loads(file.read_text())
-    except ValueError as e:
-        raise ValueError(f"{file} is damaged or cut short ({e}); "
-                         "copy the folder again") from e
-    keys = {"format", "model", "arguments", "betas", "shape", "clip"}
-    whole = isinstance(config, dict) and keys <= config.keys() and config["format"] == 1
-    if not whole:
-        raise ValueError(f"{file} is no model description of format 1; "
-                         f"expected at least {sorted(keys)}")
-    if config["model"] not in MODELS:
-        raise ValueError(f"{file} names the architecture {config['model']!r}; known: "
-                         f"{', '.join(MODELS)}; import the chapter that defines it")
+    config = read_json(file)
+    check_description(config, file)
     return config
 
 # %% ../nbs/20_saving.ipynb #9ad370a1
 def load_weights(model, file):
     "Copy a safetensors file into a model, which takes its precision."
-    try: state = load_file(file)
-    except Exception as e:
-        raise ValueError(f"{file} is damaged or cut short ({e}); copy it again") from e
+    file = Path(file)
+    check_header(read_header(file), model, file)
+    state = load_file(file)
+    check_values(state, file)
     floats = {v.dtype for v in state.values() if v.is_floating_point()}
-    if len(floats) == 1: model.to(floats.pop()) # half precision stays half
-    try: model.load_state_dict(state)
-    except RuntimeError as e:
-        raise ValueError(f"{file} holds the weights of another architecture than its "
-                         f"config.json: {str(e)[:300]}") from e
+    if floats: model.to(floats.pop()) # half precision stays half
+    model.load_state_dict(state)
 
 # %% ../nbs/20_saving.ipynb #79160f94
 def _check_files(folder, weights):
     "FileNotFoundError unless the folder holds a description and these weights."
-    if weights not in ("ema", "model"):
-        raise ValueError(f"weights={weights!r}; expected 'ema' or 'model'")
     if not folder.is_dir(): raise FileNotFoundError(f"no model folder at {folder}")
     there = sorted(p.name for p in folder.iterdir())
     raw = weights == "ema" and "model.safetensors" in there
@@ -136,15 +130,6 @@ def _check_files(folder, weights):
     for name in ("config.json", f"{weights}.safetensors"):
         if name not in there:
             raise FileNotFoundError(f"{folder} has no {name}; it holds {there}{hint}")
-
-def _build(config, folder):
-    "The network that a description names, with initial weights that nobody will see."
-    with torch.random.fork_rng(devices=[]): # loading draws no random numbers
-        try: return MODELS[config["model"]](**config["arguments"])
-        except TypeError as e:
-            raise ValueError(f"{folder / 'config.json'} describes another "
-                             f"{config['model']} than this version of the course "
-                             f"builds: {e}") from e
 
 # %% ../nbs/20_saving.ipynb #92552d0c
 class Trained(NamedTuple):
@@ -157,15 +142,16 @@ class Trained(NamedTuple):
     spec: Spec | None = None # all that is known of the model
 
 # %% ../nbs/20_saving.ipynb #33c90158
+@checked(weights=one_of("ema", "model"), device=a_device)
 def load_model(folder, # a model folder, or a checkpoint
                weights: str="ema", # "ema", or "model" for the latest ones
                device="cpu") -> Trained:
     "The `Trained` model of a folder; an error names the file that is missing or bad."
-    folder = Path(folder)
     _check_files(folder, weights)
     config = read_config(folder / "config.json")
-    model = _build(config, folder)
-    load_weights(model, folder / f"{weights}.safetensors")
+    file = folder / f"{weights}.safetensors"
+    model = build(config, folder / "config.json", file)
+    load_weights(model, file)
     spec = Spec.read(config)
     model = spec.attach(model.to(device).eval())
     schedule = None if config["betas"] is None else NoiseSchedule(config["betas"])

@@ -9,39 +9,48 @@ __all__ = ['log_snr', 'scaled_linear_schedule', 'schedule_from', 'sigmoid_schedu
            'check_losses', 'adaptive_schedule']
 
 # %% ../nbs/40_schedules.ipynb #9d81eadf
-import math
+import math # noqa: F401 (cells of the page use it)
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from .arguments import check_fields, checked
+from .kinds import a_schedule, listed, number, positive, reals, whole
 from .noising import NoiseSchedule, PREDICTS
 
 # %% ../nbs/40_schedules.ipynb #f9fc5887
+@checked
 def log_snr(schedule) -> torch.Tensor: # (T,) float64
     "log(alpha_bar_t / (1 - alpha_bar_t)) at every t of a `NoiseSchedule`."
     return schedule.alpha_bars.logit()
 
 # %% ../nbs/40_schedules.ipynb #175ce0ed
+@checked
 def scaled_linear_schedule(T: int=1000, # number of steps
                            beta_start: float=0.00085, # beta at t = 0
                            beta_end: float=0.012, # beta at t = T-1
+                           rescale: bool=False, # betas times 1000/T
                           ) -> NoiseSchedule:
     "Square roots of the betas evenly spaced, Stable Diffusion's (Rombach et al. 2022)."
     roots = torch.linspace(beta_start**0.5, beta_end**0.5, T, dtype=torch.float64)
-    return NoiseSchedule(roots**2)
+    return NoiseSchedule(roots**2 * (1000 / T if rescale else 1))
 
 # %% ../nbs/40_schedules.ipynb #71f6fa85
+@checked
 def schedule_from(alpha_bars, # (T+1,) float64, falling, from 1 at clean data
                   max_beta: float=0.999, # betas are clipped before the product is taken
                  ) -> NoiseSchedule:
     "The schedule that follows a curve: beta_t = 1 - alpha_bar_t / alpha_bar_{t-1}."
-    if alpha_bars.ndim != 1 or alpha_bars[0] != 1:
-        raise ValueError(f"alpha_bars: got {tuple(alpha_bars.shape)}, from "
-                         f"{alpha_bars.flatten()[0]:.4g}; expected (T+1,), from 1")
+    alpha_bars = reals(alpha_bars, "alpha_bars", finite=True)
+    if alpha_bars.ndim != 1 or len(alpha_bars) < 2 or alpha_bars[0] != 1:
+        first = alpha_bars.flatten()[:1].tolist()
+        raise ValueError(f"alpha_bars: got {tuple(alpha_bars.shape)}, from {first}; "
+                         "expected (T+1,), from 1")
     return NoiseSchedule((1 - alpha_bars[1:] / alpha_bars[:-1]).clamp(max=max_beta))
 
 # %% ../nbs/40_schedules.ipynb #bb9c71ed
+@checked(tau=number(above=0, expected="start < end and tau > 0"))
 def sigmoid_schedule(T: int=1000, # number of steps
                      start: float=-3, # where on the sigmoid the walk begins
                      end: float=3, # and where it ends
@@ -59,6 +68,7 @@ def sigmoid_schedule(T: int=1000, # number of steps
     return schedule_from((s[-1] - s) / (s[-1] - s[0]), max_beta)
 
 # %% ../nbs/40_schedules.ipynb #df2236f1
+@checked
 def zero_terminal_snr(schedule, # NoiseSchedule with T of at least 2
                      ) -> NoiseSchedule:
     "sqrt(alpha_bar) shifted and stretched to end at 0 (Lin et al. 2023, alg. 1)."
@@ -76,10 +86,7 @@ class MinSNR:
     "Weight for `DDPMLoss`: min(SNR, gamma) on the error of x0 (Hang et al. 2023)."
     gamma: float = 5.0 # above this SNR the error of x0 weighs no more
 
-    def __post_init__(self):
-        if not 0 < self.gamma < math.inf:
-            raise ValueError(f"gamma={self.gamma}; expected a finite number above 0; "
-                             "5 is the paper's")
+    def __post_init__(self): check_fields(self, gamma=positive) # 5 is the paper's
 
     def __call__(self, schedule, t, predicts):
         "(B,) float64 for int64 t (B,). Finite at SNR = 0: 1 for eps, 0 for x0 and v."
@@ -96,8 +103,8 @@ class MinSNR:
 # %% ../nbs/40_schedules.ipynb #3441a6bf
 def check_losses(reference, ts, losses):
     "The points as (log-SNR rising, loss), float64; ValueError if they are no curve."
-    losses = torch.as_tensor(losses).detach().cpu().double()
-    ts = torch.as_tensor(ts, device="cpu").long()
+    losses = reals(losses, "losses")
+    ts = torch.tensor(listed(whole())(ts, "ts"), dtype=torch.int64)
     distinct = len(ts) >= 2 and len(ts.unique()) == len(ts) and ts.min() >= 0
     if losses.shape != (len(ts),) or not distinct:
         raise ValueError(
@@ -114,6 +121,7 @@ def check_losses(reference, ts, losses):
     return level, losses[order]
 
 # %% ../nbs/40_schedules.ipynb #f35d9a7f
+@checked(reference=a_schedule)
 def adaptive_schedule(T: int, # number of steps, at least 2
                       reference, # `NoiseSchedule` of the measurement; its ends are kept
                       ts, # int timesteps of the reference at which it was measured

@@ -14,9 +14,11 @@ from typing import NamedTuple
 import torch
 from fastcore.basics import patch
 
+from .arguments import checked
 from .comparisons import Measured, contrast, interval_of
 from .estimates import METHOD, NETWORK, Estimate, over_seeds
 from .influence import Influence, pooled
+from .kinds import an_instance, listed
 from .protocols import (
     FIELDS, NOT_RECORDED, as_tuples, check_alike, check_numbers, check_runs,
     format_score, freeze_protocol, not_recorded)
@@ -121,6 +123,9 @@ class Difference(NamedTuple):
         return f"{self.value:+.3f} [{low:+.3f}, {high:+.3f}], {self.how}: {verdict}"
 
 # %% ../nbs/31_scores.ipynb #67a8899c
+_SCORE = an_instance(Score)
+
+@checked(a=_SCORE, b=_SCORE)
 def compare(a, b, # two `Score`s
             vary=() # parts of the protocol that may differ, as they are the question
             ) -> Difference:
@@ -132,12 +137,12 @@ def compare(a, b, # two `Score`s
     return Difference(a.value - b.value, found and found.interval(), how, found)
 
 # %% ../nbs/31_scores.ipynb #bec8af94
+@checked(scores=listed(_SCORE))
 def average(scores, # one `Score` a run, alike but for the seed
             vary=() # options that were not recorded, the same for all runs
             ) -> Score:
     """The mean over runs: of networks trained from other seeds (`train_seed`) about the
     method, with Student's interval; of one network about all images."""
-    scores = list(scores)
     if len(scores) < 2:
         raise ValueError(f"got {len(scores)} scores; a spread needs at least 2 runs")
     check_runs(scores, vary)

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 import torch
 
-from .denoisers import (
-    Levels, ask, level_range, levels_to_walk, raise_level)
+from .arguments import check_fields, checked
+from .denoisers import SOLVER, Levels, a_predictor, check_span
+from .denoisers import ask, level_range, levels_to_walk, raise_level
 from .models import Wrapper, predicts_of, split_output
 from .noising import x0_from
 from .stepping import Step, begin, sampler
@@ -43,23 +44,21 @@ class Denoiser(Wrapper):
         return x0 if self.clip is None else x0.clamp(-self.clip, self.clip)
 
 # %% ../nbs/80_solvers.ipynb #c0f8af84
+@checked(model=a_predictor)
 def as_denoiser(model, # model(x_t, t) that predicts eps, x0 or v; guided or not
                 schedule, # NoiseSchedule
                 clip: float | None=None): # of the answer; 1.0 suits pixels
     "D(x, sigma) = E[x_0 | x_0 + sigma eps = x] for images x, at levels sigma (B,)."
-    if predicts_of(model) == "denoised":
-        raise ValueError("as_denoiser: got a denoiser already; use it as it is")
     return Denoiser(model, schedule, clip)
 
 # %% ../nbs/80_solvers.ipynb #8b3f9f07
+@checked(SOLVER)
 def karras_sigmas(n: int, # how many levels
                   sigma_min: float=0.002, # the last
                   sigma_max: float=80.0, # the first
                   rho: float=7.0): # 1: even steps; larger: shorter ones at low noise
     "n falling levels, (n,) float64, even in sigma^(1/rho) (Karras et al. 2022, eq. 5)."
-    if not (n >= 1 and 0 < sigma_min < sigma_max < math.inf and rho > 0):
-        raise ValueError(f"got n={n}, sigma {sigma_max} to {sigma_min}, rho={rho}; "
-                         "expected n >= 1, 0 < sigma_min < sigma_max and rho > 0")
+    check_span(sigma_min, sigma_max)
     u = torch.linspace(0, 1, n, dtype=torch.float64)
     high = sigma_max**(1 / rho)
     return (high + u * (sigma_min**(1 / rho) - high))**rho
@@ -81,12 +80,15 @@ class Churn:
     S_tmax: float = math.inf # to here
     S_noise: float = 1.0 # standard deviation of the new noise, a little above 1
 
+    def __post_init__(self): check_fields(self, **SOLVER)
+
     def gamma(self, sigma: float, steps: int) -> float:
         "By which share to raise this level; sqrt(2) - 1, the most, doubles the noise."
         if not self.S_tmin <= sigma <= self.S_tmax: return 0.0
         return min(self.S_churn / steps, 2**0.5 - 1)
 
 # %% ../nbs/80_solvers.ipynb #e00a9f6b
+@checked(SOLVER)
 def euler_steps(model, # D(x, sigma), such as `as_denoiser` makes
                 shape, # (B, C, H, W)
                 steps: int=50, # number of steps, one evaluation each
@@ -111,6 +113,7 @@ def euler_sample(progress: bool=False): # show a bar
     "Images (B, C, H, W) by Euler's method; arguments as for `euler_steps`."
 
 # %% ../nbs/80_solvers.ipynb #3133d852
+@checked(SOLVER)
 def heun_steps(model, # D(x, sigma), such as `as_denoiser` makes
                shape, # (B, C, H, W)
                steps: int=18, # number of steps: 2 steps - 1 evaluations
@@ -136,6 +139,7 @@ def heun_sample(progress: bool=False): # show a bar
     "Images (B, C, H, W) by Heun's method; arguments as for `heun_steps`."
 
 # %% ../nbs/80_solvers.ipynb #6ec9826b
+@checked(SOLVER)
 def dpmpp_2m_steps(model, # D(x, sigma), such as `as_denoiser` makes
                    shape, # (B, C, H, W)
                    steps: int=20, # number of steps, one evaluation each
@@ -162,6 +166,7 @@ def dpmpp_2m_sample(progress: bool=False): # show a bar
     "Images by DPM-Solver++(2M); arguments as for `dpmpp_2m_steps`."
 
 # %% ../nbs/80_solvers.ipynb #a339fde2
+@checked(SOLVER)
 def euler_ancestral_steps(model, # D(x, sigma), such as `as_denoiser` makes
                           shape, # (B, C, H, W)
                           steps: int=50, # number of steps, one evaluation each
@@ -169,7 +174,6 @@ def euler_ancestral_steps(model, # D(x, sigma), such as `as_denoiser` makes
                           eta: float=1.0, # 0: Euler; 1: noise of the posterior
                           *, snap=True, x_T=None, noise=None, seed=None, device=None):
     "Euler below the next level, and noise up to it: DDPM in sigma; yields `Step`."
-    if not 0 <= eta <= 1: raise ValueError(f"eta={eta}; expected 0 to 1")
     x, path, noise = _start(model, shape, steps, sigmas, snap, x_T, noise, seed, device)
     for sigma, lower in path:
         x0_hat = ask(model, x, sigma)

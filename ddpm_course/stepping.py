@@ -1,29 +1,37 @@
 "What all samplers share: timesteps, the state they begin with, and what a step says."
 
 import inspect
+import warnings
 from functools import wraps
 from typing import NamedTuple
 
 import torch
 from tqdm.auto import tqdm
 
+from .arguments import bound, checked
 from .images import check_images
-from .models import device_of, inference_mode
-from .randomness import ImageNoise, image_seeds
+from .kinds import a_call, described, flag, listed, tensor, whole
+from .models import a_device, device_of, inference_mode, predicts_of, said_by
+from .randomness import ImageNoise, image_seeds, seeds_of_images
 
 
+@checked
 def trailing_timesteps(T: int, # length of the schedule
                        n: int) -> list[int]: # number of steps, 1..T
     "n timesteps from T-1 downwards, T/n apart (\"trailing\" spacing)."
-    if not (isinstance(n, int) and 1 <= n <= T):
+    if n > T:
         raise ValueError(f"steps={n} for a schedule of T={T}; use a whole number from 1 to {T}")
     return [round(T - i * T / n) - 1 for i in range(n)]
 
 
+list_of_timesteps = listed(whole(), what="a strictly decreasing list of whole numbers")
+
+
+@checked(timesteps=list_of_timesteps)
 def check_timesteps(timesteps, # ints
                     T: int) -> list[int]: # length of the schedule
     "`timesteps` as a list of ints, strictly decreasing within 0..T-1; else ValueError."
-    ts = [int(t) for t in timesteps]
+    ts = timesteps
     if not ts: raise ValueError("timesteps: got an empty list; expected at least one timestep")
     if any(a <= b for a, b in zip(ts, ts[1:])):
         got = f"{ts[:5]}{'...' * (len(ts) > 5)}"
@@ -41,6 +49,53 @@ class Step(NamedTuple):
     x_prev: torch.Tensor # where it went
 
 
+def a_bound_model(value, name):
+    "The kind of models that samplers call as model(x_t, t): what they predict is known."
+    predicts_of(a_call(value, name))
+    if (n := said_by(value, "num_classes")) is None: return value
+    raise ValueError(f"this model has {n} classes and got no labels; bind them first: "
+                     f"condition(model, y), or y = {n} for no label")
+
+
+def a_variance(value, name):
+    "The kind of variances of ancestral steps: a name, or a function such as `learned_range`."
+    if callable(value) or isinstance(value, str) and value in ("small", "large"): return value
+    raise ValueError(f"{name}={described(value)}; expected 'small' (the posterior's), 'large' "
+                     "(beta) or a function, such as learned_range")
+
+
+SAMPLER = { # what arguments of every sampler are, beside those that their names say
+    "model": a_bound_model, "seed": seeds_of_images,
+    "timesteps": list_of_timesteps, "x_T": tensor("(B, C, H, W)", finite=True), "device": a_device,
+    "variance": a_variance,
+    "noise": tensor("(steps, B, C, H, W)", finite=True)}
+
+
+def warn_of_signal(schedule, t):
+    "Warn where sampling starts from pure noise and the schedule does not end in it, or not there."
+    end = schedule.alpha_bar(len(schedule) - 1)
+    here = schedule.alpha_bar(t)
+    if end > 0.01:
+        warnings.warn(f"sampling starts from pure noise, but this schedule ends at alpha_bar = "
+                      f"{end:.3g}: the model never saw such noise, and samples will be off; train "
+                      "with one that ends below 0.01, such as cosine_schedule, or "
+                      "linear_schedule(T, rescale=True)", stacklevel=4)
+    elif here > 0.1:
+        warnings.warn(f"sampling starts from pure noise at t={t}, where alpha_bar is {here:.3g}; "
+                      f"start at {len(schedule) - 1}, or pass x_T, noised to t={t}", stacklevel=4)
+
+
+def check_signal(model, schedule, timesteps):
+    "ValueError where the signal is too small to be divided by, which clean data are read from."
+    first = 0 if predicts_of(model) == "eps" else 1 # v and x0 start from alpha_bar = 0, too
+    if first == 0 and schedule.ends_in_noise and timesteps[0] == len(schedule) - 1: first = 1
+    for t in timesteps[first:]:
+        if schedule.alpha_bar(t) < 1e-75: # float32 cannot hold its square root
+            raise ValueError(f"schedule: alpha_bar is {schedule.alpha_bar(t):g} at t={t}, where "
+                             "nothing is left of an image; expected 0 at the last timestep alone: "
+                             "take smaller betas")
+
+
 def check_start(x_T, noise, shape, n):
     "Refuse an x_T or a noise of n steps that does not fit the shape of the images."
     if x_T is not None and check_images(x_T, "x_T").shape != shape:
@@ -50,17 +105,25 @@ def check_start(x_T, noise, shape, n):
                          f"expected one batch a step, {(n, *shape)}")
 
 
-def begin(model, shape, timesteps, x_T, noise, seed, device): # as for a sampler
-    "x_T on its device, pairs (t, previous t) that end at -1 (clean data), an iterator of noise."
+def begin(model, shape, times, x_T, noise, seed, device): # as for a sampler
+    "x_T on its device, pairs (time, previous time) that end at -1, an iterator of noise."
     shape = tuple(shape)
-    check_start(x_T, noise, shape, len(timesteps))
+    check_start(x_T, noise, shape, len(times))
     if x_T is None or noise is None:
         stream = ImageNoise(image_seeds(seed, shape[0]), shape)
         first = stream.draw(1)[0] # also when x_T is given: the steps' noise never equals it
     x = first if x_T is None else x_T.detach()
     x = x.to(device_of(model, x_T) if device is None else device)
     x = x.to(torch.promote_types(x.dtype, torch.float32)) # half precision is for networks alone
-    return x, list(zip(timesteps, [*timesteps[1:], -1])), iter(stream if noise is None else noise)
+    return x, list(zip(times, [*times[1:], -1])), iter(stream if noise is None else noise)
+
+
+def begin_chain(model, schedule, shape, timesteps, x_T, noise, seed, device):
+    "The same for the timesteps of a schedule, at which the network has to know what it sees."
+    begun = begin(model, shape, timesteps, x_T, noise, seed, device)
+    check_signal(model, schedule, timesteps)
+    if x_T is None: warn_of_signal(schedule, timesteps[0])
+    return begun
 
 
 def final_state(model, # the model that is sampled from
@@ -70,7 +133,10 @@ def final_state(model, # the model that is sampled from
     "The last x_prev of a sampler's steps."
     with inference_mode(model):
         for step in tqdm(steps, total=n, disable=not progress, desc="sampling"): pass
-    return step.x_prev
+    bad = int((~step.x_prev.isfinite()).flatten(1).any(1).sum())
+    if not bad: return step.x_prev
+    raise FloatingPointError(f"{bad} of {len(step.x_prev)} sampled images hold NaN or infinity; "
+                             "look for NaN in the model's weights, sample in float32, or pass clip")
 
 
 def count_steps(given):
@@ -91,9 +157,10 @@ def sampler(steps_of): # a generator of `Step`, of (model, schedule, shape, step
 
         @wraps(f)
         def sample(*args, progress=False, **kwargs):
-            given = declared.bind(*args, **kwargs)
+            given = bound(declared, f.__name__, args, kwargs)
             given.apply_defaults()
             given = given.arguments
+            progress = flag(progress, "progress")
             return final_state(given["model"], steps_of(**given), count_steps(given), progress)
 
         parameters = [*declared.parameters.values(), bar]

@@ -11,7 +11,7 @@ __all__ = ['DIGITS_UNET', 'DIGITS_FIT', 'EMA', 'lr_at', 'Recipe', 'train_step', 
 # %% ../nbs/21_training.ipynb #9b9def18
 import copy
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -19,13 +19,15 @@ import torch
 from .ancestral import ddpm_sample
 from .claims import run_folder
 from .ddpm import DDPMLoss, ddpm_loss
-from .devices import accelerated, as_batches, make_accelerator, one_at_a_time
+from .devices import accelerated, as_batches, fit_door, make_accelerator
 from .images import load_digits
 from .models import condition, inference_mode
 from .noising import cosine_schedule
 from .randomness import BatchRandom
 from .runs import Plan, Run, pass_random, passes, start_run, train_loop
 from .saving import Trained
+from .sets import (
+    check_recipe, checked, curve_arguments, preview_arguments, read_batch, recipe_of)
 from .shipped import load_shipped
 from .unet import UNet
 
@@ -53,6 +55,7 @@ class EMA:
         for a, b in zip(self.model.buffers(), model.buffers()): a.copy_(b)
 
 # %% ../nbs/21_training.ipynb #cc9d2f6c
+@checked
 def lr_at(step: int, steps: int, # 0..steps-1, of the whole run
           lr: float, warmup: int) -> float: # the highest rate; steps up to it
     "Learning rate: up a line, down half a cosine (Loshchilov & Hutter 2017, eq. 5)."
@@ -74,18 +77,12 @@ class Recipe:
     seed: int = 0 # of order, t, eps, flips, label drop and dropout
     precision: str = "auto" # "bf16", "no" (float32); "auto": bf16 where it is fast
 
-    def __post_init__(self):
-        for name in ("steps", "batch_size", "lr", "clip_grad"):
-            value = getattr(self, name)
-            if not value > 0: raise ValueError(f"{name}={value}; expected more than 0")
+    def __post_init__(self): check_recipe(self)
 
     @classmethod
     def of(cls, **options):
         "The recipe of these options; TypeError if one is unknown or steps missing."
-        try: return cls(**options)
-        except TypeError as e:
-            names = ", ".join(field.name for field in fields(cls))
-            raise TypeError(f"{e}; a recipe has {names}, and needs steps") from None
+        return recipe_of(cls, options)
 
 # %% ../nbs/21_training.ipynb #0b4924fb
 def train_step(accelerator, net, optimizer, run, data, loss): # net: as wrapped
@@ -96,7 +93,7 @@ def train_step(accelerator, net, optimizer, run, data, loss): # net: as wrapped
     losses = []
     for rows, index, following in passes(accelerator, recipe, run.step, len(data)):
         rng = pass_random(recipe, run.step, rows, accelerator.device)
-        x, y = data.batch(index, rng)
+        x, y = read_batch(data, index, rng, net, run.step)
         if hasattr(data, "prefetch"): data.prefetch(following)
         with accelerator.accumulate(net.wrapped):
             x = x.contiguous(memory_format=torch.channels_last)
@@ -111,7 +108,7 @@ def train_step(accelerator, net, optimizer, run, data, loss): # net: as wrapped
     return torch.stack([torch.stack(losses).detach().mean(), norm]).float()
 
 # %% ../nbs/21_training.ipynb #d9d08638
-@one_at_a_time
+@fit_door
 def fit(model, # network to train, in place; moved to the device
         data, # a set with batch(index, rng) -> (x, y), or a torch Dataset of such pairs
         loss, # loss(model, x, y, rng) -> (B,), such as `DDPMLoss(schedule)`
@@ -130,7 +127,7 @@ def fit(model, # network to train, in place; moved to the device
     "Train with AdamW and EMA on one device or many; its models end in evaluation mode."
     recipe = Recipe.of(**recipe)
     accelerator = make_accelerator(recipe.precision, accumulate, device, compile)
-    data = as_batches(data).to(accelerator.device)
+    data = as_batches(data, model, loss).to(accelerator.device)
     run = start_run(accelerator, model, data, loss, recipe, clip)
     run.ema = EMA(model, recipe.ema_halflife)
     end = recipe.steps if stop_at is None else min(recipe.steps, stop_at)
@@ -142,11 +139,13 @@ def fit(model, # network to train, in place; moved to the device
     return run
 
 # %% ../nbs/21_training.ipynb #b357b1e9
+@checked
 def every(n: int, call):
     "A callback for `fit` that calls call(run) after every n-th step."
     return lambda run: call(run) if run.step % n == 0 else None
 
 # %% ../nbs/21_training.ipynb #9de17cfc
+@preview_arguments
 def preview(run, # a `Run`
             y=None, # labels, one an image; None for a model without classes
             n: int=10, # images, where there are no labels
@@ -158,6 +157,7 @@ def preview(run, # a `Run`
                        clip=run.about["clip"]).cpu()
 
 # %% ../nbs/21_training.ipynb #9a917f01
+@curve_arguments
 def loss_by_t(model, schedule, # a network and its NoiseSchedule
               x0, y=None, # images (B, C, H, W) and their labels
               ts=None, # timesteps 0..T-1; None: 20 of them, evenly spaced

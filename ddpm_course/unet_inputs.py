@@ -3,16 +3,45 @@
 import torch
 
 from .images import check_images
-from .noising import PREDICTS
+from .kinds import flag, listed, number, one_of, optional, whole
 from .unet_blocks import Context
-from .unet_options import options_given
+from .unet_options import Options, options_given
+
+A_WIDTH = whole(1, 2**15)
+SOME_WIDTHS = listed(A_WIDTH, 1, "a list of widths")
+ARGUMENTS = { # of networks made of levels, of which a name means the same in all
+    "in_channels": A_WIDTH, "channels": SOME_WIDTHS, "layers": whole(1, 64),
+    "attention": listed(flag, what="a list of True and False"),
+    "num_classes": optional(whole(1, 2**24)), "predicts": one_of("eps", "x0", "v"),
+    "learn_variance": flag, "dropout": number(0, below=1), "groups": A_WIDTH,
+    "head_dim": optional(A_WIDTH), "norm_eps": number(1e-12, 0.1),
+    "downsample_padding": whole(0, 1), "flip_sin_to_cos": flag, "freq_shift": whole(0, 99),
+    "latent_channels": A_WIDTH,
+    # of `unet_options.Options`
+    "base": optional(A_WIDTH), "scale_shift": flag, "halve": one_of("conv", "residual"),
+    "double": one_of("conv", "residual"), "resample_conv": flag,
+    "skip_scale": number(above=0), "up_attention": one_of("all", "last"),
+    "mid_attention": flag, "mid_groups": optional(whole(0, 2**15)), "linear_embedding": flag,
+    "augment": whole(0, 2**15), "cross_attention": optional(A_WIDTH), "cross_resolution": flag}
+
+
+def check_arguments(c): # {name: value}
+    "The same with NumPy's numbers as Python's; TypeError or ValueError where one cannot be."
+    found = {name: ARGUMENTS[name](value, name) for name, value in c.items()}
+    for name, value in c.items(): # a tuple stays one
+        if isinstance(value, tuple): found[name] = tuple(found[name])
+    levels = len(c["channels"])
+    if levels > 10 or levels * c["layers"] > 256: # one that takes seconds to build is none
+        raise ValueError(f"channels: got {levels} levels of layers={c['layers']}; expected at most "
+                         "10 levels, and 256 layers in all of them")
+    return found
 
 
 def check_config(given): # what `UNet.__init__` knows by name: its arguments, and itself
-    "The arguments by name, or a ValueError where they contradict one another."
+    "The arguments by name, or an error where they are none, or contradict one another."
     c = {name: value for name, value in given.items() if name not in ("self", "__class__", "more")}
-    o = options_given(given["more"])
-    c |= o.unusual()
+    c = check_arguments(c | options_given(given["more"]).unusual())
+    o = Options.of(c)
     channels = c["channels"]
     groups = c["groups"]
     head_dim = c["head_dim"]
@@ -25,8 +54,6 @@ def check_config(given): # what `UNet.__init__` knows by name: its arguments, an
         raise ValueError(f"channels={channels}: {bad[0]} is odd, or does not divide into {groups} "
                          f"groups or heads of {head_dim or bad[0]}; choose other widths or groups")
     check_base(o.base, channels, groups, c["freq_shift"])
-    if c["predicts"] not in PREDICTS:
-        raise ValueError(f"predicts={c['predicts']!r}; expected one of {', '.join(PREDICTS)}")
     return c
 
 
@@ -37,6 +64,15 @@ def check_base(base, channels, groups, freq_shift):
     if (base or channels[0]) // 2 <= freq_shift:
         raise ValueError(f"channels={channels}: {base or channels[0]} are too few to embed the "
                          f"time in; choose at least {2 * freq_shift + 2} at first")
+
+
+def check_vae(c): # {name: value} of the arguments of a `VAE`
+    "The same for an autoencoder."
+    rule = "expected whole numbers above 0, and channels that are multiples of groups"
+    try: c = check_arguments(c)
+    except (TypeError, ValueError) as e: raise type(e)(f"VAE: {e}; {rule}") from None
+    if all(width % c["groups"] == 0 for width in c["channels"]): return c
+    raise ValueError(f"VAE of {c}; {rule}")
 
 
 def check_inputs(x, t, y, context, config, augment=None):

@@ -21,16 +21,6 @@ class Options:
     cross_resolution: bool = False # on the way up, levels that attend also ask the middle's pixels
 
     def __post_init__(self):
-        for name, known in CHOICES.items():
-            value = getattr(self, name)
-            if value not in known:
-                raise ValueError(f"{name}={value!r}; expected one of {', '.join(known)}")
-        for name in ("base", "cross_attention"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name}={value}; expected a width, 1 or more, or None")
-        if not self.skip_scale > 0:
-            raise ValueError(f"skip_scale={self.skip_scale}; expected a factor above 0")
         if self.augment and not self.linear_embedding:
             raise ValueError(f"augment={self.augment} needs linear_embedding=True")
 
@@ -44,9 +34,6 @@ class Options:
         return {f.name: getattr(self, f.name) for f in fields(self)
                 if getattr(self, f.name) != f.default}
 
-
-CHOICES = {"halve": ("conv", "residual"), "double": ("conv", "residual"),
-           "up_attention": ("all", "last")}
 
 ADM = dict( # Dhariwal & Nichol 2021, section 3; widths, layers and attention are each data set's
     scale_shift=True, halve="residual", double="residual", head_dim=64, norm_eps=1e-5)

@@ -16,27 +16,34 @@ import torch.nn.functional as F
 from fastcore.basics import patch
 from torch import nn
 
+from .arguments import (
+    check_fields, check_same_shape, checked)
 from .images import check_images, load_digits
+from .kinds import a_call, amount, optional
 from .models import register
 from .resampling import Downsample, Upsample
 from .saving import Trained
 from .shipped import load_shipped
 from .training import fit
 from .unet import Stage, zero_
+from .unet_inputs import check_vae
 
 # %% ../nbs/50_vae.ipynb #a6bd2cda
 def kl(mean, # (B, ...)
        logvar, # (B, ...)
       ) -> torch.Tensor: # (B,), nats
     "KL(N(mean, exp(logvar)) || N(0, 1)) an image (Kingma & Welling 2014, appendix B)."
+    check_same_shape(logvar, mean, "logvar", "mean")
     return 0.5 * (mean.square() + logvar.exp() - 1 - logvar).flatten(1).sum(1)
 
 # %% ../nbs/50_vae.ipynb #f051d4ca
+@checked
 def reparameterize(mean, # (B, ...)
                    logvar, # (B, ...)
                    rng, # `BatchRandom`
                   ) -> torch.Tensor:
     "A sample of N(mean, exp(logvar)) through which gradients pass to both."
+    check_same_shape(logvar, mean, "logvar", "mean")
     return mean + (0.5 * logvar).exp() * rng.randn_like(mean)
 
 # %% ../nbs/50_vae.ipynb #a661d803
@@ -103,12 +110,9 @@ class VAE(nn.Module):
                  layers: int=1, # blocks at each width, in each half
                  groups: int=8): # of the normalizations
         super().__init__()
-        self.config = dict(in_channels=in_channels, latent_channels=latent_channels,
-                           channels=list(channels), layers=layers, groups=groups)
-        odd = not channels or any(c < 1 or c % groups for c in channels)
-        if min(in_channels, latent_channels, layers, groups) < 1 or odd:
-            raise ValueError(f"VAE of {self.config}; expected whole numbers above 0, "
-                             "and channels that are multiples of groups")
+        given = dict(in_channels=in_channels, latent_channels=latent_channels,
+                     channels=channels, layers=layers, groups=groups)
+        self.config = check_vae(given) | {"channels": list(channels)}
         self.latent_channels = latent_channels
         self.factor = 2 ** (len(channels) - 1)
         self.conv_in = nn.Conv2d(in_channels, channels[0], 3, padding=1)
@@ -146,9 +150,8 @@ class VAELoss:
     perceptual_weight: float = 0.1
 
     def __post_init__(self):
-        if not (self.kl_weight >= 0 and self.perceptual_weight >= 0):
-            raise ValueError(f"kl_weight={self.kl_weight}, perceptual_weight="
-                             f"{self.perceptual_weight}; expected 0 or more")
+        check_fields(self, kl_weight=amount, perceptual=optional(a_call),
+                     perceptual_weight=amount)
 
     def __call__(self, model, x, y, rng):
         x_hat, mean, logvar = model(x, rng)

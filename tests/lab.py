@@ -56,13 +56,16 @@ def free_port():
 def answer(url):
     "What a server says as soon as it answers."
     for _ in range(300):
-        try: return json.load(urllib.request.urlopen(url, timeout=10))
-        except OSError: time.sleep(0.2)
+        try:
+            return json.load(urllib.request.urlopen(url, timeout=10))
+        except OSError:
+            time.sleep(0.2)
     raise TimeoutError(f"{url} did not answer in a minute")
 
 
 class Page:
     "A tab of Chromium, spoken to by its debugging protocol."
+
     def __init__(self, port):
         tab = next(t for t in answer(f"http://127.0.0.1:{port}/json") if t["type"] == "page")
         self.socket = create_connection(tab["webSocketDebuggerUrl"], timeout=600)
@@ -71,22 +74,28 @@ class Page:
     def call(self, method, **params):
         self.calls += 1
         self.socket.send(json.dumps({"id": self.calls, "method": method, "params": params}))
-        while (said := json.loads(self.socket.recv())).get("id") != self.calls: pass
-        if "error" in said: raise RuntimeError(f"{method}: {said['error']}")
+        while (said := json.loads(self.socket.recv())).get("id") != self.calls:
+            pass
+        if "error" in said:
+            raise RuntimeError(f"{method}: {said['error']}")
         return said["result"]
 
     def evaluate(self, script):
-        result = self.call("Runtime.evaluate", expression=script, awaitPromise=True,
-                           returnByValue=True)
-        if "exceptionDetails" in result: raise RuntimeError(str(result["exceptionDetails"]))
+        result = self.call(
+            "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True
+        )
+        if "exceptionDetails" in result:
+            raise RuntimeError(str(result["exceptionDetails"]))
         return result["result"].get("value")
 
 
 @contextmanager
 def running(command, **options):
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                               **options)
-    try: yield process
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options
+    )
+    try:
+        yield process
     finally:
         process.terminate()
         process.wait(30)
@@ -96,12 +105,29 @@ def running(command, **options):
 def lab(folder):
     "JupyterLab on a folder and a browser beside it: the page and the address of the lab."
     port, debugging = free_port(), free_port()
-    server = [sys.executable, "-m", "jupyter", "lab", "--no-browser", f"--port={port}",
-              "--allow-root", "--expose-app-in-browser", "--IdentityProvider.token=",
-              "--ServerApp.disable_check_xsrf=True", f"--ServerApp.root_dir={folder}"]
-    chromium = [browser(), "--headless=new", "--no-sandbox", "--remote-allow-origins=*",
-                f"--remote-debugging-port={debugging}", f"--user-data-dir={folder}/profile",
-                "--window-size=1400,900", "about:blank"]
+    server = [
+        sys.executable,
+        "-m",
+        "jupyter",
+        "lab",
+        "--no-browser",
+        f"--port={port}",
+        "--allow-root",
+        "--expose-app-in-browser",
+        "--IdentityProvider.token=",
+        "--ServerApp.disable_check_xsrf=True",
+        f"--ServerApp.root_dir={folder}",
+    ]
+    chromium = [
+        browser(),
+        "--headless=new",
+        "--no-sandbox",
+        "--remote-allow-origins=*",
+        f"--remote-debugging-port={debugging}",
+        f"--user-data-dir={folder}/profile",
+        "--window-size=1400,900",
+        "about:blank",
+    ]
     with running(server, cwd=folder), running(chromium):
         answer(f"http://127.0.0.1:{port}/api")
         yield Page(debugging), f"http://127.0.0.1:{port}"
@@ -110,7 +136,8 @@ def lab(folder):
 def opened(page, address, name):
     "Opens a notebook in JupyterLab and runs all of its cells."
     page.call("Page.navigate", url=f"{address}/lab?reset")
-    while not page.evaluate("!!window.jupyterapp?.restored"): time.sleep(0.2)
+    while not page.evaluate("!!window.jupyterapp?.restored"):
+        time.sleep(0.2)
     page.evaluate(RUN % name)
 
 
@@ -121,12 +148,14 @@ def times(page, moves=5):
         page.evaluate(SHOW % i)
         key = [json.dumps("ArrowRight"), json.dumps("ArrowLeft")]
         found[name or f"control {i} without a name"] = [
-            page.evaluate(MOVED % (i, key[move % 2])) for move in range(moves)]
+            page.evaluate(MOVED % (i, key[move % 2])) for move in range(moves)
+        ]
     return found
 
 
 if __name__ == "__main__":
     import tempfile
+
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         with lab(folder) as (page, address):
             for path in map(Path, sys.argv[1:]):

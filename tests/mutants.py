@@ -17,26 +17,29 @@ MODULES = (
     "ancestral",
     "ddim",
     "guards",
+    "kinds",
+    "arguments",
     "guidance",
     "ddpm",
     "estimates",
     "importance",
+    "bounds",
     "respacing",
     "learned_variance",
     "denoisers",
     "solvers",
 )
-PREVIOUS = "[*timesteps[1:], -1]"
+PREVIOUS = "[*times[1:], -1]"
 STREAMS = "torch.stack([torch.randn(k, *self.shape[1:], generator=g) for g in self.streams], 1)"
 
 BUGS = {  # what is wrong: (module, right, wrong)
-    "previous is off by one": ("stepping", PREVIOUS, "[*(t - 1 for t in timesteps[1:]), -1]"),
+    "previous is off by one": ("stepping", PREVIOUS, "[*(t - 1 for t in times[1:]), -1]"),
     "previous is t - T//n, right only where neighbors are that far apart (diffusers#12633)": (
         "stepping",
         PREVIOUS,
-        "[max(t - 1000 // len(timesteps), -1) for t in timesteps]",
+        "[max(t - 1000 // len(times), -1) for t in times]",
     ),
-    "the last step lands on alpha_bar of t = 0": ("stepping", PREVIOUS, "[*timesteps[1:], 0]"),
+    "the last step lands on alpha_bar of t = 0": ("stepping", PREVIOUS, "[*times[1:], 0]"),
     "sigma without eta": ("ddim", "sigma = eta * (", "sigma = ("),
     "eta squared": ("ddim", "sigma = eta * (", "sigma = eta**2 * ("),
     "the direction ignores sigma": ("ddim", "1 - ab_prev - sigma**2", "1 - ab_prev"),

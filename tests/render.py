@@ -20,7 +20,7 @@ def prose(text):
     text = re.sub(r"\$\$.*?\$\$|\$[^$\n]+\$", lambda m: f"`{m[0][:20]}`", text, flags=re.S)
     text = re.sub(r"\{(#|\.)[^}]*\}", "", text)
     closed = r'<details class="callout"><summary>\1</summary>'
-    text = re.sub(r'^:{3,} \{?\.?callout.*\n## (.*)', closed, text, flags=re.M)
+    text = re.sub(r"^:{3,} \{?\.?callout.*\n## (.*)", closed, text, flags=re.M)
     return MARKDOWN(re.sub(r"^:{3,}.*$", "", text, flags=re.M))
 
 

@@ -107,7 +107,7 @@ def test_the_film_stands_still_where_motion_is_not_wanted_and_can_be_paused():
     assert re.search(r"\.moves \{ animation: none \}", still)
     base = re.search(r"\.film \.moves \{(.*?)\}", page)[1]
     assert "opacity: 0" in base, "without its animation, what moves is to hide and show the still"
-    assert '<input type="checkbox" id="film-pause">' in page # by keyboard, without a script
+    assert '<input type="checkbox" id="film-pause">' in page  # by keyboard, without a script
     assert '<label for="film-pause">Pause the film</label>' in page
     assert re.search(r"input:checked ~ \.reel \.moves \{ animation-play-state: paused \}", page)
     assert "<script" not in page and page.index("<input") < page.index('class="reel"')

@@ -30,6 +30,7 @@ SCHEDULE = linear_schedule()
 def closed():
     yield
     import matplotlib.pyplot as plt
+
     plt.close("all")
 
 
@@ -62,6 +63,7 @@ def gray(x):
 
 # ---- the chain ----
 
+
 def test_the_walk_has_the_law_of_the_chain():
     levels = (0.7, 0.4, 1e-4)
     states = walk(torch.full((1, 1, 300, 300), 0.8), levels)
@@ -69,8 +71,10 @@ def test_the_walk_has_the_law_of_the_chain():
         assert abs(x.mean() - level**0.5 * 0.8) < 0.015
         assert abs(x.var() - (1 - level)) < 0.02
     before, after = states[1:3]
-    kept = (0.4 / 0.7)**0.5
-    assert abs((after - kept * before).var() - (1 - 0.4 / 0.7)) < 0.01 # one step: fresh noise alone
+    kept = (0.4 / 0.7) ** 0.5
+    assert (
+        abs((after - kept * before).var() - (1 - 0.4 / 0.7)) < 0.01
+    )  # one step: fresh noise alone
 
 
 def test_the_chain_shows_one_walk_and_both_directions():
@@ -94,13 +98,16 @@ def test_drawing_leaves_the_random_numbers_alone():
 
 # ---- a training step ----
 
+
 def test_a_training_step_shows_what_the_network_saw_and_said():
     x0 = noise(1, 1, 8, 8).clamp(-1, 1)
     eps = noise(1, 1, 8, 8, seed=1)
     seen = []
+
     def model(x_t, t, y):
         seen.append((x_t, t.item(), y.item()))
         return eps + 0.5
+
     ax = draw_training_step(model, SCHEDULE, x0, 300, eps, torch.tensor([3]))
     x_t = q_sample(SCHEDULE, x0, 300, eps)
     assert torch.equal(seen[0][0], x_t) and seen[0][1:] == (300, 3)
@@ -111,17 +118,25 @@ def test_a_training_step_shows_what_the_network_saw_and_said():
 
 # ---- latents ----
 
+
 class Halves:
     "A space of two channels that hold every second row and column."
-    def encode(self, x): return torch.cat([x[..., ::2, ::2], -x[..., ::2, ::2]], 1)
-    def decode(self, z): return z[:, :1].repeat_interleave(2, -1).repeat_interleave(2, -2)
+
+    def encode(self, x):
+        return torch.cat([x[..., ::2, ::2], -x[..., ::2, ::2]], 1)
+
+    def decode(self, z):
+        return z[:, :1].repeat_interleave(2, -1).repeat_interleave(2, -2)
 
 
 def test_latents_are_drawn_in_their_own_size():
     class Zero(torch.nn.Module):
         predicts = "x0"
         num_classes = None
-        def forward(self, z, t, y=None): return torch.zeros_like(z)
+
+        def forward(self, z, t, y=None):
+            return torch.zeros_like(z)
+
     x0 = noise(1, 1, 12, 12).clamp(-1, 1)
     trained = SimpleNamespace(model=Zero(), schedule=SCHEDULE)
     ax = draw_latent_steps(Halves(), trained, x0, t=300, steps=7)
@@ -132,10 +147,11 @@ def test_latents_are_drawn_in_their_own_size():
     assert torch.equal(drawn[0], gray(x0)) and torch.equal(drawn[1], gray(x0[..., ::2, ::2] / 2))
     z_t = q_sample(SCHEDULE, Halves().encode(x0), 300, noise(1, 2, 6, 6))
     assert torch.equal(drawn[3], gray(z_t[:, :1] / 2))
-    assert torch.equal(drawn[5], gray(torch.zeros(1, 1, 12, 12))) # what the network believes in
+    assert torch.equal(drawn[5], gray(torch.zeros(1, 1, 12, 12)))  # what the network believes in
 
 
 # ---- guidance ----
+
 
 def test_guidance_is_drawn_with_true_lengths_and_angles():
     exact = LabeledMixture(GaussianMixture([-0.6, 0.6], 0.5), SCHEDULE)

@@ -22,6 +22,7 @@ def test_each_name_is_where_the_table_says():
             now = found
             for part in name.split("→")[-1].strip(" `").split("."):
                 now = getattr(now, part, None)
-            if now is None: faults.append(f"{module} holds no {name}")
+            if now is None:
+                faults.append(f"{module} holds no {name}")
     assert len(ROWS) > 40
     none(faults)

@@ -65,7 +65,7 @@ def test_an_unfilled_stub_is_told_so_and_stops_no_run(exercise, capsys):
 def test_any_other_answer_is_wrong_without_a_name(exercise):
     said = complaint(exercise, lambda *args: disturbed(exercise.right(*args)))
     if is_truth(exercise.right(*exercise.cases()[0])):
-        said = complaint(exercise, lambda *args: "maybe") # yes and no leave no room for others
+        said = complaint(exercise, lambda *args: "maybe")  # yes and no leave no room for others
     assert said.startswith("Not yet: ") and said not in {
         f"Not yet: {what}" for what in exercise.wrong
     }
@@ -82,9 +82,9 @@ def test_a_list_of_floats_is_as_exact_as_a_tensor_and_float32_is_told(capsys):
 def test_a_named_mistake_in_float32_keeps_its_name(name, what):
     exercise = EXERCISES[name]
     if exercise.dtype:
-        return # its dtype is part of the answer
+        return  # its dtype is part of the answer
     if matches(exercise.outcomes(exercise.wrong[what]), exercise.outcomes(exercise.right), FLOAT32):
-        return # float64 is the whole difference
+        return  # float64 is the whole difference
     assert complaint(exercise, in_float32(exercise.wrong[what])) == f"Not yet: {what}"
 
 
@@ -127,7 +127,7 @@ def test_it_names_some_mistake_and_is_asked_twice_alike(exercise):
     (
         exercise(exercise.right),
         exercise(exercise.right),
-    ) # cases do not depend on how often they were asked for
+    )  # cases do not depend on how often they were asked for
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)
@@ -216,7 +216,7 @@ def test_an_inexact_mistake_is_named_if_one_name_fits_and_only_then():
     assert complaint(HALF, lambda x, n: (x.float() / n**2).sqrt()) == "Not yet: n is squared"
     assert complaint(HALF, lambda x, n: 1.0005 * (x / n**2).sqrt()) == "Not yet: n is squared"
     assert complaint(HALF, lambda x, n: x / n + 1e-7) == "Not yet: no root"
-    assert "furthest off" in complaint(HALF, lambda x, n: x / n + 5e-4) # both names are as near
+    assert "furthest off" in complaint(HALF, lambda x, n: x / n + 5e-4)  # both names are as near
 
 
 def test_a_nearly_right_answer_is_given_no_name_and_float64_is_told_only_if_all_of_it_is_right():
@@ -329,7 +329,7 @@ def test_an_error_that_is_often_met_comes_with_advice():
 
 
 def test_an_error_of_torch_is_no_unfilled_stub():
-    said = complaint(HALF, lambda x, n: 1 - (x > 0)) # torch raises NotImplementedError
+    said = complaint(HALF, lambda x, n: 1 - (x > 0))  # torch raises NotImplementedError
     assert "raises NotImplementedError (Subtraction" in said
 
 

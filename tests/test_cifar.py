@@ -27,8 +27,12 @@ def small(**options):
 
 def folded(x, fold):
     "Each channel's pixels (i, j) of every square, one after the other."
-    parts = [x[:, c, i::fold, j::fold] for c in range(x.shape[1])
-             for i in range(fold) for j in range(fold)]
+    parts = [
+        x[:, c, i::fold, j::fold]
+        for c in range(x.shape[1])
+        for i in range(fold)
+        for j in range(fold)
+    ]
     return torch.stack(parts, 1)
 
 
@@ -48,7 +52,7 @@ def test_variance_channels_come_after_all_of_the_prediction():
     with torch.no_grad():
         out, inner = model(x, t), model.net(folded(x, 2), t)
     assert out.shape == (1, 4, 8, 8)
-    assert_close(folded(out[:, :2], 2), inner[:, :8]) # 2 channels of 4 pixels a square
+    assert_close(folded(out[:, :2], 2), inner[:, :8])  # 2 channels of 4 pixels a square
     assert_close(folded(out[:, 2:], 2), inner[:, 8:])
 
 
@@ -66,11 +70,14 @@ def test_it_keeps_what_a_model_says_of_itself_and_loads_as_it_was_saved(tmp_path
 
 
 def test_a_size_that_does_not_fold_is_refused():
-    with pytest.raises(ValueError, match="x_t: got 6x6 pixels; this network folds and halves them "
-                                         "to 1/4: expected multiples of 4"):
+    with pytest.raises(
+        ValueError,
+        match="x_t: got 6x6 pixels; this network folds and halves them "
+        "to 1/4: expected multiples of 4",
+    ):
         small()(torch.randn(1, 2, 6, 6), torch.tensor([0]))
     with pytest.raises(ValueError, match="x_t: got 8 channels; this network has 2"):
-        small()(torch.randn(1, 8, 8, 8), torch.tensor([0])) # already folded
+        small()(torch.randn(1, 8, 8, 8), torch.tensor([0]))  # already folded
 
 
 def test_the_recipe_trains_a_conditional_v_network(tmp_path):
@@ -88,16 +95,22 @@ def test_the_recipe_trains_a_conditional_v_network(tmp_path):
 def stand_in(tmp_path, monkeypatch):
     "A model folder under the name of the color network, with its checksums."
     folder = tmp_path / "there" / NAME
-    save_model(folder, small(num_classes=10).half(), cosine_schedule(), ema=small(
-        num_classes=10).half(), shape=[2, 8, 8])
-    found = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
-             for name in cifar.SHA256}
+    save_model(
+        folder,
+        small(num_classes=10).half(),
+        cosine_schedule(),
+        ema=small(num_classes=10).half(),
+        shape=[2, 8, 8],
+    )
+    found = {
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in cifar.SHA256
+    }
     monkeypatch.setattr(cifar, "SHA256", found)
     return folder
 
 
 def test_weights_that_are_there_are_loaded_as_float32(stand_in, monkeypatch):
-    monkeypatch.setattr(cards.urllib.request, "urlretrieve", None) # nothing is fetched
+    monkeypatch.setattr(cards.urllib.request, "urlretrieve", None)  # nothing is fetched
     model = cifar_model(stand_in.parent).model
     assert {p.dtype for p in model.parameters()} == {torch.float32}
     assert not model.training and not any(p.requires_grad for p in model.parameters())
@@ -108,9 +121,9 @@ def test_the_network_of_the_repository_is_the_one_that_is_asked_for():
     folder = cifar.results_folder() / NAME
     assert sum(p.stat().st_size for p in folder.glob("*.safetensors")) <= 9_000_000
     assert isinstance(trained.model, FoldedUNet) and trained.spec.classes[1] == "automobile"
-    y = torch.tensor([8, 6]).repeat_interleave(8) # ships, of sea and sky; frogs, of earth
+    y = torch.tensor([8, 6]).repeat_interleave(8)  # ships, of sea and sky; frogs, of earth
     x = ddim_sample(condition(trained.model, y), trained.schedule, (16, 3, 32, 32), 10, seed=0)
-    blue = (x[:, 2] - x[:, 0]).mean((1, 2)) # over red
+    blue = (x[:, 2] - x[:, 0]).mean((1, 2))  # over red
     assert x.std() > 0.2 and blue[:8].mean() > blue[8:].mean() + 0.1
 
 
@@ -124,7 +137,8 @@ def test_absent_weights_are_fetched_once(stand_in, tmp_path, monkeypatch):
     monkeypatch.setattr(cards.urllib.request, "urlretrieve", fetch)
     monkeypatch.setenv("DDPM_COURSE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(cifar, "__file__", str(tmp_path / "site-packages" / "p" / "cifar.py"))
-    for _ in range(2): cifar_model()
+    for _ in range(2):
+        cifar_model()
     assert asked == [f"{cards.RESULTS}{NAME}/{name}" for name in cifar.SHA256]
     assert (tmp_path / "cache" / "results" / NAME / "ema.safetensors").exists()
 
@@ -132,8 +146,11 @@ def test_absent_weights_are_fetched_once(stand_in, tmp_path, monkeypatch):
 def test_damaged_weights_are_told(stand_in):
     file = stand_in / "ema.safetensors"
     file.write_bytes(file.read_bytes()[:-1] + b"x")
-    with pytest.raises(ValueError, match=r"ema.safetensors is damaged.*SHA-256 is .*expected "
-                                         r".*delete it, and call again"):
+    with pytest.raises(
+        ValueError,
+        match=r"ema.safetensors is damaged.*SHA-256 is .*expected "
+        r".*delete it, and call again",
+    ):
         cifar_model(stand_in.parent)
 
 
@@ -161,13 +178,13 @@ def test_scores_stand_beside_those_of_real_images():
     from ddpm_course.experiments.color import color_protocol
 
     train, test = bright(torch.arange(200) % 10), bright(torch.arange(60) % 10)
-    test.labels[:6] = (test.labels[:6] + 1) % 10 # a tenth of the test images cannot be read
+    test.labels[:6] = (test.labels[:6] + 1) % 10  # a tenth of the test images cannot be read
     protocol = color_protocol(train, test, Judge(), "toys")
     levels = from_uint8(torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16))
     assert torch.equal(protocol.rounding(levels + 0.003), levels)
     asked = protocol.held_out(40)[1]
-    fakes = from_uint8(bright(asked, 180).pixels) # too dim
-    fakes[:10] = fakes[:10].roll(1, 3) # a quarter shows the class after the one asked for
+    fakes = from_uint8(bright(asked, 180).pixels)  # too dim
+    fakes[:10] = fakes[:10].roll(1, 3)  # a quarter shows the class after the one asked for
     cards = protocol.score(fakes, asked, sampler="by hand")
     real = protocol.held_out(40)[0][:, 0, 0, :10].argmax(1)
     assert cards.accuracy.value == 0.75

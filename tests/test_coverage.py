@@ -22,6 +22,7 @@ from ddpm_course.shares import wilson
 
 def toy(factor, off=0.0):
     "Intervals of a normal number whose error is 1, `factor` times as wide as they should be."
+
     def draw(rng):
         x = torch.randn((), generator=rng).item()
         return x, (x + off - 1.96 * factor, x + off + 1.96 * factor)
@@ -60,9 +61,14 @@ def test_cells_are_named_once_and_every_kind_runs():
 
 
 def test_a_run_goes_on_where_it_was_and_makes_again_what_other_code_made(tmp_path, monkeypatch):
-    monkeypatch.setattr(coverage, "BLOCKS", (
-        Block("one", toy, [{"factor": 1.0}, {"factor": 0.5}]),
-        Block("other", toy, [{"factor": 2.0}], FLOOR)))
+    monkeypatch.setattr(
+        coverage,
+        "BLOCKS",
+        (
+            Block("one", toy, [{"factor": 1.0}, {"factor": 0.5}]),
+            Block("other", toy, [{"factor": 2.0}], FLOOR),
+        ),
+    )
     file = tmp_path / "new" / "coverage.json"
     first = run_coverage(file, 50, only="one")
     assert [c["kind"] for c in first] == ["one", "one"]

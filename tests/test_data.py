@@ -9,7 +9,10 @@ import os
 import pickle
 import tarfile
 import threading
+import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,7 +21,7 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from ddpm_course import reading
+from ddpm_course import rasters, reading
 from ddpm_course.checks import data as check
 from ddpm_course.data import cifar10, image_folder, imagenet100_classes
 from ddpm_course.images import check_images, from_uint8
@@ -27,7 +30,7 @@ from ddpm_course.reading import FilePixels, find_images, open_rgb
 
 @pytest.fixture(scope="module")
 def photos():
-    return [Image.fromarray(a) for a in load_sample_images().images] # two photographs, 640 x 427
+    return [Image.fromarray(a) for a in load_sample_images().images]  # two photographs, 640 x 427
 
 
 @pytest.fixture
@@ -90,7 +93,7 @@ def test_modes(tmp_path, photos, mode, name):
     if mode == "1":
         x, expected = (
             torch.nn.functional.avg_pool2d(a.float(), 8) for a in (x, expected)
-        ) # dithered
+        )  # dithered
     limit = (
         0
         if name in ("a.bmp", "a.webp") or (mode in ("L", "LA", "RGB", "RGBA") and name == "a.png")
@@ -218,6 +221,41 @@ def test_any_rectangle_gives_the_square(tmp_path, photos, w, h):
     assert open_rgb(saved(photos[0].resize((w, h)), tmp_path / "a.png"), 128).shape == (3, 128, 128)
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_jpeg_has_the_pixels_that_pillow_decodes(tmp_path, photos, mode, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = saved(photos[0].convert(mode), tmp_path / "a.jpg", exif=exif)
+    with Image.open(path) as im:
+        plain = pixels(im.convert("RGB"))
+    right = plain.rot90(-1, (1, 2)) if orientation == 6 else plain
+    assert (open_rgb(path).int() - right.int()).abs().max() <= 1
+
+
+def test_half_a_jpeg_is_refused_as_it_lacks_its_end(tmp_path, photos):
+    path = saved(photos[0], tmp_path / "a.jpg")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ValueError, match="a.jpg cannot be read as an image.*truncated"):
+        reading.read_image(path, 64)
+
+
+def test_reduced_is_near_to_full_decoding(tmp_path, photos):
+    path = saved(photos[0].resize((1280, 960)), tmp_path / "a.jpg", quality=95)
+    full, reduced = open_rgb(path, 64), open_rgb(path, 64, reduced=True)
+    gap = (full.int() - reduced.int()).abs().float()
+    assert 0 < gap.mean() < 3
+
+
+def test_no_memory_is_not_no_image(folder, monkeypatch):
+    def full(path, size, reduced):
+        raise MemoryError
+
+    monkeypatch.setattr(reading, "open_rgb", full)
+    with pytest.raises(MemoryError, match="0.png does not fit into memory"):
+        image_folder(folder, size=8, on_error="skip")
+
+
 # ---- folders ----
 
 
@@ -270,8 +308,8 @@ def test_linked_folders_count_and_circles_end(folder, tmp_path_factory):
     (other / "deep").mkdir()
     for name in ("a.png", "deep/b.png"):
         (other / name).write_bytes((folder / "china" / "0.png").read_bytes())
-    (folder / "china" / "more").symlink_to(other) # inside a class folder
-    (other / "back").symlink_to(folder / "china") # a circle
+    (folder / "china" / "more").symlink_to(other)  # inside a class folder
+    (other / "back").symlink_to(folder / "china")  # a circle
     (other / "self").symlink_to(other)
     (folder / "china" / "gone").symlink_to(other / "nowhere")
     files, labels, _ = find_images(folder)
@@ -306,7 +344,7 @@ def test_folders_that_cannot_be_used(tmp_path, folder, on_error):
             image_folder(*args, on_error=on_error, **kwargs)
 
     says("no folder .*nowhere; expected root/class/image.jpg", folder / "nowhere")
-    says("holds no class folders", folder / "china") # pictures in the root itself
+    says("holds no class folders", folder / "china")  # pictures in the root itself
     says(
         r"has no folders \['japan'\]; 1 of 2 classes are missing",
         folder,
@@ -388,7 +426,7 @@ def test_half_a_file_on_disk_is_named_when_it_is_read(folder):
 
 
 def test_a_failing_disk_is_not_a_bad_picture(folder, monkeypatch):
-    def denied(path, size):
+    def denied(path, size, reduced):
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(reading, "open_rgb", denied)
@@ -417,19 +455,19 @@ def test_prefetch_reads_each_image_once():
     (
         pixels.prefetch([4, 5, 6]),
         pixels.prefetch([6, 7]),
-    ) # a second call keeps what the first asked for
+    )  # a second call keeps what the first asked for
     read.gate.set()
     assert pixels[[7, 4, 4]][:, 0, 0, 0].tolist() == [
         7,
         4,
         4,
-    ] # others than prefetched, with repeats
+    ]  # others than prefetched, with repeats
     assert pixels[[5, 6]][:, 0, 0, 0].tolist() == [5, 6] and not pixels.ahead
     assert sorted(read.reads) == [4, 5, 6, 7]
     assert pixels[torch.arange(100) % 50 == 3][:, 0, 0, 0].tolist() == [
         3,
         53,
-    ] # a mask, as for a tensor
+    ]  # a mask, as for a tensor
     assert pixels[[9]].shape == (1, 1, 2, 2) and pixels[torch.tensor([99, 0])].shape == (2, 1, 2, 2)
     with pytest.raises(IndexError):
         pixels[[100]]
@@ -442,14 +480,14 @@ def test_prefetch_is_bounded():
     assert list(pixels.ahead) == list(range(90, 100))
     read.gate.set()
     assert pixels[[0, 95]][:, 0, 0, 0].tolist() == [0, 95]
-    assert len(read.reads) < 20 # those dropped were never read
+    assert len(read.reads) < 20  # those dropped were never read
 
 
 def test_threads_end_with_the_set(folder):
-    image_folder(folder, size=16) # a first progress bar starts a thread of its own, for good
+    image_folder(folder, size=16)  # a first progress bar starts a thread of its own, for good
     before = threading.active_count()
     images = image_folder(folder, size=16, in_memory=False, workers=4)
-    assert threading.active_count() == before # the survey's threads are gone
+    assert threading.active_count() == before  # the survey's threads are gone
     images.batch(range(12))
     assert before < threading.active_count() <= before + 4
     workers = [t for t in threading.enumerate() if "ThreadPool" in t.name]
@@ -574,7 +612,7 @@ def test_cifar10_from_mirrors(tmp_path, mirror, archive):
         cifar10(root)
     assert (
         len(cifar10(root, download=True, mirrors=mirrors[:1])) == 10
-    ) # from the archive that is there
+    )  # from the archive that is there
 
 
 def test_cifar10_without_network(tmp_path, mirror, archive):
@@ -592,7 +630,7 @@ def test_imagenet100_classes(photos, tmp_path):
     for i in ids:
         (tmp_path / i).mkdir()
         photos[0].resize((20, 16)).save(tmp_path / i / f"{i}_1.JPEG")
-    (tmp_path / "n00000000").mkdir() # ImageNet has 900 more
+    (tmp_path / "n00000000").mkdir()  # ImageNet has 900 more
     images = image_folder(tmp_path, size=8, classes=ids)
     assert images.classes == ids and images.labels.tolist() == list(range(100))
 
@@ -622,3 +660,100 @@ def test_a_crop_that_draws_its_own_numbers_is_noticed():
 
     with pytest.raises(AssertionError, match="two calls with the same arguments differ"):
         check.random_crop(crop)
+
+
+def numbered(root, names, size=8):
+    for name in names:
+        (root / name).mkdir(parents=True)
+        Image.new("RGB", (size, size), (int(name) * 10, 0, 0)).save(root / name / "a.png")
+    return root
+
+
+def test_class_folders_that_are_numbers_are_sorted_as_text_and_that_is_told(tmp_path):
+    root = numbered(tmp_path / "many", ["1", "2", "10"])
+    with pytest.warns(UserWarning, match="'10'|label 1 is the folder '10'; pass classes="):
+        images = image_folder(root)
+    assert images.classes == ["1", "10", "2"]
+    few = numbered(tmp_path / "few", ["1", "2"])
+    for folder, classes in ((root, ["1", "2", "10"]), (few, None)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert image_folder(folder, classes=classes).classes == (classes or ["1", "2"])
+
+
+def test_gray_sets_have_one_channel(folder, tmp_path):
+    gray = image_folder(folder, size=16, mode="L")
+    color = image_folder(folder, size=16)
+    weights = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)
+    expected = (color.pixels * weights).sum(1, keepdim=True)
+    assert gray.shape == (1, 16, 16) and (gray.pixels - expected).abs().max() <= 1
+    disk = image_folder(folder, size=16, mode="L", in_memory=False)
+    assert torch.equal(disk.pixels[torch.arange(4)], gray.pixels[:4])
+    levels = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    (tmp_path / "g" / "x").mkdir(parents=True)
+    Image.fromarray(levels).save(tmp_path / "g" / "x" / "a.png")
+    assert torch.equal(image_folder(tmp_path / "g", mode="L").pixels[0, 0], torch.tensor(levels))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        *[{"size": v} for v in (0, -1, 8.0, "8", True)],
+        *[{"workers": v} for v in (0, "4")],
+        *[{"classes": v} for v in (["china", "china"], [3], {"china": 1}, 3)],
+        *[{"mode": "RGBA"}, {"mode": None}, {"on_error": "ignore"}, {"flip": 1}, {"memory": "8G"}],
+    ],
+    ids=str,
+)
+def test_arguments_of_a_folder(folder, bad):
+    with pytest.raises((TypeError, ValueError), match=f"{next(iter(bad))}.*expected"):
+        image_folder(folder, **{"size": 8} | bad)
+
+
+def test_no_file_starts_another_program(folder, monkeypatch):
+    "Pillow gives EPS, whatever the file is called, to Ghostscript."
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n0 0 moveto\nshowpage\n"
+    (folder / "china" / "!0.jpg").write_bytes(eps)
+    from PIL import EpsImagePlugin
+
+    def started(*args, **kwargs):
+        raise AssertionError("Ghostscript was started")
+
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", started)
+    with pytest.raises(ValueError, match="!0.jpg cannot be read as an image"):
+        image_folder(folder, size=8)
+
+
+def test_large_images_come_one_at_a_time_and_small_ones_together():
+    room, inside, most = rasters.Room(100), [], []
+
+    def decode(n):
+        with room(n):
+            inside.append(n)
+            most.append(sum(inside))
+            time.sleep(0.002)
+            inside.remove(n)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(decode, [40, 30, 250, 20, 90, 10, 60, 300, 5, 5] * 5))
+    assert max(n for n in most if n not in (250, 300)) <= 100 and {250, 300} <= {*most}
+
+
+def test_a_large_jpeg_is_decoded_at_a_part_of_its_size(tmp_path, monkeypatch):
+    ramp = np.linspace(0, 255, 640).astype(np.uint8)
+    wide = np.stack([np.tile(ramp, (640, 1))] * 3, -1)
+    Image.fromarray(wide).save(tmp_path / "a.jpg", quality=95)
+    whole = open_rgb(tmp_path / "a.jpg", 64)
+    asked = []
+    monkeypatch.setattr(reading, "room", lambda n: asked.append(n) or nullcontext())
+    part = open_rgb(tmp_path / "a.jpg", 64, reduced=True)
+    assert asked == [160 * 160] and (part.int() - whole.int()).abs().max() <= 4
+
+
+def test_an_image_that_does_not_fit_into_memory_is_no_bad_image(folder, monkeypatch):
+    def full(path, size, reduced):
+        raise MemoryError
+
+    monkeypatch.setattr(reading, "open_rgb", full)
+    with pytest.raises(MemoryError, match="0.png does not fit into memory; .*fewer workers"):
+        image_folder(folder, size=8, on_error="skip")

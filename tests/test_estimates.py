@@ -59,12 +59,12 @@ def test_equivalence_is_two_one_sided_tests(margin):
     above = scipy.stats.ttest_1samp(values, -margin, alternative="greater").pvalue
     found = over_seeds(values)
     assert found.equivalence(margin) == pytest.approx(max(below, above))
-    low, high = found.interval(0.90) # the two tests at 5 % are this interval
+    low, high = found.interval(0.90)  # the two tests at 5 % are this interval
     assert (found.equivalence(margin) < 0.05) == (-margin < low and high < margin)
 
 
 def test_the_errors_of_equivalence_are_named():
-    assert Estimate(3.0, 0.1).equivalence(1.0) > 0.99 # far outside the margin
+    assert Estimate(3.0, 0.1).equivalence(1.0) > 0.99  # far outside the margin
     assert Estimate(0.0, 0.0).equivalence(0.1) == 0 and Estimate(0.0, 0.0).p_value() == 1
     assert Estimate(0.1, 0.0).p_value() == 0
     with pytest.raises(ValueError, match="margin=0; expected a number above 0"):
@@ -85,7 +85,7 @@ def test_holm_is_the_textbooks():
 def test_holm_keeps_the_chance_of_even_one_wrong_verdict():
     rng = torch.Generator().manual_seed(0)
     z = torch.randn(2000, 10, generator=rng, dtype=torch.float64)
-    z[:, 0] += 5 # one that is truly apart
+    z[:, 0] += 5  # one that is truly apart
     p = 2 * (1 - torch.special.ndtr(z.abs()))
     wrong = torch.stack([(holm(row) < 0.05)[1:].any() for row in p]).double().mean()
     assert 0.03 < wrong < 0.07 and (p[:, 1:] < 0.05).any(1).double().mean() > 0.3
@@ -158,7 +158,7 @@ def test_all_panels_of_a_table_are_one_family():
     p = [d.estimate.p_value() for d in family.compare(rows).values()]
     judged = [v.p for panel in found.values() for v in panel.values()]
     assert judged == pytest.approx(holm(p).tolist()) and judged[0] > p[0]
-    assert found["distance"]["20 - 50"].p_margin is None # no margin was set for it
+    assert found["distance"]["20 - 50"].p_margin is None  # no margin was set for it
     assert found["accuracy"]["20 - 50"].p_margin < 0.05
 
 
@@ -210,7 +210,7 @@ def test_pairs_of_shares_count_what_differs():
     assert found.value == pytest.approx(p12 - p21)
     assert found.error == pytest.approx(math.sqrt((p12 + p21 - (p12 - p21) ** 2) / 102))
     assert share_difference(b, a, True).value == -found.value
-    assert share_difference(a, a, True).error > 0 # no difference seen is not none for certain
+    assert share_difference(a, a, True).error > 0  # no difference seen is not none for certain
     assert found.error < share_difference(a, b, False).error
     with pytest.raises(ValueError, match="got 100 and 99 images"):
         share_difference(a, b[1:], True)

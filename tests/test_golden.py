@@ -173,7 +173,7 @@ def digits_unet(**config):
     torch.manual_seed(0)
     net = UNet(1, (16, 32), 1, (False, True), groups=8, num_classes=10, **config).double()
     for i, p in enumerate(net.parameters()):
-        p.data += 0.05 * randn(*p.shape, seed=i) # also what starts at zero
+        p.data += 0.05 * randn(*p.shape, seed=i)  # also what starts at zero
     return net
 
 
@@ -218,7 +218,7 @@ def scores():
         "net", randn(n, 5, seed=seed) + seed / 9, randn(n, 7, seed=seed + 1).softmax(1)
     )
     fake, other, real = f(1, 60), f(2, 60), f(5, 80)
-    say = lambda s: [s.value] # test_influence holds what is right of the intervals
+    say = lambda s: [s.value]  # test_influence holds what is right of the intervals
     yield "Fréchet distance", say(frechet(fake, real))
     yield "Fréchet distance by class", say(frechet(fake, real, strata=torch.arange(60) % 3))
     yield "classifier score", say(inception_score(fake, 5))

@@ -46,7 +46,7 @@ def test_to_uint8_clamps_and_rounds():
     )
     assert to_uint8(x).flatten().tolist() == [0, 0, 0, 128, 254, 255, 255, 255, 255]
     half = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0)).bfloat16()
-    assert torch.equal(to_uint8(half), to_uint8(half.float())) # the arithmetic is not bf16's
+    assert torch.equal(to_uint8(half), to_uint8(half.float()))  # the arithmetic is not bf16's
 
 
 @pytest.mark.parametrize(
@@ -104,8 +104,8 @@ def test_show_images_draws_what_it_is_given():
     x = 0.2 * torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0), requires_grad=True)
     ax = show_images(x, columns=2, title="faint", rows=["a", "b"], heads=["c", "d"])
     drawn = ax.images[0].get_array()
-    assert drawn[..., :3].min() >= 127 and drawn[..., 0][:8, :8].max() < 160 # no min-max
-    assert drawn[0, :17, 3].tolist() == [255] * 8 + [0] + [255] * 8 # the gap is transparent
+    assert drawn[..., :3].min() >= 127 and drawn[..., 0][:8, :8].max() < 160  # no min-max
+    assert drawn[0, :17, 3].tolist() == [255] * 8 + [0] + [255] * 8  # the gap is transparent
     assert [t.get_text() for t in ax.get_yticklabels()] == ["a", "b"] and ax.get_title() == "faint"
     plt.close(ax.figure)
 
@@ -126,7 +126,7 @@ def test_digits_keep_their_levels():
     rows = lambda d: {(p.numpy().tobytes(), int(y)) for p, y in zip(d.pixels, d.labels)}
     assert rows(train) | rows(test) == rows(everything) and not rows(train) & rows(test)
     share = train.labels.bincount() / 1000 - everything.labels.bincount() / 1797
-    assert share.abs().max() < 1e-3 # stratified
+    assert share.abs().max() < 1e-3  # stratified
     # every score rests on this split: it must be the same for all versions of scikit-learn
     assert hashlib.sha256(train.pixels.numpy().tobytes()).hexdigest()[:16] == "a2d99bc1be364396"
     with pytest.raises(ValueError, match="split='valid'.*'train'"):
@@ -153,7 +153,7 @@ def test_batch_and_flips(pictures):
     stored = from_uint8(pictures.pixels[[3, 7, 7, 0]])
     assert x.dtype == torch.float32 and y.tolist() == [0, 1, 1, 0]
     assert torch.equal(x[:2], stored[:2].flip(-1)) and torch.equal(x[2:], stored[2:])
-    assert torch.equal(pictures.batch(torch.tensor([3, 7, 7, 0]))[0], stored) # no rng: as stored
+    assert torch.equal(pictures.batch(torch.tensor([3, 7, 7, 0]))[0], stored)  # no rng: as stored
     assert torch.equal(pictures[7][0], stored[1]) and pictures[7][1] == 1
     assert torch.equal(pictures.to("cpu").batch(np.array([3]))[0], stored[:1])
 
@@ -167,7 +167,7 @@ def test_every_image_has_its_own_coin(pictures):
             for rows in (slice(0, 300), slice(300, 600))
         ]
     )
-    assert torch.equal(whole, parts) # the same flips on any number of devices
+    assert torch.equal(whole, parts)  # the same flips on any number of devices
     flipped = (whole != pictures.batch(index)[0]).flatten(1).any(1)
     assert 240 < flipped.sum() < 360
 
@@ -239,7 +239,7 @@ def test_without_a_script_the_player_shows_its_first_frame_and_no_dead_controls(
     page = frame_player(FRAMES, ["dark", "gray"], "demo", start=1).data
     still = page.split("<script>")[0]
     frame = page.split('src="data:image/png;base64,')[1].split('"')[0]
-    assert frame in page.split("const frames = ")[1].split(", ")[1] # the second one
+    assert frame in page.split("const frames = ")[1].split(", ")[1]  # the second one
     assert "demo: <b>gray</b>" in still and "<div hidden>" in still and 'alt="demo"' in still
 
 
@@ -258,7 +258,7 @@ def test_players_of_the_same_frames_are_told_apart_by_all_they_show():
 
 
 def test_captions_and_titles_are_text_and_not_markup():
-    hostile = '</script><b>"\'&{x}'
+    hostile = "</script><b>\"'&{x}"
     page = frame_player(FRAMES, [hostile, hostile], hostile).data
     assert page.count("</script>") == 1 and page.endswith("</script></figure>")
     assert "&lt;/script&gt;" in page.split("<script>")[0] and 'alt="&lt;/script' in page
@@ -279,3 +279,52 @@ def test_captions_and_titles_are_text_and_not_markup():
 def test_bytes_are_a_tensor_of_bytes(answer, got):
     with pytest.raises(AssertionError, match=f"expected a uint8 tensor, got {got}"):
         check.to_bytes(answer)
+
+
+def digits_like(high=16):
+    return torch.randint(0, high + 1, (4, 1, 8, 8), dtype=torch.uint8)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"levels": 0},
+        {"levels": 256},
+        {"levels": "255"},
+        {"levels": 16.0},
+        {"levels": True},
+        {"classes": ["a", "a"]},
+        {"classes": "ab"},
+        {"classes": [1, 2]},
+        {"classes": None},
+        {"flip": 1},
+        {"flip": "no"},
+        {"levels": 8},  # some pixels are brighter than that
+    ],
+)
+def test_a_set_says_what_it_cannot_be(change):
+    pixels = digits_like()
+    pixels[0] = 16
+    with pytest.raises((TypeError, ValueError), match="expected"):
+        good = dict(pixels=pixels, labels=torch.tensor([0, 1, 0, 1]), classes=["a", "b"])
+        Images(**good | change)
+
+
+def test_gray_levels_are_told_from_floats():
+    for bad in ([[0]], np.zeros((1, 1, 2, 2), np.uint8), None, torch.zeros(1, 1, 2, 2)):
+        with pytest.raises(TypeError, match="gray=.*expected a tensor of whole numbers"):
+            from_uint8(bad)
+    with pytest.raises(ValueError, match="pixels up to 255 with levels=16; expected 0..16"):
+        from_uint8(torch.full((1, 1, 2, 2), 255, dtype=torch.uint8), 16)
+    for bad in (torch.rand(2, 1, 8, 8) * 255 + 9, torch.rand(2, 3, 8, 8) * 1023):
+        for f in (to_uint8, image_grid, show_images):
+            with pytest.raises(ValueError, match="expected \\[-1, 1\\]; convert gray levels"):
+                f(bad)
+    dim = torch.rand(2, 1, 8, 8) * 0.1 - 1
+    assert to_uint8(dim).max() < 16 and to_uint8(dim * 3).max() == 0
+
+
+@pytest.mark.parametrize("change", [{"columns": 0}, {"columns": "3"}, {"padding": -1}, {"x": "x"}])
+def test_a_grid_of_nothing(change):
+    with pytest.raises((TypeError, ValueError), match="expected"):
+        image_grid(**{"x": torch.zeros(4, 1, 2, 2)} | change)

@@ -145,13 +145,16 @@ def test_the_second_order_is_the_second_derivative(name):
 def crossed(kind, x, y):
     "The score of images with weights on both sides."
     if kind == "frechet":
+
         def score(w, v):
             side = lambda z, u: ((u / u.sum()) @ z, torch.cov(z.T, aweights=u, correction=0))
             (m1, c1), (m2, c2) = side(x, w), side(y, v)
             return frechet_distance(m1, c1, m2, c2)
     else:
+
         def score(w, v):
             return -2 * (w @ polynomial_kernel(x, y) @ v / w.sum() / v.sum()).item()
+
     return score
 
 
@@ -159,8 +162,10 @@ def crossed(kind, x, y):
 def test_the_second_order_between_two_sets_is_the_mixed_derivative(kind):
     n, m, step = 16, 20, 1e-3
     x, y = X[:n, :3], Y[:m, :3]
-    makes = {"frechet": lambda: frechet_influences(x, y),
-             "kernel": lambda: kernel_influences(x, y, polynomial_kernel)}
+    makes = {
+        "frechet": lambda: frechet_influences(x, y),
+        "kernel": lambda: kernel_influences(x, y, polynomial_kernel),
+    }
     score, cross = crossed(kind, x, y), makes[kind]()[2]
     order = [torch.randperm(k, generator=torch.Generator().manual_seed(0)) for k in (n, m)]
     units = [torch.eye(k, dtype=torch.float64) * step for k in (n, m)]
@@ -211,10 +216,12 @@ def test_the_bias_of_the_frechet_distance_is_the_closed_form():
     formula = 1.25 * eigen.sum() + 0.5 * (eigen * eigen[:, None] / (eigen + eigen[:, None])).sum()
     biases = torch.tensor([f.bias for f in found])
     assert biases.mean() == pytest.approx(formula.item() / n, rel=0.05)
-    values = torch.tensor([
-        frechet_distance(x.mean(0), x.T.cov(), real.mean, real.cov)
-        for x in (randn(n, 6, seed=s) * scale for s in range(60))
-    ])
+    values = torch.tensor(
+        [
+            frechet_distance(x.mean(0), x.T.cov(), real.mean, real.cov)
+            for x in (randn(n, 6, seed=s) * scale for s in range(60))
+        ]
+    )
     assert values.mean() == pytest.approx(biases.mean().item(), rel=0.15)
 
 
@@ -225,7 +232,7 @@ def test_fixed_labels_have_less_bias():
     left_to_chance, held = frechet_influence(x, real), frechet_influence(x, real, labels)
     assert 0 < held.bias < 0.2 * left_to_chance.bias
     p = (6 * torch.eye(10)[labels] + randn(200, 10, seed=4)).softmax(1)
-    assert score_influence(p).bias < -10 * abs(score_influence(p, labels).bias) # log p is concave
+    assert score_influence(p).bias < -10 * abs(score_influence(p, labels).bias)  # log p is concave
 
 
 # ---- variances ----
@@ -249,7 +256,7 @@ def test_the_variance_of_the_kernel_distance_is_that_of_fresh_draws(n, m, shift)
         return value, estimate_score(value, *parts, cross=cross)
 
     true, found = simulated(make, 600)
-    assert 0.8 < found / true < 1.5 # 2 at a shift of 0, if the second order were left in
+    assert 0.8 < found / true < 1.5  # 2 at a shift of 0, if the second order were left in
 
 
 @pytest.mark.parametrize("shift", [0.0, 1.0])
@@ -302,7 +309,7 @@ def test_the_variance_of_a_mean_is_the_textbooks():
     strata = torch.tensor([0] * 20 + [1] * 30)
     within = (20 * u[:20].var() + 30 * u[20:].var()).item() / 50**2
     assert mean_variance(u, strata) == (pytest.approx(within), 48)
-    shifted = u + 100 * strata # what the strata differ in is no luck
+    shifted = u + 100 * strata  # what the strata differ in is no luck
     assert mean_variance(shifted, strata)[0] == pytest.approx(within)
     with pytest.raises(ValueError, match="got 1 images; an interval needs at least 2"):
         mean_variance(u[:1])
@@ -323,10 +330,10 @@ def test_the_second_order_is_taken_off_once_and_stays():
         return estimate_score(1.0, part).error ** 2
 
     assert variance(0.0) == pytest.approx(whole)
-    small = (0.2 * whole * 2) ** 0.5 # whose second order is a fifth of the whole
+    small = (0.2 * whole * 2) ** 0.5  # whose second order is a fifth of the whole
     assert variance(small) == pytest.approx(0.8 * whole, rel=1e-4)
-    assert variance((0.7 * whole * 2) ** 0.5) == pytest.approx(0.7 * whole, rel=1e-4) # at least it
-    assert variance(100.0) == pytest.approx(whole) # no more than the slopes' own scatter
+    assert variance((0.7 * whole * 2) ** 0.5) == pytest.approx(0.7 * whole, rel=1e-4)  # at least it
+    assert variance(100.0) == pytest.approx(whole)  # no more than the slopes' own scatter
 
 
 def test_what_two_sets_share_is_taken_off_once():
@@ -390,7 +397,7 @@ def test_cards_know_whether_they_may_be_paired():
     assert may_pair(card(steps=20), card(steps=50), part, part)
     assert not may_pair(card(), card(seed=1), part, part)
     assert not may_pair(card(seed=None), card(seed=None), part, part)
-    assert may_pair(card(seed=(0, 1)), card(seed=(0, 1)), part, part) # pooled sets, one by one
+    assert may_pair(card(seed=(0, 1)), card(seed=(0, 1)), part, part)  # pooled sets, one by one
     assert not may_pair(card(seed=(0, 1)), card(seed=(1, 0)), part, part)
     assert not may_pair(card(seed=None), card(seed=None), part, part)
     assert not may_pair(card(seed="not recorded"), card(seed="not recorded"), part, part)

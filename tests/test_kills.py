@@ -115,7 +115,7 @@ def start(job, out, limit=None):
     code = 1
     try:
         if limit:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)) # as a disk that is full
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))  # as a disk that is full
         sys.stdout = sys.stderr = open(f"{out}.{os.getpid()}.err", "w")
         job(out)
         code = 0
@@ -168,7 +168,7 @@ def double(folder, rng):
         expected, seconds = whole(job, result, folder / f"whole{i}")
         out = folder / f"double{i}"
         both = [start(job, out) for _ in range(2)]
-        codes = [end_of(pid) for pid in both] # untouched: one does it all
+        codes = [end_of(pid) for pid in both]  # untouched: one does it all
         assert 0 in codes, Path(f"{out}.err").read_text()
         if 1 in codes:
             assert "in use by" in Path(f"{out}.err").read_text()

@@ -16,6 +16,7 @@ WITH_CONTROLS = [p for p in sorted(NBS.glob("*.ipynb")) if "interact(" in p.read
 def test_each_control_has_a_name_and_acts_at_once(tmp_path):
     "In the median of five moves within 300 ms: for a quiet machine."
     from lab import lab, opened, times
+
     found = {}
     with lab(tmp_path) as (page, address):
         for path in WITH_CONTROLS:

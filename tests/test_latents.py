@@ -54,7 +54,7 @@ def test_measured_by_channel_over_the_whole_set(vae, digits, space):
     assert torch.allclose(space.mean, z.mean((0, 2, 3)), atol=1e-6) and torch.allclose(
         space.std, z.std((0, 2, 3), correction=0), atol=1e-6
     )
-    assert not torch.isclose(space.std[0], space.std[1], rtol=1e-3) # or one number would do
+    assert not torch.isclose(space.std[0], space.std[1], rtol=1e-3)  # or one number would do
     assert space.shape == (2, 4, 4)
 
 
@@ -171,7 +171,7 @@ def test_a_space_that_does_not_belong(vae, space, tmp_path):
     )
     check_space(
         {"shape": [2, 4, 4], "latent": space_identity(space)}, remeasured
-    ) # as another device would round
+    )  # as another device would round
     with pytest.raises(ValueError, match="on other latents"):
         check_space({"shape": [2, 4, 4], "latent": space_identity(space)}, nearby)
     with pytest.raises(ValueError, match="do not belong together"):
@@ -242,7 +242,7 @@ def test_killed_anywhere_it_resumes_to_the_same_bytes(space, digits, tmp_path):
         ),
         tmp_path / "killed",
     )
-    for shards in (1, 7): # killed when so many are there
+    for shards in (1, 7):  # killed when so many are there
         job = subprocess.Popen([sys.executable, "-c", PROGRAM, str(tmp_path / "space"), str(path)])
         while job.poll() is None and len(list(path.glob("latents-*.npy"))) < shards:
             time.sleep(0.005)
@@ -281,7 +281,7 @@ def test_another_cache_is_refused(space, digits, vae, tmp_path):
     strange = LatentSpace(VAE(1, 2, (8, 16), groups=4), space.mean, space.std, space.image_shape)
     smoothed = Images(
         (few.pixels.float() * 0.9).to(torch.uint8), few.labels, few.classes, levels=16
-    ) # other preprocessing, same sizes
+    )  # other preprocessing, same sizes
     for what, call in {
         "vae: ": (few, strange),
         "std: ": (few, LatentSpace(vae, space.mean, 2 * space.std, space.image_shape)),
@@ -299,8 +299,8 @@ def test_another_cache_is_refused(space, digits, vae, tmp_path):
 
 
 def test_too_little_disk_is_said_before_starting(space, digits, tmp_path, monkeypatch):
-    need = 2 * 2 * 4 * 4 * 2 * 1000 # float16, (2, 4, 4), two versions
-    need += 8 * 1000 + 4096 # labels and manifest
+    need = 2 * 2 * 4 * 4 * 2 * 1000  # float16, (2, 4, 4), two versions
+    need += 8 * 1000 + 4096  # labels and manifest
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(caches.shutil, "disk_usage", lambda path: usage._replace(free=need - 1))
     with pytest.raises(OSError, match="needs 140 kB more for 1,000 images.*choose another path"):
@@ -334,7 +334,7 @@ def test_damaged_caches(space, digits, tmp_path):
         np.zeros(100, np.float32),
         np.zeros((100, 1), np.int64),
         np.zeros(99, np.int64),
-        np.zeros(100, np.int64), # well formed, and of other pictures
+        np.zeros(100, np.int64),  # well formed, and of other pictures
         np.full(100, 10),
     ],
 )
@@ -480,7 +480,7 @@ def test_memory_stays_flat(space, tmp_path):
     for i in range(-(-count // shard)):
         np.lib.format.open_memmap(
             shard_file(tmp_path, i), "w+", np.float16, (min(shard, count - i * shard), 1, 4, 16, 16)
-        ) # holes: no disk is used
+        )  # holes: no disk is used
     done = subprocess.run(
         [sys.executable, "-c", READING, str(tmp_path)], capture_output=True, text=True, check=True
     )
@@ -488,3 +488,70 @@ def test_memory_stays_flat(space, tmp_path):
         f"{done.stdout} MB grew while 400 batches were read; the latents take "
         f"{count * 2048 / 1e6:.0f} MB"
     )
+
+
+def small_vae():
+    torch.manual_seed(0)
+    return VAE(1, 2, (8, 16), groups=4)
+
+
+SPACE_8 = dict(mean=[0.0, 0.5], std=[1.0, 2.0], image_shape=(1, 8, 8))
+
+
+@pytest.mark.parametrize(
+    "x, error, says",
+    [
+        (torch.zeros(2, 1, 8, 8, dtype=torch.uint8), TypeError, "uint8.*from_uint8"),
+        (torch.zeros(2, 1, 8, 8).numpy(), TypeError, "expected"),
+        (torch.rand(2, 1, 8, 8) * 255 + 9, ValueError, "from_uint8"),
+        (torch.full((2, 1, 8, 8), float("nan")), ValueError, "NaN"),
+        (torch.zeros(1, 8, 8), ValueError, "expected .B, C, H, W"),
+    ],
+)
+def test_a_space_looks_at_images_before_it_casts_them(x, error, says):
+    "uint8 became latents of standard deviation 2.29 where .99 is right."
+    space = LatentSpace(small_vae(), **SPACE_8)
+    with pytest.raises(error, match=says):
+        space.encode(x)
+    latents = torch.zeros(1, 2, 4, 4)
+    for z in (latents.long(), latents.numpy(), latents * float("nan"), latents[0]):
+        with pytest.raises((TypeError, ValueError), match="z.*(expected|NaN)"):
+            space.decode(z)
+    with pytest.warns(UserWarning, match="x: no value below 0"):
+        space.encode(torch.rand(2, 1, 8, 8))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        *[dict(mean=v) for v in ("ab", None, [0, "a"], [0, 1e300], [0, 1, 2])],
+        *[dict(std=v) for v in ([1, 0], [1, -1], [1, float("nan")], None)],
+        *[dict(image_shape=v) for v in ("abc", (1, 8), (0, 8, 8), (1, 8.0, 8), 8)],
+        *[dict(vae=v) for v in (None, torch.nn.Identity(), "digits")],
+    ],
+    ids=str,
+)
+def test_what_makes_no_space(bad):
+    with pytest.raises((TypeError, ValueError), match=f"{next(iter(bad))}.*expected"):
+        LatentSpace(**dict(vae=small_vae()) | SPACE_8 | bad)
+
+
+def test_measuring_looks_at_its_arguments():
+    vae, data = small_vae(), load_digits("test")
+    for bad in (dict(n=0), dict(n="9"), dict(batch=0), dict(data="digits"), dict(data=None)):
+        with pytest.raises((TypeError, ValueError), match=f"{next(iter(bad))}.*expected"):
+            LatentSpace.measure(**dict(vae=vae, data=data) | bad)
+
+
+@pytest.mark.parametrize("entry", ["latent", "mean", "std", "image_shape", "vae"])
+@pytest.mark.parametrize("value", [None, "x", [1], {}, [0.0, "a"], [float("nan")] * 2, 3])
+def test_a_space_in_a_damaged_folder_is_refused(tmp_path, entry, value):
+    LatentSpace(small_vae(), **SPACE_8).save(tmp_path)
+    file = tmp_path / "vae" / "config.json"
+    config = json.loads(file.read_text())
+    (config if entry == "latent" else config["latent"])[entry] = value
+    file.write_text(json.dumps(config))
+    if entry == "vae" and value == "x":
+        return  # any text names an autoencoder
+    with pytest.raises(ValueError, match="vae/config.json"):
+        LatentSpace.load(tmp_path)

@@ -78,7 +78,7 @@ def test_the_range_is_the_posteriors_variance_and_beta(t, prev):
 @pytest.mark.parametrize("schedule", [LINEAR, cosine_schedule()])
 def test_the_step_to_clean_data_takes_the_small_variance_of_the_second(schedule):
     small, large = log_variances(schedule, torch.arange(3))
-    assert small.isfinite().all() and small[0] == small[1] # the posterior's own is 0, log -inf
+    assert small.isfinite().all() and small[0] == small[1]  # the posterior's own is 0, log -inf
     assert small[0].exp().item() == pytest.approx(variances(schedule.betas.tolist(), 1, 0)[0])
     assert large[0].exp().item() == pytest.approx(schedule.betas[0].item())
 
@@ -125,7 +125,7 @@ def test_the_bins_hold_all_of_the_normal(levels, std):
     x0 = torch.linspace(-1, 1, levels + 1, dtype=torch.float64)
     for mean in (-3.0, 0.17, 1.0):
         mass = (-binned_nll(x0, torch.tensor(mean), torch.tensor(std**2), levels)).exp()
-        assert mass.sum().item() == pytest.approx(1, abs=1e-9) # the bins at the ends are open
+        assert mass.sum().item() == pytest.approx(1, abs=1e-9)  # the bins at the ends are open
     inner = norm.cdf((x0 + 1 / levels - 0.17) / std) - norm.cdf((x0 - 1 / levels - 0.17) / std)
     mass = (-binned_nll(x0, torch.tensor(0.17), torch.tensor(std**2), levels)).exp()
     assert torch.allclose(mass[1:-1], torch.as_tensor(inner)[1:-1], atol=1e-12)
@@ -135,7 +135,7 @@ def test_far_from_its_pixel_a_bin_has_a_finite_logarithm_and_gradient():
     x0 = torch.linspace(-1, 1, 17)
     mean = torch.full((17,), 0.9, requires_grad=True)
     log_var = torch.full((17,), -11.0, requires_grad=True)
-    nll = binned_nll(x0, mean, log_var.exp(), 16) # in float32, 460 standard deviations away
+    nll = binned_nll(x0, mean, log_var.exp(), 16)  # in float32, 460 standard deviations away
     nll.sum().backward()
     assert nll.isfinite().all() and mean.grad.isfinite().all() and log_var.grad.isfinite().all()
     z = (0.9 - float(x0[0]) - 1 / 16) / math.exp(-5.5)
@@ -166,15 +166,13 @@ def expected_term(course, schedule, oracle, x0, p, t, variance):
     x0_hat = x_t if oracle is None else ancestral.predict_x0(oracle, schedule, x_t, t, None)[0]
     out = torch.full_like(clean, {"small": -1.0, "large": 1.0, "middle": 0.2}[variance])
     lv = course.learned_variance
-    terms = lv.bound_term(
-        schedule, clean, x_t, now, x0_hat, lv.learned_range, out, SLOTS
-    )
+    terms = lv.bound_term(schedule, clean, x_t, now, x0_hat, lv.learned_range, out, SLOTS)
     return (terms.view(len(x0), -1) @ w) @ p
 
 
 SLOTS = 16
 SCALE = torch.linspace(-1, 1, SLOTS + 1, dtype=torch.float64)
-BELL = (-0.5 * ((SCALE - MEAN) / STD) ** 2).softmax(0) # a normal, seen on 17 levels
+BELL = (-0.5 * ((SCALE - MEAN) / STD) ** 2).softmax(0)  # a normal, seen on 17 levels
 M, S2 = (SCALE @ BELL).item(), ((SCALE**2 @ BELL) - (SCALE @ BELL) ** 2).item()
 
 
@@ -199,7 +197,7 @@ def keeps_the_closed_form(course):
     for t in (1, 2, 7, 30, 49):
         small, large = variances(betas, t, t - 1)
         ab, ab_prev = (math.prod(1 - b for b in betas[: s + 1]) for s in (t, t - 1))
-        error = 1 / (1 / S2 + ab / (1 - ab)) * ab_prev * large**2 / (1 - ab) ** 2 # of the mean
+        error = 1 / (1 / S2 + ab / (1 - ab)) * ab_prev * large**2 / (1 - ab) ** 2  # of the mean
         shares = {"small": 0, "large": 1, "middle": 0.6}
         for name, share in shares.items():
             var = large**share * small ** (1 - share)
@@ -223,11 +221,11 @@ def scores_the_decoder(course):
         total = 0.0
         for x, p in zip(SCALE.tolist(), BELL.tolist()):
             for eps, weight in zip(z.tolist(), w.tolist()):
-                mean = (1 - betas[0]) ** 0.5 * x + betas[0] ** 0.5 * eps # the estimate is x_t
+                mean = (1 - betas[0]) ** 0.5 * x + betas[0] ** 0.5 * eps  # the estimate is x_t
                 a, b = ((x + side / SLOTS - mean) / std for side in (-1, 1))
                 b = math.inf if x == 1 else b
                 a = -math.inf if x == -1 else a
-                a, b = (-b, -a) if a + b > 0 else (a, b) # on the right ncdf loses digits
+                a, b = (-b, -a) if a + b > 0 else (a, b)  # on the right ncdf loses digits
                 total -= p * weight * float(mpmath.log(mpmath.ncdf(b) - mpmath.ncdf(a)))
         found = expected_term(course, schedule, None, SCALE, BELL, 0, name)
         assert found.item() == pytest.approx(total * BITS, abs=1e-6), name
@@ -261,8 +259,10 @@ def test_the_bound_is_at_least_the_entropy_and_tends_to_it():
     entropy = -(BELL @ BELL.log()).item() * BITS
     gaps = [total_bound(chain_to(T)) - entropy for T in (25, 100, 400)]
     assert gaps[0] > gaps[1] > gaps[2] > 0
-    assert 3.5 < gaps[1] / gaps[2] < 5 # like 1 / T
-    assert abs(gaps[2] - (gaps[1] - gaps[2]) / 3) < 0.005 * entropy # what that leaves at infinite T
+    assert 3.5 < gaps[1] / gaps[2] < 5  # like 1 / T
+    assert (
+        abs(gaps[2] - (gaps[1] - gaps[2]) / 3) < 0.005 * entropy
+    )  # what that leaves at infinite T
 
 
 def chain_to(T):
@@ -300,6 +300,7 @@ def test_a_bound_repeats_and_does_not_depend_on_the_batch():
 
 def lands_exactly(course):
     "On a Gaussian, where Var[x0 | x_t] is known, five steps with the best variance are exact."
+
     def best(schedule, t, prev, _):
         ab = schedule.alpha_bar(t)
         error = 1 / (1 / STD**2 + ab / (1 - ab))
@@ -307,15 +308,21 @@ def lands_exactly(course):
 
     def sample(model, betas, timesteps, x_T, noise):
         return course.ancestral.ddpm_sample(
-            model, NoiseSchedule(betas), x_T.shape, timesteps=timesteps, x_T=x_T, noise=noise,
-            variance=best, clip=None,
+            model,
+            NoiseSchedule(betas),
+            x_T.shape,
+            timesteps=timesteps,
+            x_T=x_T,
+            noise=noise,
+            variance=best,
+            clip=None,
         )
 
     ts = [999, 700, 420, 100, 3]
     ab = LINEAR.alpha_bar(999)
     start = (ab**0.5 * MEAN, (ab * STD**2 + 1 - ab) ** 0.5)
     mean, std = reached(sample, LINEAR.betas, ts, True, start)
-    ab = LINEAR.alpha_bar(3) # the last step goes to the mean, and adds no noise
+    ab = LINEAR.alpha_bar(3)  # the last step goes to the mean, and adds no noise
     shrunk = (ab * STD**4 / (ab * STD**2 + 1 - ab)) ** 0.5
     assert (mean, std) == pytest.approx((MEAN, shrunk), abs=1e-9)
 
@@ -331,12 +338,14 @@ def test_no_other_fixed_variance_gives_a_lower_term():
     x0 = GaussianMixture([MEAN], STD).sample(20_000).double()
     error = x0_errors(oracle, schedule, x0, [t], clip=None)[0]
     known = 1 / (1 / STD**2 + schedule.alpha_bar(t) / (1 - schedule.alpha_bar(t)))
-    assert error.item() == pytest.approx(known, rel=0.04) # four standard errors
+    assert error.item() == pytest.approx(known, rel=0.04)  # four standard errors
     best = optimal_variance(schedule, t, t - 1, known)
     assert small < best < large
-    def term(var): # KL of a Gaussian whose mean is wrong by so much on average
+
+    def term(var):  # KL of a Gaussian whose mean is wrong by so much on average
         a = q_posterior(schedule, torch.ones(1, 1, 1, 1), torch.zeros(1, 1, 1, 1), t)[0].item()
         return math.log(var / small) + (small + a**2 * known) / var
+
     assert term(best) < min(term(0.99 * best), term(1.01 * best), term(small), term(large))
 
 
@@ -354,8 +363,14 @@ def wide_net(predicts="eps", num_classes=None, seed=0):
     "A small U-Net with variance channels that answers with something."
     torch.manual_seed(seed)
     net = UNet(
-        1, (8,), layers=1, attention=(False,), groups=4, learn_variance=True,
-        predicts=predicts, num_classes=num_classes,
+        1,
+        (8,),
+        layers=1,
+        attention=(False,),
+        groups=4,
+        learn_variance=True,
+        predicts=predicts,
+        num_classes=num_classes,
     )
     torch.nn.init.normal_(net.conv_out.weight, std=0.1)
     return net
@@ -464,30 +479,46 @@ def agrees_with_diffusers(course, steps, spacing):
     from diffusers import UNet2DModel
 
     torch.manual_seed(0)
-    net = UNet2DModel(
-        sample_size=8, in_channels=1, out_channels=2, layers_per_block=1,
-        block_out_channels=(8, 16), norm_num_groups=4,
-        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
-        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
-    ).double().eval()
+    net = (
+        UNet2DModel(
+            sample_size=8,
+            in_channels=1,
+            out_channels=2,
+            layers_per_block=1,
+            block_out_channels=(8, 16),
+            norm_num_groups=4,
+            down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+            up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+        )
+        .double()
+        .eval()
+    )
     model = torch.no_grad()(lambda x, t: net(x, t).sample)
     schedule = linear_schedule(100, 1e-3, 0.2)
     x, noise = randn(2, 1, 8, 8), randn(steps, 2, 1, 8, 8, seed=1)
     scheduler = peer(
-        "DDPMScheduler", schedule.betas, timestep_spacing=spacing, clip_sample=True,
+        "DDPMScheduler",
+        schedule.betas,
+        timestep_spacing=spacing,
+        clip_sample=True,
         variance_type="learned_range",
     )
     scheduler.set_timesteps(steps)
     walk = course.ancestral.ddpm_steps(
-        model, schedule, x.shape, variance=course.learned_variance.learned_range,
-        timesteps=scheduler.timesteps.tolist(), x_T=x, noise=noise,
+        model,
+        schedule,
+        x.shape,
+        variance=course.learned_variance.learned_range,
+        timesteps=scheduler.timesteps.tolist(),
+        x_T=x,
+        noise=noise,
     )
     with given_noise(scheduler, noise):
         for step in walk:
             if step.t != scheduler.timesteps[-1] or step.t == 0:
                 x = scheduler.step(model(x, torch.full((2,), step.t)), step.t, x).prev_sample
                 assert (step.x_prev - x).abs().max() < 1e-10, f"t={step.t}: differs from diffusers"
-    assert x.abs().max() > 0.01 # something was drawn
+    assert x.abs().max() > 0.01  # something was drawn
     return scheduler, step, noise
 
 
@@ -504,7 +535,7 @@ def test_with_trailing_timesteps_only_diffusers_adds_noise_in_the_last_step():
         quiet = scheduler.step(out, last.t, last.x_t).prev_sample
     with given_noise(scheduler, noise[-1:]):
         noisy = scheduler.step(out, last.t, last.x_t).prev_sample
-    assert (noisy - quiet).abs().max() > 1e-12 # its variance there is 1e-20 and not 0, or more
+    assert (noisy - quiet).abs().max() > 1e-12  # its variance there is 1e-20 and not 0, or more
 
 
 def respaces(course):
@@ -518,7 +549,7 @@ def respaces(course):
     model, schedule = respaced(net, LINEAR, ts)
     assert torch.allclose(schedule.alpha_bars, LINEAR.alpha_bars[ts[::-1]], rtol=1e-12)
     mean, alike = x.clone(), x.clone()
-    for i in range(4, -1, -1): # by hand, with the betas of the short chain
+    for i in range(4, -1, -1):  # by hand, with the betas of the short chain
         out, v = split_output(model(alike, torch.full((2,), i)).detach(), alike)
         ab = schedule.alpha_bar(i)
         x0_hat = ((alike - (1 - ab) ** 0.5 * out) / ab**0.5).clamp(-1, 1)
@@ -536,6 +567,7 @@ def test_a_sampler_with_few_steps_takes_the_variances_of_the_short_chain():
 @pytest.mark.parametrize("predicts", ["eps", "x0", "v"])
 def test_learned_and_fixed_ends_agree(predicts):
     "Channels that say -1 or 1 everywhere are the small and the large variance."
+
     def always(v):
         def model(x, t):
             return torch.cat([torch.sin(3 * x), torch.full_like(x, v)], 1)
@@ -552,14 +584,21 @@ def test_learned_and_fixed_ends_agree(predicts):
 
 def test_guidance_samples_with_the_variance_of_the_conditional_pass():
     net, y = wide_net(num_classes=3), torch.tensor([0, 2])
-    for p in net.parameters(): # also those that begin as zeros
+    for p in net.parameters():  # also those that begin as zeros
         torch.nn.init.normal_(p, std=0.3)
     x, noise = randn(2, 1, 4, 4).float(), randn(1, 2, 1, 4, 4, seed=1).float()
     step = dict(timesteps=[700, 300], x_T=x, noise=torch.cat([noise, 0 * noise]))
     guided = cfg(net, y, 3.0)
     found = next(ddpm_steps(guided, LINEAR, x.shape, variance=learned_range, **step))
-    quiet = next(ddpm_steps(guided, LINEAR, x.shape, variance=learned_range, **step | dict(
-        noise=torch.zeros(2, 2, 1, 4, 4))))
+    quiet = next(
+        ddpm_steps(
+            guided,
+            LINEAR,
+            x.shape,
+            variance=learned_range,
+            **step | dict(noise=torch.zeros(2, 2, 1, 4, 4)),
+        )
+    )
     now = torch.full((2,), 700)
     spread = (found.x_prev - quiet.x_prev) / noise[0]
     for labels, same in ((y, True), (torch.full((2,), 3), False)):
@@ -594,7 +633,7 @@ def test_until_all_have_been_seen_all_are_drawn_alike():
 
 def test_probabilities_follow_the_second_moment_of_the_last_losses():
     sampler = ImportanceSampler(2, keep=3, uniform=0.1)
-    for losses in ([9.0, 9.0], [1.0, 4.0], [2.0, 4.0], [2.0, 4.0]): # the first is forgotten
+    for losses in ([9.0, 9.0], [1.0, 4.0], [2.0, 4.0], [2.0, 4.0]):  # the first is forgotten
         sampler.update(torch.arange(2), torch.tensor(losses))
         sampler.end_step()
     root = torch.tensor([(9 / 3) ** 0.5, 4.0], dtype=torch.float64)
@@ -614,8 +653,8 @@ def test_weighted_draws_have_the_expectation_of_uniform_ones_and_scatter_less():
     weighed = TOY[t] * weight
     error = max(weighed.std().item() / 20_000**0.5, 1e-5)
     assert abs(weighed.mean() - TOY.mean()) < 4 * error
-    assert weighed.std() < 0.02 * TOY.std() # losses that never vary: nearly one number
-    assert abs(TOY[t].mean() - TOY.mean()) > 100 * error # without weights it is another mean
+    assert weighed.std() < 0.02 * TOY.std()  # losses that never vary: nearly one number
+    assert abs(TOY[t].mean() - TOY.mean()) > 100 * error  # without weights it is another mean
 
 
 def test_a_step_changes_nothing_before_its_end():
@@ -721,8 +760,16 @@ def test_a_damaged_history_is_refused(tmp_path):
 @pytest.mark.parametrize("loss", [HybridLoss, VLBLoss])
 def test_both_losses_train_networks_of_every_kind(loss, predicts):
     torch.manual_seed(0)
-    net = UNet(1, (8,), layers=1, attention=(False,), groups=4, learn_variance=True,
-               predicts=predicts, num_classes=3)
+    net = UNet(
+        1,
+        (8,),
+        layers=1,
+        attention=(False,),
+        groups=4,
+        learn_variance=True,
+        predicts=predicts,
+        num_classes=3,
+    )
     options = dict(steps=30, batch_size=16, lr=3e-3, device="cpu", precision="no", progress=False)
     run = fit(net, pictures(), loss(chain(20), levels=16, drop=0.1), **options)
     assert sum(run.losses[-5:]) < sum(run.losses[:5])
@@ -762,7 +809,11 @@ def test_a_row_of_the_study_samples_with_the_variance_that_its_cards_name():
     assert asked.protocol["variance"] == "learned"
     (*_, last) = asked.walk(condition(trained.model, y), trained, [7, 8, 9])
     direct = ddpm_sample(
-        condition(trained.model, y), trained.schedule, (3, 1, 4, 4), 5, learned_range,
+        condition(trained.model, y),
+        trained.schedule,
+        (3, 1, 4, 4),
+        5,
+        learned_range,
         seed=[7, 8, 9],
     )
     assert torch.equal(last.x_prev, direct)

@@ -2,6 +2,7 @@
 
 import math, warnings
 
+import numpy as np
 import pytest
 import scipy.linalg
 import torch
@@ -178,12 +179,12 @@ EYE = torch.eye(3)
     [
         (
             (torch.zeros(3), EYE, torch.zeros(2), torch.eye(2)),
-            r"\(3,\), \(2,\).*expected \(D,\) and \(D, D\)",
+            r"'mu2': \(2,\).*expected \(D,\) and \(D, D\)",
         ),
         ((torch.zeros(3), EYE, torch.zeros(3), torch.ones(3)), r"expected \(D,\) and \(D, D\)"),
         ((torch.zeros(1, 3), EYE, torch.zeros(3), EYE), r"expected \(D,\) and \(D, D\)"),
         ((torch.tensor([0, math.nan, 0]), EYE, torch.zeros(3), EYE), "NaN"),
-        ((torch.zeros(3), EYE, torch.zeros(3), EYE * math.inf), "infinity"),
+        ((torch.zeros(3), EYE, torch.zeros(3), EYE * math.inf), "infinit"),
         ((torch.zeros(3), EYE.roll(1, 0), torch.zeros(3), EYE), "not symmetric"),
         ((torch.zeros(3), EYE, torch.zeros(3), -EYE), "eigenvalue -1; expected none below 0"),
     ],
@@ -348,7 +349,7 @@ def test_the_inception_score_is_shuffled():
     )
     assert (
         inception_score(certain, splits=1).value == pytest.approx(10)
-        and inception_score(certain, splits=1).notes["bias"] < 0 # fewer images show less variety
+        and inception_score(certain, splits=1).notes["bias"] < 0  # fewer images show less variety
     )
     assert (
         inception_score(certain).name == "Inception Score"
@@ -489,7 +490,7 @@ def test_kid_as_a_card():
     few = kid(a, b, most=100)
     assert few.n_fake == few.n_real == 100 and few.value != card.value
     assert kid(a, b, most=350).n_fake == 300 and kid(a, b, most=350).n_real == 350
-    with pytest.raises(ValueError, match="most=1; a comparison of pairs needs 2 or more"):
+    with pytest.raises(ValueError, match="most=1; expected a whole number of at least 2"):
         kid(a, b, most=1)
     with pytest.raises(ValueError, match="got strata of 300 images and most=100"):
         kid(a, b, most=100, strata=torch.arange(300) % 3)
@@ -528,7 +529,7 @@ def test_the_inception_score_of_parts_has_the_spread_of_new_images():
     whole = [inception_score(drawn(i), splits=1) for i in range(120)]
     few, many = (sum(c.notes["bias"] for c in found) / 120 for found in (cards, whole))
     gap = sum(c.value - w.value for c, w in zip(cards, whole)) / 120
-    assert gap < 0 and few - many == pytest.approx(gap, rel=0.15) # parts of 40, and all 200
+    assert gap < 0 and few - many == pytest.approx(gap, rel=0.15)  # parts of 40, and all 200
 
 
 def test_recall_has_no_interval_and_precision_that_of_a_share():
@@ -556,3 +557,56 @@ def test_public_names():
         metrics.__all__
     )
     assert {"frechet_distance", "feature_distance", "extract", "nearest"} <= set(features.__all__)
+
+
+# statistics in files of other programs
+
+
+def test_statistics_go_to_a_file_and_back(tmp_path):
+    stats = FeatureStats("net").update(randn(50, 4))
+    stats.to_npz(tmp_path / "a.npz")
+    again = FeatureStats.from_npz(tmp_path / "a.npz")
+    assert (again.name, again.n) == ("net", 50)
+    assert torch.equal(again.mean, stats.mean) and torch.allclose(again.cov, stats.cov, rtol=1e-12)
+    with np.load(tmp_path / "a.npz") as found:
+        assert np.array_equal(found["mu"], stats.mean) and np.array_equal(found["sigma"], stats.cov)
+
+
+def test_a_published_reference_needs_to_be_told_what_it_does_not_say(tmp_path):
+    "guided-diffusion's files hold mu and sigma, and neither n nor the network."
+    stats = FeatureStats("net").update(randn(50, 4))
+    file = tmp_path / "a.npz"
+    np.savez(file, mu=stats.mean, sigma=stats.cov, arr_0=np.zeros((2, 8, 8, 3)))
+    with pytest.raises(ValueError, match="through which network.*pass name="):
+        FeatureStats.from_npz(file, n=50)
+    with pytest.raises(ValueError, match="from how many images.*pass n="):
+        FeatureStats.from_npz(file, "net")
+    read = FeatureStats.from_npz(file, "net", 50)
+    other = FeatureStats("net").update(randn(60, 4, seed=1))
+    assert feature_distance(read, other) == pytest.approx(feature_distance(stats, other), rel=1e-9)
+    stats.to_npz(file)
+    with pytest.raises(ValueError, match="says n=50; got n=60"):
+        FeatureStats.from_npz(file, n=60)
+
+
+@pytest.mark.parametrize(
+    "arrays, message",
+    [
+        ({"mu": np.zeros(3)}, "has no sigma"),
+        ({"arr_0": np.zeros(3)}, "has no mu and sigma"),
+        ({"mu": np.zeros(3), "sigma": np.zeros((2, 2))}, "expected .D,. and .D, D."),
+        ({"mu": np.zeros((1, 2)), "sigma": np.eye(2)}, "expected .D,. and .D, D."),
+        ({"mu": np.full(2, np.nan), "sigma": np.eye(2)}, "mu: 2 of 2 values are NaN"),
+        ({"mu": np.zeros(2), "sigma": -np.eye(2)}, "sigma is no covariance"),
+        ({"mu": np.zeros(2), "sigma": np.array([[1, 2], [0, 1.0]])}, "sigma is no covariance"),
+        ({"mu": np.array(["a", "b"]), "sigma": np.eye(2)}, "mu=.*expected numbers"),
+        ({"mu": np.array([None, {}]), "sigma": np.eye(2)}, "cannot be read as npz .*allow_pickle"),
+    ],
+)
+def test_files_that_hold_no_statistics(tmp_path, arrays, message):
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises((TypeError, ValueError), match=message):
+        FeatureStats.from_npz(tmp_path / "a.npz", "net", 100)
+    (tmp_path / "b.npz").write_text("no zip")
+    with pytest.raises(ValueError, match="b.npz cannot be read as npz"):
+        FeatureStats.from_npz(tmp_path / "b.npz")

@@ -1,9 +1,24 @@
 "What a model is, and the random numbers of training and sampling."
 
+import threading
+import time
+from functools import partial
+
+import numpy as np
 import pytest
 import torch
 
-from ddpm_course.models import Conditioned, Wrapper, condition, estimate, split_output
+from ddpm_course.models import (
+    Conditioned,
+    Wrapper,
+    condition,
+    device_of,
+    estimate,
+    inference_mode,
+    predicts_of,
+    split_output,
+    said_by,
+)
 from ddpm_course.noising import PREDICTS, eps_from_x0, linear_schedule, q_sample, v_from
 from ddpm_course.randomness import BatchRandom, ImageNoise, image_seeds
 from fakes import Constant, randn, small_unet
@@ -151,3 +166,93 @@ def test_wrappers_keep_the_contract():
     assert not hasattr(Wrapper(lambda x_t, t: x_t), "predicts")
     wrapped(torch.zeros(2, 1, 4, 4), torch.tensor([0, 0]))
     assert model.seen[-1][2] is None
+
+
+def two_pixels(predicts, **more):
+    "A network as torch has it, which answers half of what it sees."
+
+    class Half(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gain = torch.nn.Parameter(torch.tensor(0.5))
+
+        def forward(self, x_t, t, y=None):
+            return x_t * self.gain
+
+    net = Half()
+    for name, value in ({"predicts": predicts} | more).items():
+        setattr(net, name, value)
+    return net
+
+
+def test_what_a_network_predicts_is_seen_through_what_is_put_around_it():
+    net = two_pixels("v", num_classes=3, label_drop=0.1)
+    bound = condition(torch.nn.DataParallel(net), 1)
+    for around in (
+        torch.nn.DataParallel(net),
+        Wrapper(torch.nn.DataParallel(net)),
+        torch.compile(net),
+        torch.nn.DataParallel(torch.compile(net)),
+        partial(net, y=torch.tensor([1])),
+        net.forward,
+        bound,
+    ):
+        assert predicts_of(around) == "v"
+        assert said_by(around, "label_drop") == 0.1 and device_of(around).type == "cpu"
+    assert said_by(torch.nn.DataParallel(net), "num_classes") == 3
+    assert said_by(bound, "num_classes") is None
+    assert predicts_of(lambda x_t, t: x_t) == "eps"  # nothing can be seen through a function
+    x = torch.ones(1, 1, 2, 1)
+    v = estimate(net, SCHEDULE, x, 40)[0]
+    assert torch.equal(estimate(torch.nn.DataParallel(net), SCHEDULE, x, 40)[0], v)
+
+
+@pytest.mark.parametrize("predicts", [None, "noise", 3])
+def test_a_network_that_does_not_say_what_it_predicts_is_refused(predicts):
+    for model in (two_pixels(predicts), Wrapper(two_pixels(predicts)), torch.nn.Identity()):
+        with pytest.raises(ValueError, match="expected one of eps, x0, v: .*model.predicts ="):
+            predicts_of(model)
+
+
+def test_labels_are_bound_as_one_number_an_image(unet):
+    for y in ([[0], [1]], torch.zeros(2, 1, dtype=torch.int64), [], "1", None, [0.0, 1.0], True):
+        with pytest.raises((TypeError, ValueError), match="^y.*expected"):
+            condition(unet, y)
+    assert condition(unet, np.array([0, 3])).y.tolist() == [0, 3]
+
+
+def test_threads_that_share_a_network_leave_its_mode_alone():
+    "One left in training mode drops out in nobody's forward pass, and is in training mode after."
+    net = torch.nn.Dropout(0.5).train()
+    inside, done = threading.Event(), threading.Event()
+
+    def short():
+        with inference_mode(net):
+            inside.wait(10)
+        done.set()
+
+    thread = threading.Thread(target=short)
+    thread.start()
+    while net.training:
+        time.sleep(0.001)
+    with inference_mode(Wrapper(net)):
+        inside.set()
+        assert done.wait(10)
+        assert not net.training and torch.equal(net(torch.ones(99)), torch.ones(99))
+    thread.join()
+    assert net.training
+    with pytest.raises(KeyError), inference_mode(net), inference_mode(net):
+        raise KeyError
+    assert net.training
+
+
+@pytest.mark.parametrize("seed", ["12", 1.5, True, None, [1.0, 2.0], ["1", "2"], [[1, 2]], b"12"])
+def test_seeds_are_whole_numbers(seed):
+    with pytest.raises((TypeError, ValueError), match="seed.*expected"):
+        image_seeds(seed, 2) if seed is not None else BatchRandom(seed, 0, 2)
+
+
+def test_seeds_of_numpy_and_torch_are_seeds():
+    plain = image_seeds(3, 2)
+    assert image_seeds(np.int64(3), 2) == image_seeds(torch.tensor(3), 2) == plain
+    assert image_seeds(np.array(plain), 2) == image_seeds(torch.tensor(plain), 2) == plain

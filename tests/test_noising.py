@@ -18,6 +18,7 @@ from ddpm_course.noising import (
     v_from,
     x0_from,
 )
+from ddpm_course.schedules import scaled_linear_schedule
 from fakes import randn
 
 SCHEDULES = {
@@ -63,7 +64,7 @@ def test_alpha_bar_is_a_product_of_alphas_indexed_from_clean_data():
     ) == schedule.rates(1)
     assert schedule.alpha_bar(torch.tensor(1)).item() == schedule.alpha_bar(
         1
-    ) # one number, as a loop over a tensor gives
+    )  # one number, as a loop over a tensor gives
 
 
 @pytest.mark.parametrize("t", [-2, 3, torch.tensor([0, 3]), torch.tensor([-2, 0])])
@@ -91,7 +92,7 @@ def test_rates_keep_float32_images_in_float32_and_small_noise_exact():
     assert signal.dtype == torch.float32 and signal.shape == (2, 1, 1, 1)
     assert noise[0].item() == pytest.approx(
         1e-2, rel=1e-6
-    ) # sqrt(1 - alpha_bar_0), which float32 tables get wrong by 1e-4
+    )  # sqrt(1 - alpha_bar_0), which float32 tables get wrong by 1e-4
 
 
 def test_known_schedules():
@@ -218,3 +219,48 @@ def test_the_score_of_one_gaussian(t):
     score = score_from_eps(schedule, t, model(x, torch.as_tensor(t).expand(6)))
     expected = (signal * 0.3 - x) / ((signal * 0.5) ** 2 + noise**2)
     torch.testing.assert_close(score, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "betas",
+    ["linear", None, [], ["a"], [[0.1]], [0.1, math.nan], [1e-300, 0.1], [True]],
+)
+def test_betas_that_make_no_schedule(betas):
+    "1e-300 adds nothing, not even in float64."
+    with pytest.raises((TypeError, ValueError), match="betas"):
+        NoiseSchedule(betas)
+
+
+def test_betas_that_are_scaled_end_in_as_much_noise_at_any_length():
+    for T in (50, 100, 400):
+        assert linear_schedule(T).alpha_bar(T - 1) > 0.01
+        assert linear_schedule(T, rescale=True).alpha_bar(T - 1) < 6e-5
+        assert scaled_linear_schedule(T, rescale=True).alpha_bar(T - 1) < 6e-3
+    assert torch.equal(linear_schedule(rescale=True).betas, linear_schedule().betas)
+    with pytest.raises(ValueError, match="expected values in"):
+        linear_schedule(10, rescale=True)  # betas up to 2
+
+
+@pytest.mark.parametrize("make", [linear_schedule, cosine_schedule, scaled_linear_schedule])
+@pytest.mark.parametrize("T", [0, -1, 10.0, "10", None, True, [10]])
+def test_a_length_is_a_count(make, T):
+    with pytest.raises((TypeError, ValueError), match="T=.*expected a whole number of at least 1"):
+        make(T)
+
+
+def test_what_does_not_fit_is_not_broadcast():
+    x, schedule = torch.zeros(2, 1, 4, 4), linear_schedule()
+    for f in (x0_from, eps_from_x0, q_sample, v_from):
+        more = ("v",) if f is x0_from else ()
+        given = (x, 3, x[:1]) if f in (x0_from, eps_from_x0) else (x, 3, x[:, :, :1])
+        given = (3, x, x[:1]) if f is v_from else given
+        given = (x, 3, x[:1]) if f is q_sample else given
+        with pytest.raises(ValueError, match="got shape .*expected that of"):
+            f(schedule, *given, *more)
+    with pytest.raises(ValueError, match=r"t: got shape \(3,\) for 1 images"):
+        q_sample(schedule, x[:1], torch.tensor([1, 2, 3]), x[:1])
+    for bad in (x.numpy(), None, "x", [0.0]):
+        with pytest.raises(TypeError, match="(x_t|eps)=.*expected"):
+            x0_from(schedule, bad, 3, x, "eps")
+        with pytest.raises(TypeError, match="schedule=.*expected a NoiseSchedule"):
+            eps_from_x0(bad, x, 3, x)

@@ -263,7 +263,7 @@ def cell_faults(cell, exports):
         yield f"gives a directive twice: {names}"
     if (
         exports and cell.evaluated
-    ): # the docs build runs every cell that holds an import, but not those it depends on
+    ):  # the docs build runs every cell that holds an import, but not those it depends on
         body = cell.tree.body if cell.exported else list(ast.walk(cell.tree))
         mixed = any(isinstance(node, (ast.Import, ast.ImportFrom)) for node in body)
         if mixed and not all(
@@ -435,7 +435,7 @@ def exercise_faults(path):
         yield f"has {len(stubs)} exercise stubs (`#| eval: false`); expected 3 to 5"
     asked, solved = (
         [names for names in map(checked, group) if names] for group in (stubs, solutions)
-    ) # a solution may go on in cells of its own
+    )  # a solution may go on in cells of its own
     if asked != solved:
         yield f"has stubs that check {asked} and folded solutions that check {solved}"
     for cell in stubs:

@@ -159,7 +159,7 @@ def closure(names):
         try:
             dist = distribution(requirement.name)
         except PackageNotFoundError:
-            continue # for another platform, or an extra that nobody asked for
+            continue  # for another platform, or an extra that nobody asked for
         key = canonicalize_name(requirement.name), *sorted(requirement.extras)
         if key in found:
             continue
@@ -242,7 +242,7 @@ def test_the_wheel_installs_into_an_empty_environment(built, tmp_path):
     run(sys.executable, "-m", "venv", tmp_path / "venv")
     run(tmp_path / "venv" / "bin" / "pip", "install", built[1], cwd=tmp_path)
     run(tmp_path / "venv" / "bin" / "python", "-c", USE, cwd=tmp_path, PYTHONPATH="")
-    shutil.rmtree(tmp_path / "venv") # 5 GB, which pytest would keep
+    shutil.rmtree(tmp_path / "venv")  # 5 GB, which pytest would keep
 
 
 # ---- the commands ----

@@ -122,7 +122,7 @@ def test_held_out_digits_are_fixed_stratified_and_nested(n, digits):
     assert (labels.bincount(minlength=10) - expected).abs().max() <= 1
     assert (
         torch.cdist(images.flatten(1), digits[0].flatten(1)).min() > 0.1
-    ) # none is a training digit
+    )  # none is a training digit
 
 
 def test_a_stratified_order_is_a_shuffle(digits):
@@ -141,7 +141,7 @@ def test_the_floor_falls_with_n_and_with_matched_classes():
     assert all(m < c for m, c in zip(matched, chance))
     assert (
         digits_floor(200) == digits_floor(200) and len({*digits_floor(200).notes["values"]}) == 5
-    ) # fixed, and of different subsets
+    )  # fixed, and of different subsets
 
 
 def test_the_floor_is_that_of_training_digits_against_held_out_ones():
@@ -151,7 +151,7 @@ def test_the_floor_is_that_of_training_digits_against_held_out_ones():
         some = train[torch.randperm(1000, generator=torch.Generator().manual_seed(0))[:n]]
         distance = feature_distance(some, reference[:n])
         assert digits_floor(n, 2).notes["values"][0] == pytest.approx(distance)
-    assert digits_floor(200, 2, torch.full((200,), 3)) is None # there are no 200 training threes
+    assert digits_floor(200, 2, torch.full((200,), 3)) is None  # there are no 200 training threes
 
 
 # ---- the score ----
@@ -187,7 +187,7 @@ def test_copies_are_seen(like_held_out, digits):
     exact = (close - digits[0][:50]).double().flatten(1).norm(dim=1)
     assert torch.allclose(
         nearest(close, digits[0])[0].double(), exact, rtol=1e-3
-    ) # the fast way through x^2 - 2xy + y^2 would round it away
+    )  # the fast way through x^2 - 2xy + y^2 would round it away
 
 
 def test_held_out_digits_are_perfect_and_not_copies():
@@ -224,10 +224,10 @@ def test_one_digit_repeated_shows_in_the_distance_alone(digits):
 def test_fakes_are_rounded_to_the_gray_levels_of_digits(like_held_out):
     images, labels = like_held_out
     assert len(round_gray(torch.linspace(-1.5, 1.5, 1000).view(-1, 1, 1, 1)).unique()) == 17
-    assert torch.equal(round_gray(images), images) # the reals hold those levels
+    assert torch.equal(round_gray(images), images)  # the reals hold those levels
     between = (
         images * 0.98 + 0.01 * randn(*images.shape).clamp(-3, 3).float()
-    ) # at most .05 away, and a level is .125 wide
+    )  # at most .05 away, and a level is .125 wide
     assert score_digits(between, labels) == score_digits(images, labels)
 
 
@@ -308,7 +308,7 @@ def test_a_card_says_all_that_was_asked_for():
     assert cards.distance.protocol == asked and cards.accuracy.protocol == asked
     assert {
         k: v for k, v in asked.items() if k != "instrument"
-    } == cards.nearest.protocol # which looks at pixels
+    } == cards.nearest.protocol  # which looks at pixels
     assert cards.floor.instrument == asked["instrument"]
     assert (
         torch.equal(labels, held_out_digits(100)[1])
@@ -348,7 +348,7 @@ def test_cards_of_different_options_refuse_each_other(sampler, change):
 def test_evaluations_are_counted_where_guidance_acts():
     guided = Sampler(
         "DDIM", 4, guidance={"scale": 2.0, "interval": (200, 800)}
-    ) # t = 999, 749, 499, 249
+    )  # t = 999, 749, 499, 249
     assert [
         drawn(s)[0].distance.nfe
         for s in (Sampler("DDIM", 4), Sampler("DDIM", 4, guidance=2.0), guided)
@@ -419,7 +419,7 @@ def test_a_table_goes_on_where_it_was_stopped(tmp_path):
         1,
         2,
         4,
-    ] # 1 and 2 were kept
+    ]  # 1 and 2 were kept
 
 
 def test_a_table_leaves_its_rows_and_shows_means_over_seeds(tmp_path):
@@ -450,7 +450,7 @@ def test_a_table_leaves_its_rows_and_shows_means_over_seeds(tmp_path):
 
 def test_each_row_of_a_table_keeps_what_made_it(tmp_path):
     TOY.run(tmp_path, "smoke", workers=0)
-    TOY.run(tmp_path, "three", workers=0) # goes on with the rows that are there
+    TOY.run(tmp_path, "three", workers=0)  # goes on with the rows that are there
     commands = [about["command"] for about in load_about(tmp_path / "toy-three.json")]
     assert (
         commands
@@ -479,14 +479,14 @@ def several_rows(x):
 
 def test_means_are_over_rows_that_differ_in_their_seed_alone():
     rows = [toy_row(x, seed=s) for s in (0, 1, 2) for x in (3, 1)]
-    rows[0]["distance"].notes["text"] = "for people" # display text groups nothing
+    rows[0]["distance"].notes["text"] = "for people"  # display text groups nothing
     assert [(row["distance"].x, row["distance"].value) for row in mean_over_seeds(rows)] == [
         (3, 4),
         (1, 2),
     ]
     other = [{"distance": replace(row["distance"], rho=row["distance"].x)} for row in rows[::2]]
     assert len(mean_over_seeds([{"distance": row["distance"]} for row in rows] + other)) == 3
-    assert mean_over_seeds(rows[:2]) == rows[:2] # one run is no mean
+    assert mean_over_seeds(rows[:2]) == rows[:2]  # one run is no mean
 
 
 def test_two_processes_fill_a_table_like_one(tmp_path):
@@ -503,7 +503,7 @@ def test_a_failed_row_ends_a_table(tmp_path):
         run_rows("toy", toy_row, rows, tmp_path, 2)
     assert (
         len(list((tmp_path / ".toy").glob("*.json"))) < 15
-    ) # those under way, and not all the others
+    )  # those under way, and not all the others
 
 
 def test_another_size_never_writes_over_the_files_of_one(tmp_path):
@@ -570,7 +570,7 @@ if __name__ == "__main__":
     )
     while not list((tmp_path / ".toy").glob("x=1*.json")):
         time.sleep(0.1)
-    os.killpg(table.pid, signal.SIGINT) # as a terminal does
+    os.killpg(table.pid, signal.SIGINT)  # as a terminal does
     assert "KeyboardInterrupt" in table.communicate(timeout=60)[1] and table.returncode != 0
     assert len(list((tmp_path / ".toy").glob("*.json"))) < 50
 
@@ -591,7 +591,7 @@ def test_a_table_as_text_lines_up_and_shows_intervals():
         "n_fake",
         "seconds",
         "distance",
-    ] # no floor to show
+    ]  # no floor to show
     assert lines[2].split() == ["5", "0.5", "20.000", "[19.000,", "21.000]"]
 
 
@@ -611,7 +611,7 @@ def test_a_table_for_pages_marks_the_best_and_holds_numbers_and_words():
         best={"error": min},
         digits={"error": 2},
     )
-    assert view._repr_html_().count("<b>0.51</b>") == 2 # alike as shown, marked alike
+    assert view._repr_html_().count("<b>0.51</b>") == 2  # alike as shown, marked alike
     assert repr(view).splitlines()[0].split() == ["way", "error", "extra"]
 
 
@@ -640,13 +640,13 @@ def test_sizes_are_values_and_rows_name_their_files(table):
     assert {"smoke", "digits"} <= table.grid.keys() and table.doc.endswith(".")
     accepted = inspect.signature(table.row).parameters
     for rows in table.grid.values():
-        assert len({row_name(row) for row in rows}) == len(rows) # none is computed twice
+        assert len({row_name(row) for row in rows}) == len(rows)  # none is computed twice
         if not any(p.kind == p.VAR_KEYWORD for p in accepted.values()):
             assert all(row.keys() <= accepted.keys() for row in rows)
 
 
 RESULTS = Path(__file__).parents[1] / "nbs" / "results"
-UNCOMPUTED = {"advanced", "attention", "edm-samplers"} # no page shows figures of theirs
+UNCOMPUTED = {"advanced", "attention", "edm-samplers"}  # no page shows figures of theirs
 
 
 def test_a_table_is_committed_or_said_to_be_uncomputed():
@@ -665,11 +665,14 @@ def test_committed_tables_are_those_of_their_grids(name):
     if len(seeds) > 1 and vary:
         with pytest.raises(ValueError, match="instrument: 'not recorded' and 'not recorded'"):
             table.summary(rows)
-    if not vary: # made again: each has what made it, and what each image did
+    if not vary:  # made again: each has what made it, and what each image did
         assert all("code" in about for about in load_about(RESULTS / f"{name}.json"))
         assert all(row["distance"].influence is not None for row in rows)
-        assert all(v.said for found in table.family.judge(table.summary(rows)).values()
-                   for v in found.values())
+        assert all(
+            v.said
+            for found in table.family.judge(table.summary(rows)).values()
+            for v in found.values()
+        )
 
 
 def test_dynamics_score_raw_and_averaged_weights_along_one_run():
@@ -689,7 +692,7 @@ def test_a_forest_shows_every_difference_and_which_are_apart():
     found = verdicts(
         {
             "sure": Estimate(2.0, 0.1),
-            "alone": Estimate(0.2, 0.1), # p = .046 by itself
+            "alone": Estimate(0.2, 0.1),  # p = .046 by itself
             "small": Estimate(0.3, 0.01),
             "alike": Estimate(0.0, 0.05),
         },
@@ -702,7 +705,7 @@ def test_a_forest_shows_every_difference_and_which_are_apart():
     points = [line for line in one.lines if line.get_marker() in ("o", "s")]
     assert [p.get_markerfacecolor() for p in points] == ["tab:blue", "none", "tab:blue", "none"]
     assert [p.get_marker() for p in points] == ["o", "o", "s", "s"]
-    assert len(one.patches) == 1 and not two.patches # the band of the margin
+    assert len(one.patches) == 1 and not two.patches  # the band of the margin
 
 
 def test_floors_say_how_classes_were_drawn_and_how_much_was_used():

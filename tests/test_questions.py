@@ -29,7 +29,7 @@ def test_a_row_knows_its_scale_and_what_it_cost(tables):
         assert all(row[name].protocol == s.protocol for name in MEASURED)
         assert all(0 <= row[name].value <= 1 for name in ("precision", "recall", "accuracy"))
     unguided = [row["distance"] for row in load_scores(tables[0] / "guidance-smoke.json")]
-    assert {s.nfe for s in unguided if s.guidance == 0} == {4} # one pass
+    assert {s.nfe for s in unguided if s.guidance == 0} == {4}  # one pass
 
 
 def test_guidance_changes_the_samples_and_scale_1_is_the_plain_protocol(tables):
@@ -44,7 +44,7 @@ def test_the_rows_of_the_tables_are_those_of_the_question():
     rows = QUESTION_3.rows("digits")
     assert (
         len({tuple(row.items()) for row in rows}) == len(rows) == 3 * 20
-    ) # none is computed twice
+    )  # none is computed twice
 
     def of(sampler, scale):
         return sorted(
@@ -53,10 +53,10 @@ def test_the_rows_of_the_tables_are_those_of_the_question():
 
     assert of("DDIM", QUESTION_3_SCALE) == of("DDIM", 1.0) == [10, 20, 50, 100, 200]
     assert of("DDPM", QUESTION_3_SCALE) == [10, 20, 50]
-    assert of("DDPM", 1.0) == [10, 20, 40, 50, 100, 200, 400] # equal steps, and equal evaluations
+    assert of("DDPM", 1.0) == [10, 20, 40, 50, 100, 200, 400]  # equal steps, and equal evaluations
     cost = sum(row["steps"] * (1 if row["guidance"] == 1 else 2) for row in rows)
     assert cost == 6360
-    reports = {1.5, 2, 3, 2.5, 4} | {3, 4, 5, 6, 7} # the reports' w as s, and as s - 1
+    reports = {1.5, 2, 3, 2.5, 4} | {3, 4, 5, 6, 7}  # the reports' w as s, and as s - 1
     assert reports <= {*GUIDANCE_SCALES}
 
 

@@ -148,7 +148,7 @@ def test_copies_are_neither_deleted_nor_resumed_from(stopped, whole):
     mine = ["step-best", "step-00000004-best", "step-00000004 (copy)", "step-4", "step-zzz"]
     for name in mine:
         shutil.copytree(folder / "step-00000002", folder / name)
-    shutil.copytree(folder / "step-00000002", folder / "step-00000001") # a number, but not its own
+    shutil.copytree(folder / "step-00000002", folder / "step-00000001")  # a number, but not its own
     (folder / "step-00000003").symlink_to(folder / "step-best")
     assert same_run(train(stopped, resume=True), whole)
     assert {p.name for p in folder.iterdir()} == {
@@ -234,7 +234,7 @@ def test_a_run_that_failed_in_its_first_step_leaves_its_folder_free(tmp_path, wh
     with pytest.raises(RuntimeError):
         train(tmp_path, loss=lambda model, x, y, rng: 1 / 0 if False else failing(0)(Step0))
     assert [c.name for c in checkpoints(tmp_path)] == ["step-00000000"]
-    assert same_run(train(tmp_path), whole) # another loss, and no resume
+    assert same_run(train(tmp_path), whole)  # another loss, and no resume
     with pytest.raises(FileExistsError, match="already holds a run"):
         train(tmp_path)
 
@@ -333,11 +333,15 @@ def test_what_cannot_be_synced_is_passed_over(number, tmp_path, monkeypatch):
 
 
 def test_what_kills_left_is_cleared_and_nothing_else(stopped, whole):
-    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"],
-                          capture_output=True, text=True).stdout.strip()
+    dead = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True
+    ).stdout.strip()
     folder = stopped / "checkpoints"
-    rubbish = [f".step-00000005.{disk.HOST}-{dead}-0123abcd.new",
-               f".step-00000002.elsewhere-{dead}-0123abcd.old", ".step-00000006.new"]
+    rubbish = [
+        f".step-00000005.{disk.HOST}-{dead}-0123abcd.new",
+        f".step-00000002.elsewhere-{dead}-0123abcd.old",
+        ".step-00000006.new",
+    ]
     for name in [*rubbish, ".mine", ".step-notes"]:
         (folder / name).mkdir()
     assert same_run(train(stopped, resume=True), whole)
@@ -346,7 +350,7 @@ def test_what_kills_left_is_cleared_and_nothing_else(stopped, whole):
     other = mine.with_name(f".x.{disk.HOST}-{dead}-0123abcd.new")
     mine.mkdir()
     other.mkdir()
-    sweep(stopped, "x") # not alone: the living are left
+    sweep(stopped, "x")  # not alone: the living are left
     assert mine.exists() and not other.exists()
 
 
@@ -557,12 +561,16 @@ train(sys.argv[2], data=Hangs(data.pixels, data.labels, data.classes), save_ever
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
 def test_a_second_ctrl_c_ends_a_step_that_hangs_and_saves(tmp_path, whole):
     here = os.path.dirname(__file__)
-    process = subprocess.Popen([sys.executable, "-c", HANGS, here, tmp_path / "run"],
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", HANGS, here, tmp_path / "run"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     assert process.stdout.readline() == "hangs\n"
     process.send_signal(signal.SIGINT)
     time.sleep(0.5)
-    assert process.poll() is None # the first waits for the end of the step
+    assert process.poll() is None  # the first waits for the end of the step
     process.send_signal(signal.SIGINT)
     error = process.communicate(timeout=60)[1]
     assert process.returncode == -signal.SIGINT and "saved at step 3" in error, error

@@ -1,6 +1,7 @@
 "Model folders: whole or not at all, the way there and back, and what a damaged one says."
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ import time
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from ddpm_course import disk
 from ddpm_course.disk import atomic_folder
@@ -17,6 +18,7 @@ from ddpm_course.models import MODELS, register
 from ddpm_course.saving import Spec, load_model, save_model
 from ddpm_course.noising import NoiseSchedule, cosine_schedule
 from ddpm_course.unet import UNet
+from hostile import attack
 
 
 def network(seed=0, width=8, **kwargs):
@@ -98,7 +100,7 @@ def test_nothing_is_pickled(saved):
         entries = json.loads(data[8 : 8 + header])
         assert (
             max(e["data_offsets"][1] for e in entries.values()) == len(data) - 8 - header
-        ) # a header and numbers, nothing else
+        )  # a header and numbers, nothing else
         assert set(load_file(file)) == set(network(num_classes=3).state_dict())
 
 
@@ -121,7 +123,7 @@ def test_all_that_is_known_of_a_model_comes_back(tmp_path):
 def test_older_folders_load_and_what_they_do_not_hold_is_not_known(saved):
     config = json.loads((saved / "config.json").read_text())
     for key in ("classes", "levels", "label_drop"):
-        del config[key] # as format 1 was first written
+        del config[key]  # as format 1 was first written
     config["training"] = {"loss_fields": {"drop": 0.1}}
     (saved / "config.json").write_text(json.dumps(config))
     trained = load_model(saved)
@@ -199,7 +201,7 @@ def test_unregistered_classes_are_refused(tmp_path):
         again = load_model(tmp_path / "m", weights="model")
         assert (
             isinstance(again.model, Odd) and again.spec == Spec()
-        ) # no predicts, no classes: it is no diffusion model
+        )  # no predicts, no classes: it is no diffusion model
     finally:
         del MODELS["Odd"]
 
@@ -234,7 +236,7 @@ def test_an_empty_folder_and_missing_parents_are_fine(tmp_path):
 
 def test_what_a_network_predicts_is_not_lost(tmp_path):
     model = network()
-    model.predicts = "v" # after it was built
+    model.predicts = "v"  # after it was built
     with pytest.raises(
         ValueError,
         match="predicts='v' was set on a network built with 'eps'.*build it with predicts=",
@@ -274,7 +276,7 @@ def test_folders_in_a_model_folder_reach_the_disk(tmp_path, monkeypatch):
 
 def test_a_failure_leaves_nothing(tmp_path):
     with pytest.raises(TypeError):
-        save_model(tmp_path / "m", network(), odd=object()) # JSON cannot hold it
+        save_model(tmp_path / "m", network(), odd=object())  # JSON cannot hold it
     with pytest.raises(KeyboardInterrupt):
         with atomic_folder(tmp_path / "n") as new:
             (new / "half").write_text("half")
@@ -313,11 +315,124 @@ def test_sigkill_in_mid_save_leaves_whole_folders(tmp_path, delay):
         process.send_signal(signal.SIGKILL)
         process.wait()
     visible = [p for p in tmp_path.iterdir() if not p.name.startswith(".")]
-    assert visible and len(list(tmp_path.glob(".*"))) <= 1 # the one it was writing
+    assert visible and len(list(tmp_path.glob(".*"))) <= 1  # the one it was writing
     for folder in visible:
         assert load_model(folder).shape == (1, 8, 8)
-    again = tmp_path / str(len(visible)) # the name that it was killed at can be saved to
+    again = tmp_path / str(len(visible))  # the name that it was killed at can be saved to
     save_model(again, network())
     assert same_weights(load_model(again, "model").model, network()) and not list(
         tmp_path.glob(".*")
     )
+
+
+# hostile folders
+
+
+@pytest.mark.parametrize("variants, seed", [(40, 1), pytest.param(500, 0, marks=pytest.mark.slow)])
+def test_a_hostile_folder_is_refused_or_harmless(variants, seed):
+    "In 2 seconds and 500 MB, by an error that names the file; or it draws finite pictures."
+    ends, faults = attack(variants, seed)
+    assert not faults, "\n".join(faults)
+    print(dict(ends))
+    assert ends["refused"] > variants / 2
+
+
+def changed(folder, **entries):
+    config = json.loads((folder / "config.json").read_text())
+    for name, value in entries.items():
+        inner = config if name in config else config["arguments"]
+        inner[name] = value
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize(
+    "entry, value",
+    [
+        *[("model", v) for v in (["UNet"], None, 3, {"a": 1})],
+        *[("betas", v) for v in ("linear", 0.02, [], ["a"], [[0.1]], [True], [0.1, 2], {"T": 10})],
+        *[("clip", v) for v in (-1, "1", True, math.nan, math.inf, [1])],
+        *[("shape", v) for v in ("abc", [0, 8, 8], [1, 8], 64, [1, 8.0, 8], [1, 9, 9], [3, 8, 8])],
+        *[("shape", v) for v in ([1, 10**6, 10**6], [True, 8, 8], [1, "8", 8])],
+        *[("num_classes", v) for v in (0, -1, 2.5, "3", 4, 10**12)],
+        *[("predicts", v) for v in ("noise", 3, "v", ["eps"])],
+        *[("classes", v) for v in ("abc", [1, 2], ["a", "a"])],
+        *[("label_drop", v) for v in (-0.1, 2, "0.1")],
+        *[("levels", v) for v in (0, -1, 2.5, "255")],
+        *[("arguments", v) for v in (None, [], {}, "x")],
+        *[("groups", v) for v in (0, -1, 3, 2.0, "4", 10**9)],
+        *[("in_channels", v) for v in (-1, 0, 3, "1", 10**9)],
+        *[("layers", v) for v in (0, 10**9, 1.5, None)],
+        *[("channels", v) for v in ([4096, 16], [], [8], "ab", [8] * 100, [8, -16], 8)],
+        *[("norm_eps", v) for v in (0, -1, "x", 1e300, math.nan)],
+        *[("attention", v) for v in ([True], [1, 0], "ft", None)],
+        *[("dropout", v) for v in (1, -1, math.nan, "0")],
+        *[("head_dim", v) for v in (0, 3, "a", -1)],
+    ],
+)
+def test_a_description_is_held_against_one_schema(saved, entry, value):
+    changed(saved, **{entry: value})
+    began = time.perf_counter()
+    with pytest.raises(ValueError, match=f"(?s)(config.json|ema.safetensors).*{entry}|another"):
+        load_model(saved)
+    assert time.perf_counter() - began < 2
+
+
+LONG = '"' + "x" * 11_000_000 + '"'
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 50_000, "\x00", LONG])
+def test_a_description_that_is_none_is_refused(saved, text):
+    (saved / "config.json").write_text(text)
+    with pytest.raises(ValueError, match="config.json (is damaged|has 11,000,002 bytes)"):
+        load_model(saved)
+
+
+def test_what_stands_in_place_of_a_file_is_not_read(saved):
+    "A pipe would wait for ever, /dev/zero never ends."
+    for name in ("config.json", "ema.safetensors"):
+        kept = (saved / name).read_bytes()
+        for make in (os.mkfifo, os.mkdir, lambda file: os.symlink("/dev/zero", file)):
+            (saved / name).unlink()
+            make(saved / name)
+            with pytest.raises(ValueError, match=f"{name} is no file"):
+                load_model(saved)
+            (saved / name).rmdir() if (saved / name).is_dir() else (saved / name).unlink()
+            (saved / name).write_bytes(kept)
+
+
+def test_weights_are_neither_cast_nor_nan(saved):
+    state = load_file(saved / "ema.safetensors")
+    name = "mid.1.qkv.weight"
+    bad = {
+        f"{name} is of type I64": state | {name: state[name].long()},
+        "is of type I64": {n: v.long() for n, v in state.items()},
+        "is of type C64": state | {name: state[name].to(torch.complex64)},
+        "is of type F8_E4M3": {n: v.to(torch.float8_e4m3fn) for n, v in state.items()},
+        f"{name} holds nan": state | {name: state[name] * math.nan},
+        f"{name} holds inf": state | {name: state[name] * math.inf},
+        f"{name} holds .*e.30": state | {name: state[name] * 1e30},
+        f"mixes precisions: .*{name} is BF16": state | {name: state[name].bfloat16()},
+        f"{name}: .16, 48, 1, 1. there, .48, 16, 1, 1. expected": state
+        | {name: state[name].transpose(0, 1).contiguous()},
+        f"{name}: nothing there": {n: v for n, v in state.items() if n != name},
+        "more: .*nothing expected": state | {"more": torch.zeros(1)},
+    }
+    for says, change in bad.items():
+        save_file(change, saved / "ema.safetensors")
+        with pytest.raises(ValueError, match=f"ema.safetensors.*{says}"):
+            load_model(saved)
+    mixed = network()
+    mixed.mid.half()
+    with pytest.raises(ValueError, match="UNet mixes precisions: .*model.float()"):
+        save_model(saved.parent / "mixed", mixed)
+    assert not (saved.parent / "mixed").exists()
+
+
+WRONG = [{"shape": "abc"}, {"clip": -1}, {"levels": 0}, {"classes": "ab"}]
+
+
+@pytest.mark.parametrize("about", WRONG)
+def test_what_could_not_be_loaded_is_not_written(tmp_path, about):
+    with pytest.raises(ValueError, match=f"{next(iter(about))}.*expected"):
+        save_model(tmp_path / "m", network(), **about)
+    assert not list(tmp_path.iterdir())

@@ -59,7 +59,7 @@ def test_scaled_linear_is_the_square_of_a_line():
     )
     assert latent.alpha_bar(999) == pytest.approx(
         0.004660, abs=1e-6
-    ) # Lin et al. 2023, table 1: sqrt is 0.068265
+    )  # Lin et al. 2023, table 1: sqrt is 0.068265
 
 
 @pytest.mark.parametrize("T", [1000, 7, 1])
@@ -67,7 +67,7 @@ def test_cosine_agrees_with_diffusers(T):
     theirs = torch.tensor(betas_for_alpha_bar(T).tolist())
     assert torch.allclose(
         cosine_schedule(T).betas.float(), theirs, rtol=1e-5, atol=1e-7
-    ) # theirs is rounded to float32
+    )  # theirs is rounded to float32
 
 
 def test_the_formula_without_offset_and_clipping_ends_in_noise():
@@ -93,8 +93,8 @@ def test_sigmoid_limits():
         sigmoid_schedule(100, tau=1e4).alpha_bars[:-1],
         1 - torch.arange(1, 100, dtype=torch.float64) / 100,
         rtol=1e-5,
-    ) # a straight line
-    even = sigmoid_schedule(100).alpha_bars # symmetric about the middle
+    )  # a straight line
+    even = sigmoid_schedule(100).alpha_bars  # symmetric about the middle
     assert torch.allclose(
         even[:-1] + even[:-1].flip(0), torch.ones(99, dtype=torch.float64), atol=1e-12
     ) and even[49] == pytest.approx(0.5)
@@ -227,7 +227,7 @@ def test_the_ends_of_the_reference_stay_and_its_spacing_does_not_matter():
         1.0,
         2.0,
         0.5,
-    ): # three references that walk from the same first to the same last level in another rhythm
+    ):  # three references that walk from the same first to the same last level in another rhythm
         levels = (
             ends[0] + (ends[1] - ends[0]) * torch.linspace(0, 1, 4000, dtype=torch.float64) ** bend
         )
@@ -257,7 +257,7 @@ def test_betas_are_valid_and_steps_go_where_the_loss_is():
     for T in (2, 3, 10, 1000, 4000):
         assert (
             len(adaptive_schedule(T, reference, [0, 999], [1.0, 0.001])) == T
-        ) # NoiseSchedule checks betas
+        )  # NoiseSchedule checks betas
     levels = log_snr(reference)
     peak = adaptive_schedule(100, reference, range(1000), torch.exp(-((levels - 2) ** 2)))
     assert ((log_snr(peak) - 2).abs() < 2).double().mean() > 0.95
@@ -265,7 +265,7 @@ def test_betas_are_valid_and_steps_go_where_the_loss_is():
         [0, 0, 1, 0, 0],
         [1, 0, 0, 0, 1],
         [0, 0, 0, 0, 1],
-    ): # nothing to learn at some levels: no steps there, ends kept
+    ):  # nothing to learn at some levels: no steps there, ends kept
         schedule = adaptive_schedule(
             40, reference, [0, 250, 500, 750, 999], torch.tensor(losses, dtype=torch.float64)
         )
@@ -341,7 +341,7 @@ def test_min_snr_makes_the_same_loss_of_every_prediction():
     t, x0 = EVERY_T[:-1], data.sample(999).double()
     signal, noise = schedule.rates(t, x0)
 
-    def off(p): # the exact network, wrong by delta in x0
+    def off(p):  # the exact network, wrong by delta in x0
         model, error = (
             data.model(schedule, p),
             {"x0": delta, "eps": -delta * signal / noise, "v": -delta / noise}[p],
@@ -383,7 +383,7 @@ def test_the_exact_network_is_real_on_every_schedule_with_zero_terminal_snr(name
     else:
         assert torch.allclose(
             ask(), torch.full_like(x, 0.3)
-        ) # noise says nothing: the mean of the data
+        )  # noise says nothing: the mean of the data
 
 
 def test_diffusers_reads_our_zero_terminal_schedule():

@@ -137,7 +137,7 @@ def test_the_protocol_is_open_and_its_parts_are_attributes():
     assert (
         card.churn == 40 and card.guidance_interval == (100, 600) and card.sigmas == ((1, 2), (3,))
     )
-    assert card.steps is None and card.seed == (0, 1) # what a card does not have is None
+    assert card.steps is None and card.seed == (0, 1)  # what a card does not have is None
     with pytest.raises(AttributeError):
         card._repr_html_
     assert replace(card, churn=0).churn == 0 and replace(card, churn=0).sigmas == card.sigmas
@@ -210,7 +210,7 @@ def test_a_card_makes_its_interval_from_its_influences():
     assert told.notes["bias"] == found.bias > 0
     lines = repr(told).splitlines()
     assert "given these reals" in lines[0] and lines[1] == f"bias at this n: {found.bias:+.3f}"
-    assert told == replace(told, influence=None) # what images did is no part of what is equal
+    assert told == replace(told, influence=None)  # what images did is no part of what is equal
 
 
 def test_a_comparison_is_in_pairs_where_the_cards_say_that_it_may_be():
@@ -226,7 +226,7 @@ def test_a_comparison_is_in_pairs_where_the_cards_say_that_it_may_be():
     )
     assert paired.significant and not unpaired.significant
     assert "in pairs" in repr(paired) and repr(unpaired).endswith("not told apart")
-    labels = torch.arange(200) % 2 # of one alone: not the same labels
+    labels = torch.arange(200) % 2  # of one alone: not the same labels
     fixed = replace(b, interval=None, influence=b.influence._replace(strata=labels))
     assert compare(a, fixed).how == UNPAIRED
     unseeded = [Score("mean", 0.0, n_fake=200, influence=s.influence) for s in (a, b)]
@@ -235,11 +235,11 @@ def test_a_comparison_is_in_pairs_where_the_cards_say_that_it_may_be():
 
 def test_as_good_as_needs_more_than_not_apart():
     x, noise = randn(400, seed=1), randn(400, seed=2)
-    noise = noise - noise.mean() # no difference at all, but for what is unknown of it
+    noise = noise - noise.mean()  # no difference at all, but for what is unknown of it
     near, far = (compare(measured(x + e * noise), measured(x)) for e in (0.05, 3.0))
     assert not near.significant and not far.significant
     assert near.within(0.1) and not far.within(0.1)
-    assert not compare(CARD, replace(CARD, interval=None)).within(100) # nothing is known of it
+    assert not compare(CARD, replace(CARD, interval=None)).within(100)  # nothing is known of it
 
 
 def test_cards_without_influences_have_the_interval_of_independent_errors():
@@ -298,7 +298,7 @@ def test_an_average_has_students_interval():
     expected = scipy.stats.ttest_1samp(values, 0).confidence_interval(0.95)
     assert mean.value == pytest.approx(1.1) and mean.interval == pytest.approx(tuple(expected))
     assert mean.seed == (0, 1, 2, 3) and mean.steps == 50
-    assert mean.notes == {"values": values, "seconds": 9.8} # a note that all runs share is kept
+    assert mean.notes == {"values": values, "seconds": 9.8}  # a note that all runs share is kept
     first, second = runs(values)[:2]
     with pytest.raises(ValueError, match="different protocols .*steps"):
         average([first, replace(second, steps=20)])

@@ -2,9 +2,11 @@
 
 import hashlib, json
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from scipy.stats import t as student
 
 from ddpm_course import shipped
 from ddpm_course.experiments import shipping
@@ -41,9 +43,8 @@ def test_a_record_says_how_it_was_made_and_how_others_came_out(name):
     if name == "text":  # the newest: it was not trained again yet, and its record says so
         assert record["retrained"] == []
         return
-    assert (
-        len(record["retrained"]) == 5 and len({r["seed"] for r in record["retrained"]} | {0}) == 6
-    )
+    seeds = [0, *(r["seed"] for r in record["retrained"])]
+    assert len(seeds) == len({*seeds}) >= 6
     assert len({r["threads"] for r in record["retrained"]}) > 1
     for other in record["retrained"]:
         assert other["scores"].keys() == record["scores"].keys()
@@ -92,13 +93,11 @@ def test_shipping_keeps_rounded_averaged_weights(tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in KINDS if record_of(name)["retrained"]])
 def test_one_more_network_is_like_those_on_record(name, tmp_path):
-    "About two minutes each: within three spreads of the mean of all on record."
-    found = shipping.retrain(name, tmp_path / name, seed=6, progress=False)["scores"]
+    "About two minutes each: where 999 of 1,000 more would lie, by those on record (Student)."
+    found = shipping.retrain(name, tmp_path / name, seed=10, progress=False)["scores"]
     record = record_of(name)
     for key, value in found.items():
-        known = torch.tensor(
-            [r["scores"][key] for r in [record, *record["retrained"]]], dtype=torch.float64
-        )
-        assert abs(value - known.mean()) <= 3 * max(known.std().item(), 0.001), (
-            f"{key}: {value}, recorded {known.tolist()}"
-        )
+        known = np.array([r["scores"][key] for r in [record, *record["retrained"]]])
+        k, spread = len(known), max(known.std(ddof=1), 0.001)  # accuracies come in steps
+        reach = student.ppf(0.9995, k - 1) * spread * (1 + 1 / k) ** 0.5
+        assert abs(value - known.mean()) <= reach, f"{key}: {value}, recorded {known.tolist()}"

@@ -22,21 +22,25 @@ def test_every_public_name_has_an_entry_where_links_lead(made, module):
     linked = links.d["syms"][f"ddpm_course.{module}"]
     for name, at in heads:
         if full := linked.get(f"ddpm_course.{module}.{name}"):
-            assert full == (f"{links.page(module)}.html#{at}", f"ddpm_course/{module}.py".replace(
-                "experiments.", "experiments/"))
+            assert full == (
+                f"{links.page(module)}.html#{at}",
+                f"ddpm_course/{module}.py".replace("experiments.", "experiments/"),
+            )
 
 
 def test_an_entry_says_what_the_docstring_says(made):
     entry = next(e for e in made["ddim"] if e.startswith("## spaced_timesteps "))
     assert "spaced_timesteps(T: int, steps: int, spacing: str = 'trailing') -> list" in entry
     assert "| `T` | length of the schedule |" in entry
-    assert "| `spacing` | one of SPACINGS |" in entry # its comment stands behind the `-> list`
-    assert "- Raises `ValueError`: spacing=…; expected one of …" in entry
+    assert "| `spacing` | one of SPACINGS |" in entry  # its comment stands behind the `-> list`
+    assert "- Raises `TypeError` or `ValueError` where an argument is not what" in entry
+    spaced = next(e for e in made["stepping"] if e.startswith("## trailing_timesteps "))
+    assert re.search(r"^- Raises `ValueError`: steps=", spaced, flags=re.M)
     sample = next(e for e in made["ddim"] if e.startswith("## ddim_sample "))
     for row in ("| `steps` | number of steps, 1..T |", "| `progress` | show a bar |"):
         assert row in sample
     rate = next(e for e in made["training"] if e.startswith("## lr_at "))
-    assert re.search(r"\| `step`, `steps` \| .*of the whole run \|", rate) # one line, two names
+    assert re.search(r"\| `step`, `steps` \| .*of the whole run \|", rate)  # one line, two names
     recipe = next(e for e in made["training"] if e.startswith("## Recipe "))
     assert "| `warmup` | steps up to it |" in recipe
     assert "<summary>Source</summary>" in entry and "NoneType" not in "".join(made["ddim"])
@@ -47,7 +51,11 @@ def test_a_docstring_means_itself():
 
 
 def test_common_words_are_no_links():
-    names = {full.rpartition(".")[2] for group in links.d["syms"].values() for full in group}
+    names = {
+        full.removeprefix(f"{module}.")
+        for module, group in links.d["syms"].items()
+        for full in group
+    }
     assert names.isdisjoint({"start", "table", "sampling", "noise", "train"})
     assert names >= {"ddim_sample", "fit", "condition", "NoiseSchedule"}
 
@@ -136,7 +144,7 @@ def test_the_index_of_figures_has_every_figure_and_its_picture():
         labels = [c.directives["label"] for c in cells(path) if "label" in c.directives]
         figures = [label for label in labels if label.startswith("fig-")]
         assert re.findall(r"\]\(\S+\.ipynb#(\S+)\)", text) == figures
-        assert text.count("data:image/webp") >= 0.8 * len(figures) # the others are players
+        assert text.count("data:image/webp") >= 0.8 * len(figures)  # the others are players
 
 
 @pytest.mark.parametrize("path", reference.chapters(), ids=lambda p: p.stem)
@@ -188,7 +196,7 @@ def found(site, tmp_path_factory):
 @browser
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_a_page_fits_a_phone_has_nothing_dead_and_can_be_read(path, found):
-    page = {"screens": 0, "prose": 1, "figures": 1} # these need Quarto: `make docs` prints them
+    page = {"screens": 0, "prose": 1, "figures": 1}  # these need Quarto: `make docs` prints them
     none(f"{path.name}: {fault}" for fault in measure.faults(found[f"{path.stem}.html"] | page))
 
 

@@ -117,7 +117,7 @@ def test_ema_is_its_recurrence_and_its_half_life_is_one():
     assert math.isclose(math.prod(ema.decay(10**6, 50) for _ in range(1000 // 50)), 0.5)
     assert (
         ema.decay(64, 64) < 1e-5 and EMA(model, 0).decay(10**6, 64) == 0
-    ) # the first step forgets the start; no average at all
+    )  # the first step forgets the start; no average at all
     assert not ema.model.training and not any(p.requires_grad for p in ema.model.parameters())
 
 
@@ -145,7 +145,7 @@ def test_learning_rate():
         1.0,
         1.0,
         0.5,
-    ] # a warm-up longer than the run
+    ]  # a warm-up longer than the run
     assert lr_at(0, 1, 1.0, 100) == 1.0 and lr_at(0, 5, 1.0, 0) == 1.0
 
 
@@ -175,10 +175,10 @@ def test_stopped_and_resumed_is_uninterrupted(k, whole, tmp_path):
     assert first.step == k and (tmp_path / "model").exists() == (k == STEPS)
     assert same(
         train(net(seed=9), out=tmp_path, resume=True), whole
-    ) # whatever the new weights were
+    )  # whatever the new weights were
     assert same(
         train(net(seed=9), out=tmp_path, resume=True), whole
-    ) # a complete run is returned as it is
+    )  # a complete run is returned as it is
     trained = load_model(tmp_path / "model")
     assert all(
         torch.equal(v, whole.ema.model.state_dict()[k])
@@ -219,7 +219,7 @@ def test_bf16_leaves_the_model_bare(whole):
         and not model.training
     )
     assert next(model.parameters()).dtype == torch.float32
-    again = train(model, steps=2) # a second run in the same process, of another precision
+    again = train(model, steps=2)  # a second run in the same process, of another precision
     assert again.config["precision"] == "no" and again.step == 2
 
 
@@ -273,7 +273,7 @@ def test_global_random_numbers_are_left_alone(whole):
     expected = torch.get_rng_state()
     assert same(
         train(model, callbacks=[lambda run: torch.rand(3)]), whole
-    ) # nor does a callback that draws disturb the run
+    )  # nor does a callback that draws disturb the run
     assert torch.equal(torch.get_rng_state(), expected)
 
 
@@ -301,7 +301,7 @@ def test_checkpoints_are_two_and_whole(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     run = train(out=tmp_path, save_every=1, stop_at=6)
     assert [c.name for c in checkpoints(tmp_path)] == ["step-00000005", "step-00000006"]
-    (tmp_path / "checkpoints" / ".step-00000007.new").mkdir() # what a kill leaves
+    (tmp_path / "checkpoints" / ".step-00000007.new").mkdir()  # what a kill leaves
     assert train(out=tmp_path, save_every=1, stop_at=6, resume=True).step == 6
     assert (tmp_path / "notes.txt").read_text() == "mine"
     assert load_model(checkpoints(tmp_path)[-1], "model").config["training"] == run.config
@@ -329,7 +329,7 @@ def nan_at(step, gradient_only=False):
             return value
         return (
             value + (value * 0).sqrt() if gradient_only else value * math.nan
-        ) # the slope of a root at 0 is infinite
+        )  # the slope of a root at 0 is infinite
 
     return loss
 
@@ -337,7 +337,7 @@ def nan_at(step, gradient_only=False):
 @pytest.mark.parametrize("gradient_only", [False, True])
 @pytest.mark.parametrize(
     "step", [7, 9]
-) # between checkpoints, and just before one would be written
+)  # between checkpoints, and just before one would be written
 def test_nan_stops_the_run(step, gradient_only, tmp_path):
     with pytest.raises(FloatingPointError, match=f"step {step} .*lower lr"):
         train(loss=nan_at(step, gradient_only), out=tmp_path)
@@ -371,7 +371,7 @@ def test_another_configuration_is_refused_by_name(tmp_path):
     assert sorted(p.name for p in tmp_path.rglob("*")) == before
     assert (
         train(out=tmp_path, resume=True, accumulate=2, save_every=0).step == STEPS
-    ) # how it is computed may change
+    )  # how it is computed may change
 
 
 def other_weight(schedule, t, predicts):
@@ -396,7 +396,7 @@ def test_another_weight_of_the_loss_is_another_configuration(tmp_path):
 
 def test_a_folder_that_holds_a_model_is_refused(tmp_path):
     save_model(tmp_path / "model", net())
-    for resume in (False, True): # without checkpoints nobody can say that it is this run's
+    for resume in (False, True):  # without checkpoints nobody can say that it is this run's
         with pytest.raises(
             FileExistsError, match="already holds a model, and no checkpoints to resume from"
         ):
@@ -406,13 +406,13 @@ def test_a_folder_that_holds_a_model_is_refused(tmp_path):
 def test_a_model_that_cannot_be_written_is_no_silent_loss(tmp_path):
     (tmp_path / "model" / "vae").mkdir(
         parents=True
-    ) # as `LatentSpace.save` leaves it, and then the run goes on
+    )  # as `LatentSpace.save` leaves it, and then the run goes on
     (tmp_path / "model" / "vae" / "config.json").write_text("{}")
     train(out=tmp_path / "run", stop_at=7)
     (tmp_path / "model").rename(tmp_path / "run" / "model")
     with pytest.raises(FileExistsError, match="model exists and is not empty"):
         train(out=tmp_path / "run", resume=True)
-    assert checkpoints(tmp_path / "run")[-1].name == f"step-{STEPS:08d}" # the weights are there
+    assert checkpoints(tmp_path / "run")[-1].name == f"step-{STEPS:08d}"  # the weights are there
 
 
 def test_losses_may_pass_labels_by_name():
@@ -528,7 +528,7 @@ def test_signals_are_deferred_and_handlers_restored(whole, tmp_path, foreground)
     with pytest.raises(SystemExit):
         train(
             out=tmp_path, resume=True, callbacks=[send(signal.SIGTERM, STEPS)]
-        ) # too late to lose anything
+        )  # too late to lose anything
     assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)] == before
     assert same(train(net(seed=9), out=tmp_path, resume=True), whole)
 
@@ -597,7 +597,7 @@ def test_two_processes_are_one(whole, tmp_path):
     assert {(tmp_path / f"left{rank}").read_text() for rank in (0, 1)} == {"143"}
     resumed = train(
         net(seed=9), out=tmp_path / "stopped", resume=True
-    ) # begun by two processes, finished by one
+    )  # begun by two processes, finished by one
     assert close(resumed, whole, 1e-4)
 
 
@@ -630,7 +630,7 @@ def killed(out):
             else:
                 os._exit(0)
             os._exit(1)
-        if kills < 8 or rng.random() < 0.5: # the last ones may live
+        if kills < 8 or rng.random() < 0.5:  # the last ones may live
             time.sleep(rng.uniform(0.05, 0.6 if kills < 8 else 3))
             os.kill(pid, signal.SIGKILL)
         status = os.waitpid(pid, 0)[1]
@@ -645,7 +645,7 @@ def killed(out):
 def two(out):
     "One of two processes: a whole run, and one that a signal to the second process stops for both."
     rank = int(os.environ["RANK"])
-    train(net(seed=rank), out=out / "whole") # weights are the first rank's
+    train(net(seed=rank), out=out / "whole")  # weights are the first rank's
     try:
         train(
             out=out / "stopped",
@@ -662,6 +662,6 @@ def two(out):
 if __name__ == "__main__":
     signal.signal(
         signal.SIGINT, signal.default_int_handler
-    ) # a shell may have told us to ignore it
+    )  # a shell may have told us to ignore it
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     {"slow": slow, "killed": killed, "two": two}[sys.argv[1]](Path(sys.argv[2]))

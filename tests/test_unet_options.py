@@ -11,8 +11,7 @@ from torch import nn
 from ddpm_course import unet_blocks
 from ddpm_course.guidance import cfg
 from ddpm_course.unet import Attention, ResBlock, UNet, timestep_embedding
-from ddpm_course.unet_blocks import (
-    AdaptiveResBlock, CrossAttention, CrossResolution, SelfAttention)
+from ddpm_course.unet_blocks import AdaptiveResBlock, CrossAttention, CrossResolution, SelfAttention
 from ddpm_course.unet_options import ADM, DDPMPP, Options
 from mutants import BLOCK_BUGS, broken_blocks
 from test_unet import SMALL, attends, awake, count, inputs, peers, small
@@ -28,22 +27,34 @@ RESNET = blocks("ResnetDownsampleBlock2D", "AttnDownBlock2D")
 THREE = dict(block_out_channels=(16, 16, 32), attention_head_dim=8)
 OPTIONS = {
     "scale and shift": dict(resnet_time_scale_shift="scale_shift"),
-    "scale and shift, a norm in the middle":
-        dict(resnet_time_scale_shift="scale_shift", attn_norm_num_groups=8),
+    "scale and shift, a norm in the middle": dict(
+        resnet_time_scale_shift="scale_shift", attn_norm_num_groups=8
+    ),
     "another norm in the middle": dict(attn_norm_num_groups=4),
-    "residual halving alone": RESNET, "classes": dict(num_class_embeds=5),
+    "residual halving alone": RESNET,
+    "classes": dict(num_class_embeds=5),
     "residual halving and doubling": RESNET | dict(upsample_type="resnet"),
     "residual doubling alone": attends(True, True) | dict(upsample_type="resnet"),
-    "residual, in levels that attend":
-        attends(True, True) | dict(downsample_type="resnet", upsample_type="resnet"),
+    "residual, in levels that attend": attends(True, True)
+    | dict(downsample_type="resnet", upsample_type="resnet"),
     "no attention in the middle": dict(add_attention=False),
-    "heads that fit only where they are":
-        dict(block_out_channels=(24, 32), attention_head_dim=16, norm_num_groups=4),
+    "heads that fit only where they are": dict(
+        block_out_channels=(24, 32), attention_head_dim=16, norm_num_groups=4
+    ),
     "the width of the time, said": dict(time_embedding_dim=64),
-    "ADM, all together": THREE | dict(
-        resnet_time_scale_shift="scale_shift", downsample_type="resnet", upsample_type="resnet",
-        num_class_embeds=5, attn_norm_num_groups=8, layers_per_block=2, out_channels=6,
-        norm_eps=1e-5, **blocks("ResnetDownsampleBlock2D", "AttnDownBlock2D", "AttnDownBlock2D"))}
+    "ADM, all together": THREE
+    | dict(
+        resnet_time_scale_shift="scale_shift",
+        downsample_type="resnet",
+        upsample_type="resnet",
+        num_class_embeds=5,
+        attn_norm_num_groups=8,
+        layers_per_block=2,
+        out_channels=6,
+        norm_eps=1e-5,
+        **blocks("ResnetDownsampleBlock2D", "AttnDownBlock2D", "AttnDownBlock2D"),
+    ),
+}
 
 
 @pytest.mark.parametrize("change", OPTIONS.values(), ids=OPTIONS)
@@ -57,14 +68,16 @@ def test_outputs_and_gradients_equal_diffusers(change):
         out = net(x, t, *y) if net is ours else net(x, t, *y).sample
         out.square().mean().backward()
         pairs.append((out.detach(), x.grad, net.conv_in.weight.grad))
-    assert count(ours) - count(theirs) == (64 if y else 0) # the row of "no label"
-    for a, b in zip(*pairs): assert (a - b).abs().max() <= 1e-5 * max(1, a.abs().max())
+    assert count(ours) - count(theirs) == (64 if y else 0)  # the row of "no label"
+    for a, b in zip(*pairs):
+        assert (a - b).abs().max() <= 1e-5 * max(1, a.abs().max())
 
 
 def test_without_a_trained_no_label_guidance_warns():
     ours = peers(**SMALL | dict(num_class_embeds=5))[1]
     assert ours.num_classes == 5 and not ours.embed.label.weight[5].any()
-    with pytest.warns(UserWarning, match="without label dropout"): cfg(ours, 1, 2.0)
+    with pytest.warns(UserWarning, match="without label dropout"):
+        cfg(ours, 1, 2.0)
 
 
 def test_a_configuration_holds_what_is_not_ddpms():
@@ -78,19 +91,28 @@ def test_a_configuration_holds_what_is_not_ddpms():
 
 # ---- the published networks ----
 
+
 def size_of(*args, **kwargs):
-    with torch.device("meta"): return count(UNet(*args, **kwargs))
+    with torch.device("meta"):
+        return count(UNet(*args, **kwargs))
 
 
-@pytest.mark.parametrize("classes, augment, expected", [
-    (None, 0, 55_732_739), (None, 9, 55_733_891), (10, 0, 55_734_147), (10, 9, 55_735_299)])
+@pytest.mark.parametrize(
+    "classes, augment, expected",
+    [(None, 0, 55_732_739), (None, 9, 55_733_891), (10, 0, 55_734_147), (10, 9, 55_735_299)],
+)
 def test_ddpmpp_has_the_published_number_of_parameters(classes, augment, expected):
     assert size_of(**DDPMPP, num_classes=classes, augment=augment) == expected
 
 
-@pytest.mark.parametrize("base, widths, layers, attention, millions", [
-    (192, (1, 2, 3, 4), 3, (0, 1, 1, 1), 296), (256, (1, 1, 2, 3, 4), 2, (0, 0, 1, 1, 1), 422),
-    (256, (1, 1, 2, 2, 4, 4), 2, (0, 0, 0, 1, 1, 1), 554)])
+@pytest.mark.parametrize(
+    "base, widths, layers, attention, millions",
+    [
+        (192, (1, 2, 3, 4), 3, (False, True, True, True), 296),
+        (256, (1, 1, 2, 3, 4), 2, (False, False, True, True, True), 422),
+        (256, (1, 1, 2, 2, 4, 4), 2, (False,) * 3 + (True,) * 3, 554),
+    ],
+)
 def test_adm_has_the_published_number_of_parameters(base, widths, layers, attention, millions):
     "Dhariwal & Nichol 2021, table 4: ImageNet at 64, 128 and 256 pixels (in one class less)."
     net = dict(channels=[base * w for w in widths], layers=layers, attention=attention)
@@ -110,42 +132,52 @@ def test_ddpmpp_attends_where_the_paper_does():
     seen = {name for name, m in net.named_modules() if isinstance(m, SelfAttention)}
     assert seen == {"down.3.1", "down.4.1", "mid.1", "up.6.1"}
     assert [type(b).__name__ for b in net.up] == 2 * (3 * ["Stage"] + ["AdaptiveResBlock"]) + (
-        3 * ["Stage"])
+        3 * ["Stage"]
+    )
 
 
 def test_a_scaled_network_keeps_the_spread_of_its_features():
     "A sum of two independent parts of variance 1, times root 1/2, has variance 1."
     rng = torch.Generator().manual_seed(0)
     x, emb = torch.randn(64, 8, 4, 4, generator=rng), torch.zeros(64, 32)
-    for block in (AdaptiveResBlock(8, 8, 32, ddpmpp().config),
-                  SelfAttention(8, ddpmpp().config)):
+    for block in (AdaptiveResBlock(8, 8, 32, ddpmpp().config), SelfAttention(8, ddpmpp().config)):
         assert torch.allclose(block(x, emb), x * 0.5**0.5)
 
 
 # ---- one block at a time, by its formula ----
 
-def config(**kwargs): return small(**kwargs).config
+
+def config(**kwargs):
+    return small(**kwargs).config
 
 
 def randomized(block):
     torch.manual_seed(3)
-    for p in block.parameters(): nn.init.normal_(p, std=0.3)
+    for p in block.parameters():
+        nn.init.normal_(p, std=0.3)
     return block
 
 
 X, EMB = torch.randn(2, 8, 4, 4, generator=torch.Generator().manual_seed(0)), torch.ones(2, 32)
 
 
-BLOCKS = [{}, dict(scale_shift=True), dict(skip_scale=0.5**0.5), dict(halve="residual"),
-          dict(double="residual", resample_conv=True),
-          dict(scale_shift=True, halve="residual", resample_conv=True, skip_scale=0.5)]
+BLOCKS = [
+    {},
+    dict(scale_shift=True),
+    dict(skip_scale=0.5**0.5),
+    dict(halve="residual"),
+    dict(double="residual", resample_conv=True),
+    dict(scale_shift=True, halve="residual", resample_conv=True, skip_scale=0.5),
+]
 
 
 def residual_block_is_its_formula(o, width, blocks=unet_blocks):
     c = config(**o)
     resample = {"halve": nn.AvgPool2d(2), "double": nn.Upsample(scale_factor=2.0)}
-    down = {"halve": lambda x: x.unfold(2, 2, 2).unfold(3, 2, 2).mean((-1, -2)),
-            "double": lambda x: x.repeat_interleave(2, 2).repeat_interleave(2, 3)}
+    down = {
+        "halve": lambda x: x.unfold(2, 2, 2).unfold(3, 2, 2).mean((-1, -2)),
+        "double": lambda x: x.repeat_interleave(2, 2).repeat_interleave(2, 3),
+    }
     key = next((k for k in resample if k in o), None)
     b = randomized(blocks.AdaptiveResBlock(8, width, 32, c, resample.get(key)))
     r = down.get(key, lambda x: x)
@@ -153,8 +185,11 @@ def residual_block_is_its_formula(o, width, blocks=unet_blocks):
     conv = lambda x, layer: F.conv2d(x, layer.weight, layer.bias, padding=1)
     told = (EMB @ b.emb.weight.T + b.emb.bias)[..., None, None]
     h = conv(r(F.silu(norm(X, b.norm1))), b.conv1)
-    h = (norm(h, b.norm2) * (1 + told[:, :width]) + told[:, width:] if c.get("scale_shift")
-         else norm(h + told, b.norm2))
+    h = (
+        norm(h, b.norm2) * (1 + told[:, :width]) + told[:, width:]
+        if c.get("scale_shift")
+        else norm(h + told, b.norm2)
+    )
     skip = r(X)
     if width != 8 or c.get("resample_conv"):
         skip = F.conv2d(skip, b.skip.weight, b.skip.bias)
@@ -164,7 +199,8 @@ def residual_block_is_its_formula(o, width, blocks=unet_blocks):
 
 @pytest.mark.parametrize("o", BLOCKS)
 @pytest.mark.parametrize("width", [8, 16])
-def test_a_residual_block_is_its_formula(o, width): residual_block_is_its_formula(o, width)
+def test_a_residual_block_is_its_formula(o, width):
+    residual_block_is_its_formula(o, width)
 
 
 def test_the_block_without_options_is_ddpms():
@@ -179,14 +215,15 @@ def test_the_block_without_options_is_ddpms():
 def test_a_linear_embedding_is_its_formula(blocks=unet_blocks):
     waves = partial(timestep_embedding, dim=8)
     net = randomized(blocks.LinearEmbedding(8, 3, 2, waves))
-    t, y = torch.tensor([0.5, 7.0]), torch.tensor([2, 3]) # the second has no label
+    t, y = torch.tensor([0.5, 7.0]), torch.tensor([2, 3])  # the second has no label
     told = torch.tensor([[1.0, -2.0], [0.0, 0.5]])
     rows = torch.tensor([[0.0, 0.0, 3**0.5], [0.0, 0.0, 0.0]])
     emb = timestep_embedding(t, 8) + rows @ net.label.weight.T + net.label.bias
     emb = emb + told @ net.augment.weight.T
-    for layer in (net.lin1, net.lin2): emb = F.silu(emb @ layer.weight.T + layer.bias)
+    for layer in (net.lin1, net.lin2):
+        emb = F.silu(emb @ layer.weight.T + layer.bias)
     assert torch.allclose(net(t, y, told), emb, atol=1e-6)
-    assert torch.equal(net(t, y), net(t, y, 0 * told)) # none told is none done
+    assert torch.equal(net(t, y), net(t, y, 0 * told))  # none told is none done
 
 
 def test_an_augmentation_reaches_the_output():
@@ -225,12 +262,14 @@ def test_cross_attention_is_its_formula(blocks=unet_blocks):
 def test_a_bug_in_a_block_is_noticed(bug):
     blocks = broken_blocks(*BLOCK_BUGS[bug])
     with pytest.raises(AssertionError):
-        for o in BLOCKS: residual_block_is_its_formula(o, 16, blocks)
+        for o in BLOCKS:
+            residual_block_is_its_formula(o, 16, blocks)
         test_a_linear_embedding_is_its_formula(blocks)
         test_cross_attention_is_its_formula(blocks)
 
 
-def text_net(**kwargs): return awake(small(cross_attention=6, head_dim=4, **kwargs))
+def text_net(**kwargs):
+    return awake(small(cross_attention=6, head_dim=4, **kwargs))
 
 
 def test_padding_does_not_matter_and_words_do():
@@ -250,34 +289,43 @@ def test_the_order_of_tokens_is_not_seen():
 
 def test_cross_attention_stands_at_the_levels_that_attend_and_begins_silent():
     net = small(cross_attention=6)
-    assert sum(isinstance(m, CrossAttention) for m in net.modules()) == 4 # down, middle, two up
+    assert sum(isinstance(m, CrossAttention) for m in net.modules()) == 4  # down, middle, two up
     x, t = inputs(C=1, size=8)
     torch.nn.init.normal_(net.conv_out.weight)
     assert torch.equal(net(x, t, context=TOKENS), net(x, t, context=-TOKENS))
 
 
-@pytest.mark.parametrize("context, error, word", [
-    (None, ValueError, r"got none; pass context \(B, L, 6\)"), ("a text", TypeError, "got str"),
-    (TOKENS.long(), TypeError, "int64"), (TOKENS[0], ValueError, r"shape \(5, 6\)"),
-    (TOKENS[..., :4], ValueError, r"\(2, 5, 4\)"), (TOKENS[:1], ValueError, r"\(1, 5, 6\)"),
-    (TOKENS[:, :0], ValueError, r"\(2, 0, 6\)"),
-    ((TOKENS, MASK.float()), TypeError, "mask: got torch.float32"),
-    ((TOKENS, MASK[:, :2]), ValueError, r"mask: got shape \(2, 2\)"),
-    ((TOKENS, MASK & False), ValueError, "no token is left for image 0")])
+@pytest.mark.parametrize(
+    "context, error, word",
+    [
+        (None, ValueError, r"got none; pass context \(B, L, 6\)"),
+        ("a text", TypeError, "got str"),
+        (TOKENS.long(), TypeError, "int64"),
+        (TOKENS[0], ValueError, r"shape \(5, 6\)"),
+        (TOKENS[..., :4], ValueError, r"\(2, 5, 4\)"),
+        (TOKENS[:1], ValueError, r"\(1, 5, 6\)"),
+        (TOKENS[:, :0], ValueError, r"\(2, 0, 6\)"),
+        ((TOKENS, MASK.float()), TypeError, "mask: got torch.float32"),
+        ((TOKENS, MASK[:, :2]), ValueError, r"mask: got shape \(2, 2\)"),
+        ((TOKENS, MASK & False), ValueError, "no token is left for image 0"),
+    ],
+)
 def test_bad_tokens_are_named(context, error, word):
     x, t = inputs(C=1, size=8)
-    with pytest.raises(error, match=word): small(cross_attention=6)(x, t, context=context)
+    with pytest.raises(error, match=word):
+        small(cross_attention=6)(x, t, context=context)
 
 
 def test_a_network_without_cross_attention_refuses_a_text():
     x, t = inputs(C=1, size=8)
-    with pytest.raises(ValueError, match="attends to no tokens"): small()(x, t, context=TOKENS)
+    with pytest.raises(ValueError, match="attends to no tokens"):
+        small()(x, t, context=TOKENS)
 
 
 def test_cross_resolution_asks_the_middle():
     net, (x, t) = awake(small(attention=(True, False), cross_resolution=True)), inputs(C=1, size=8)
     layers = [m for m in net.modules() if isinstance(m, CrossResolution)]
-    assert len(layers) == 2 # after both blocks of the upper level
+    assert len(layers) == 2  # after both blocks of the upper level
     seen = []
     net.mid.register_forward_hook(lambda *args: seen.append(args[2]))
     layers[0].register_forward_hook(lambda m, args, out: seen.append((args, out)))
@@ -293,14 +341,22 @@ def test_cross_resolution_asks_the_middle():
     assert torch.allclose(out, h + b.proj(gathered), atol=1e-5)
 
 
-@pytest.mark.parametrize("option, word", [
-    (dict(halve="pool"), "halve='pool'; expected one of conv, residual"),
-    (dict(up_attention="first"), "up_attention='first'; expected one of all, last"),
-    (dict(base=6), "base=6 is odd, or does not divide into 4"), (dict(base=0), "base=0"),
-    (dict(augment=9), "augment=9 needs linear_embedding=True"), (dict(head_dim=3), "heads of 3"),
-    (dict(cross_attention=0), "cross_attention=0"), (dict(skip_scale=0), "skip_scale=0")])
+@pytest.mark.parametrize(
+    "option, word",
+    [
+        (dict(halve="pool"), "halve='pool'; expected 'conv' or 'residual'"),
+        (dict(up_attention="first"), "up_attention='first'; expected 'all' or 'last'"),
+        (dict(base=6), "base=6 is odd, or does not divide into 4"),
+        (dict(base=0), "base=0"),
+        (dict(augment=9), "augment=9 needs linear_embedding=True"),
+        (dict(head_dim=3), "heads of 3"),
+        (dict(cross_attention=0), "cross_attention=0"),
+        (dict(skip_scale=0), "skip_scale=0"),
+    ],
+)
 def test_options_that_cannot_be_are_named(option, word):
-    with pytest.raises(ValueError, match=word): small(**option)
+    with pytest.raises(ValueError, match=word):
+        small(**option)
 
 
 def test_an_unknown_option_is_named():
@@ -313,9 +369,19 @@ def test_every_option_is_used():
     x, t = inputs(C=1, size=8)
     common, y = dict(attention=(True, True), num_classes=3), torch.tensor([0, 3])
     base = small(**common)
-    changes = dict(base=16, scale_shift=True, halve="residual", double="residual", skip_scale=0.5,
-                   up_attention="last", mid_attention=False, mid_groups=2, linear_embedding=True,
-                   cross_resolution=True, cross_attention=6)
+    changes = dict(
+        base=16,
+        scale_shift=True,
+        halve="residual",
+        double="residual",
+        skip_scale=0.5,
+        up_attention="last",
+        mid_attention=False,
+        mid_groups=2,
+        linear_embedding=True,
+        cross_resolution=True,
+        cross_attention=6,
+    )
     for name, value in changes.items():
         net = small(**common | {name: value})
         same = net.state_dict().keys() == base.state_dict().keys()

@@ -100,10 +100,10 @@ FILES = {
     ".".join(p.relative_to(PACKAGE).with_suffix("").parts): p
     for p in sorted(PACKAGE.rglob("*.py"))
     if p.stem not in ("__init__", "_modidx")
-} # "ddim", "experiments.tables", "checks.ddim"
+}  # "ddim", "experiments.tables", "checks.ddim"
 MODULES = {name: path for name, path in FILES.items() if not name.startswith("checks.")}
 CHECKS = {name: path for name, path in FILES.items() if name.startswith("checks.")}
-TOUR = "00_tour.ipynb" # shows, and neither derives nor asks
+TOUR = "00_tour.ipynb"  # shows, and neither derives nor asks
 
 
 def copy_to(folder):
@@ -126,7 +126,7 @@ def run(*command, cwd=ROOT, **env):
         name: value
         for name, value in (os.environ | {"OMP_NUM_THREADS": "1"} | env).items()
         if name != "IN_TEST"
-    } # nbdev-export does nothing IN_TEST
+    }  # nbdev-export does nothing IN_TEST
     done = subprocess.run(
         command,
         cwd=cwd,

@@ -82,14 +82,14 @@ def family(budgets, full):
     pairs = {f"{name}, {budget}": (dict(sampler=name, budget=budget),
                                    dict(sampler=SAME_LIST.get(name, name), budget=full))
              for name in WAYS for budget in budgets}
-    return Family(pairs, ("sampler", "budget", "steps", "nfe"), {"distance": MARGIN})
+    return Family({"distance": pairs}, ("sampler", "budget", "steps", "nfe"), {"distance": MARGIN})
 
 
 def plot_samplers(rows): # means over seeds, of `EDM_SAMPLERS`
     "Distance to the sampler's own long run against evaluations; within the band nothing is lost."
     budgets = sorted({row["distance"].budget for row in rows})
     *budgets, full = budgets
-    found = family(budgets, full).judge(rows)
+    found = family(budgets, full).judge(rows)["distance"]
     figure = new_figure(7.4, 5.6)
     for ax, names in zip(figure.subplots(2, 1, sharex=True), ([*WAYS][:5], [*WAYS][5:])):
         for i, name in enumerate(names):

@@ -6,7 +6,9 @@ from typing import NamedTuple
 import torch
 from tqdm import tqdm
 
-from ..randomness import image_seeds
+from ..arguments import checked
+from ..kinds import an_instance, anything, having, tensor, text
+from ..randomness import image_seeds, some_seeds
 from ..saving import Trained
 from .protocol import DIGITS
 from .samplers import Sampler, guidance_protocol
@@ -33,10 +35,15 @@ def evaluations_at(bound, t):
     return getattr(bound, "evaluations", 1)
 
 
+A_TRAINED = having("model", "schedule", "shape", what="a Trained, such as digits_model()")
+SOME_LABELS = tensor("(n,)", floating=False)
+
+
+@checked(sampler=an_instance(Sampler), trained=A_TRAINED, labels=SOME_LABELS, seed=some_seeds)
 def generate(sampler, # `Sampler`
              trained, # a `Trained` class-conditional model
              labels, # int64 (n,)
-             seed: int, # of the whole set; image i is the same whatever the batch size
+             seed, # of the whole set, or one an image; image i is the same whatever the batch size
              *, batch: int=400, # images at a time; each is the same in any batch
              progress: bool=True, # show a bar
              bind=None, # bind(model, y): what the sampler calls, in place of its own guidance
@@ -68,6 +75,7 @@ def protocol_of(sampler, trained, bind):
     return sampler.unguided | {"clip": trained.clip} | guidance_protocol(options)
 
 
+@checked(trained=A_TRAINED, guidance=anything, model=text)
 def measure(sampler, # a `Sampler`, or the name of one
             trained, # `Trained`
             n: int=797, seed: int=0, steps: int=50, # steps: where the sampler is a name

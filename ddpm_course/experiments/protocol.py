@@ -6,9 +6,11 @@ from typing import Callable, NamedTuple
 
 import torch
 
+from ..arguments import checked
 from ..classifiers import digits_classifier
 from ..features import Features, extract
 from ..images import check_images, from_uint8, load_digits, to_uint8
+from ..kinds import as_labels, some_labels, whole
 from ..metrics import feature_distance, frechet, memorization, precision_recall
 from ..scores import Score, format_score
 from ..shipped import fingerprint_of
@@ -93,7 +95,7 @@ class Protocol:
 
 def check_asked(labels, n, last, name):
     "Labels asked for as int64 (n,), each 0..last; else ValueError."
-    labels = torch.as_tensor(labels, device="cpu")
+    labels = as_labels(labels, "labels").cpu()
     kind = labels.shape == (n,) and labels.dtype == torch.int64
     if not kind or not set(labels.tolist()) <= set(range(last + 1)):
         raise ValueError(f"labels: got {labels.dtype} of shape {tuple(labels.shape)}; expected "
@@ -254,15 +256,18 @@ GUIDED_DIGITS = DIGITS.with_metrics(
     recall=recall_card, recall_floor=recall_floor_card)
 
 
+@checked
 def held_out_digits(n: int=797): # how many, 2..797
     "The first n held-out digits in a stratified order, float (n, 1, 8, 8), and their labels (n,)."
     return DIGITS.held_out(n)
 
 
+@checked(labels=some_labels, subsets=whole(2))
 def digits_floor(n: int, # how many images
                  subsets: int=5, # how many random subsets
                  labels=None): # int64 (n,): draw as many of each digit; None leaves it to chance
     "The distance of n training digits to n held-out ones, mean over random subsets: a `Score`."
+    if labels is not None: labels = check_asked(labels, n, 9, DIGITS.name)
     return floor_of(DIGITS, n, subsets, labels)
 
 

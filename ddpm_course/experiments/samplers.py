@@ -3,9 +3,12 @@
 import inspect
 from dataclasses import dataclass, field
 
+from ..arguments import check_fields
 from ..ancestral import ddpm_steps
 from ..ddim import ddim_steps
+from ..guards import a_scale, check_guidance
 from ..guidance import cfg
+from ..kinds import a_mapping
 from ..learned_variance import learned_range
 
 SAMPLERS = {"DDIM": ddim_steps, "DDPM": ddpm_steps}
@@ -32,6 +35,11 @@ def guidance_protocol(options): # {name: value} of `cfg` or another wrapper
     return {names.get(key, key): value for key, value in options.items()}
 
 
+def guidance_of(value, name):
+    "The kind of guidance: a scale, or the options of `cfg` as a dict."
+    return a_mapping(value, name) if isinstance(value, dict) else a_scale(value, name)
+
+
 @dataclass(frozen=True)
 class Sampler:
     "A sampler and all that it is asked for; what is not said is what its signature says."
@@ -41,10 +49,12 @@ class Sampler:
     guidance: dict | float = 1.0 # a scale, or the options of `cfg`
 
     def __post_init__(self):
+        check_fields(self, options=a_mapping, guidance=guidance_of)
         if self.name not in SAMPLERS:
             raise ValueError(f"no sampler {self.name!r}; there are {', '.join(SAMPLERS)}")
         given = self.guidance if isinstance(self.guidance, dict) else {"scale": self.guidance}
         guidance = completed(given, cfg, {"scale": 1.0})
+        check_guidance(*(guidance[key] for key in ("scale", "interval", "rescale")))
         vars(self).update(options=completed(self.options, SAMPLERS[self.name]), guidance=guidance)
 
     @property

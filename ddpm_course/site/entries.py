@@ -122,6 +122,8 @@ def raised(node):
     calls = [n for n in ast.walk(node) if isinstance(n, ast.Raise) and isinstance(n.exc, ast.Call)]
     lines = [f"`{ast.unparse(n.exc.func)}`: {plain(' '.join(message(n).split()))}"
              for n in calls if message(n)]
+    if any(ast.unparse(d).startswith(("checked", "explained")) for d in node.decorator_list):
+        lines.append("`TypeError` or `ValueError` where an argument is not what its line says")
     return "".join(f"- Raises {line}\n" for line in dict.fromkeys(lines))
 
 

@@ -77,7 +77,7 @@ def call_solver(sample, model, betas, timesteps, x_T, noise=None, seeds=None, **
     schedule = NoiseSchedule(betas)
     D = solvers.as_denoiser(model, schedule)
     x_T, shape = (x_T, x_T.shape) if torch.is_tensor(x_T) else (None, x_T)
-    if x_T is not None: # x_t / sqrt(alpha_bar_t) is sigma times what they call x_T
+    if x_T is not None:  # x_t / sqrt(alpha_bar_t) is sigma times what they call x_T
         x_T = x_T / (1 - schedule.alpha_bar(timesteps[0])) ** 0.5
     given = {} if noise is None else {"noise": noise}
     return sample(D, shape, sigmas=D.sigmas[timesteps], x_T=x_T, seed=seeds, **given, **settings)

@@ -3,7 +3,7 @@ in float64.
 
 The features are pixels of real digits (64 numbers each), the "fakes" other real digits, paler and
 with a little noise, the probabilities those of a nearest-mean classifier. No Inception network:
-what is compared is the arithmetic after it. """
+what is compared is the arithmetic after it."""
 
 from functools import cache, partial
 from typing import NamedTuple

@@ -1,7 +1,7 @@
 """Run every rule on every adapter, compare the metrics, and write both as JSON: `make conformance`.
 
 The page nbs/conformance.ipynb shows what this wrote. Exit status 1: an outcome is not the one that
-`adapters` records. """
+`adapters` records."""
 
 import argparse, json, sys, warnings
 from importlib.metadata import version
@@ -64,8 +64,7 @@ def surprise(adapter, found):
             "find out why, and record it in the adapter's `fails`"
         )
     return (
-        said
-        + f'passes, or no longer applies; it was recorded as failing because '
+        said + f"passes, or no longer applies; it was recorded as failing because "
         f'"{adapter.fails[rule]}": take it out of the adapter\'s `fails`'
     )
 

@@ -2,7 +2,7 @@
 figure, what it should be, and whether it is.
 
 All is judged against closed forms: data of one pixel whose best predictor is known. No network, no
-training; float64 where the library can. """
+training; float64 where the library can."""
 
 import math
 from typing import NamedTuple
@@ -73,7 +73,7 @@ def recursion(
     the course.
 
     The exact denoiser of a Gaussian is affine, so every step is x -> k x + c + noise, and two
-    numbers follow the whole distribution. """
+    numbers follow the whole distribution."""
     alpha_bar, product = [], 1.0
     for beta in betas:
         product *= 1 - beta

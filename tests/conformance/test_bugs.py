@@ -63,7 +63,8 @@ def test_the_rules_that_a_bug_breaks(bug, broken):
 def test_every_rule_catches_a_bug_and_every_bug_is_tried():
     assert {rule for _, rules in NOTICED.values() for rule in rules} == RULES.keys()
     assert NOTICED.keys() == {
-        bug for bug, (module, *_) in BUGS.items()
+        bug
+        for bug, (module, *_) in BUGS.items()
         if module not in ("guidance", "learned_variance", "denoisers", "solvers")
     }  # which are no samplers, or have rules of their own in test_solvers
 

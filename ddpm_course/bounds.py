@@ -1,0 +1,44 @@
+"What functions of the variational bound look at before they compute."
+
+import torch
+
+from .arguments import check_rows
+from .importance import ImportanceSampler
+from .kinds import amount, an_instance, clean_images, number, optional, tensor, timestep
+
+
+def numbers(value, name):
+    "The kind of tensors of floats of any shape, or one number."
+    if isinstance(value, torch.Tensor): return tensor(like=None)(value, name)
+    return number(expected="a tensor of floats, or one number")(value, name)
+
+
+def variance_channels(value, name):
+    "The kind of outputs that choose a variance; a model without them gives None."
+    if value is None:
+        raise ValueError(f"{name}=None: this model has no variance channels; build it with "
+                         "learn_variance=True, or use variance='small' or 'large'")
+    return tensor("(B, C, H, W)")(value, name)
+
+
+BOUND = { # what arguments of the bound and its terms are
+    "prev": timestep, "var_out": variance_channels, "error": numbers, "bound": amount,
+    "terms": tensor("(B, n + 1)", finite=True), "x0": clean_images,
+    "importance": optional(an_instance(ImportanceSampler)),
+    **dict.fromkeys(["mean", "var", "mean1", "var1", "mean2", "var2"], numbers)}
+
+
+def as_step(t, prev):
+    "t and the timestep before it, t - 1 if None, as int64 tensors; ValueError if not as many."
+    t = torch.as_tensor(t)
+    prev = t - 1 if prev is None else torch.as_tensor(prev)
+    if t.ndim: check_rows(prev, t, "prev")
+    return t, prev
+
+
+def check_gray(x0, levels):
+    "ValueError unless the pixels lie on the gray levels, to a tenth of a step."
+    steps = (x0 + 1) * levels / 2
+    if not ((steps - steps.round()).abs() < 0.1).all():
+        raise ValueError(f"x0 has values between the gray levels of levels={levels}; "
+                         "expected those of the data set (data.levels), in [-1, 1]")

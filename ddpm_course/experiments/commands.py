@@ -1,0 +1,183 @@
+"What the commands do: each returns the text that is printed at its end."
+
+import json
+from pathlib import Path
+
+import torch
+
+from ..cards import environment
+from ..data import cifar10
+from ..disk import as_folder, as_size, atomic_file
+from ..images import from_uint8, image_grid
+from .cost_table import cost_rows
+from .costs import CARDS, SHARE, as_hours, cost_of, hours_on, trial
+from .datasets import SETS
+from .plans import parse_changes
+from .preparation import prepare_folders
+from .registry import AWAITED, EXPERIMENTS, TABLES, run_table
+from .run_page import measured_lines, next_commands
+from .sample_runs import draw, read_shards
+from .shipping import TRAIN, recorded, retrain
+from .studies import (
+    COLUMNS_OF_RUNS, chosen_samplers, evaluate_run, format_experiment, opened_run, run_experiment,
+    train_experiment)
+from .tables import format_table
+from .training_runs import default_device, read_settings
+
+
+# ---- list ----
+
+def cost_row(experiment, size, variant, plan, device=None):
+    "What a plan costs, as a row of a table; with a device, hours from a trial there, too."
+    cost = cost_of(plan)
+    row = {"experiment": experiment.name, "variant": variant, "parameters": f"{cost.parameters:,}",
+           "GFLOP": f"{cost.gflop:.3g}", "images": f"{cost.images:,}",
+           "memory": as_size(cost.bytes)}
+    row |= {card: as_hours(3600 * hours_on(cost.training_gflop, card)) for card in CARDS}
+    return row | ({"here": as_hours(cost.steps * trial(plan, device))} if device else {})
+
+
+LIST_NOTE = (
+    "GFLOP: one image forward, counted, a multiplication and an addition being two. memory: of a "
+    "training step in float32, counted. {cards}: arithmetic, three times GFLOP times images at "
+    "{share:.0%} of the data sheet's rate ({rates}), of which batches of 4 reach far less; nothing "
+    "was run there. here: from 20 steps on {device}.")
+
+
+def list_experiments(size="full", name=None, use_trial=False, device=None):
+    "All experiments of a size with what they cost."
+    if name is not None and name not in EXPERIMENTS:
+        raise ValueError(f"no experiment {name!r}; there are {', '.join(EXPERIMENTS)}")
+    device = default_device(device)
+    shown = [e for e in EXPERIMENTS.values() if size in e.sizes and name in (None, e.name)]
+    if not shown: raise ValueError(f"no experiment has the size {size!r}; sizes are "
+                                   f"{', '.join(sizes_there())}")
+    rows = [cost_row(e, size, variant, plan, device if use_trial else None)
+            for e in shown for variant, plan in e.scale(size).plans.items()]
+    about = "\n".join(f"{e.name:22} {e.doc}" for e in shown)
+    rates = ", ".join(f"{card} {rate:g} TFLOP/s in {kind}" for card, (rate, kind) in CARDS.items())
+    note = LIST_NOTE.format(cards=", ".join(CARDS), share=SHARE, rates=rates, device=device)
+    awaited = "\n".join(f"{name:22} {told}" for name, told in AWAITED.items()
+                        if name not in EXPERIMENTS | TABLES)
+    return (f"{about}\n\n{format_table(rows, [*rows[0]])}\n\n{note}\n\ntables of the digits: "
+            f"{', '.join(TABLES)}\nnetworks that ship with the package: {', '.join(TRAIN)}"
+            + (f"\nto come:\n{awaited}" if awaited else ""))
+
+
+def sizes_there():
+    "All sizes that some experiment has."
+    return [*dict.fromkeys(size for e in EXPERIMENTS.values() for size in e.sizes)]
+
+
+# ---- train ----
+
+def train_shipped(name, out, seed):
+    "Train a network that ships with the package again, and say how it scores beside it."
+    out = as_folder(f"runs/{name}-{seed}" if out is None else out)
+    found = retrain(name, out, seed)["scores"]
+    lines = [f"{key:10}{value:9.4f}, shipped {recorded(name, key):9.4f}"
+             for key, value in found.items()]
+    return "\n".join([*lines, f"The network is in {out / 'model'}"])
+
+
+def train_named(name, size, variant, data, out, seed, device, resume, given, tracker):
+    "Train a network that ships, or one of an experiment."
+    if name in TRAIN: return train_shipped(name, out, seed)
+    if name not in EXPERIMENTS:
+        raise ValueError(f"nothing to train is called {name!r}; there are the experiments "
+                         f"{', '.join(EXPERIMENTS)} and the networks {', '.join(TRAIN)}")
+    out = train_experiment(name, size, variant, out, data, seed, device, resume,
+                           parse_changes(given or []), tracker)
+    commands = "\n".join(f"  {line}" for line in next_commands(out, read_settings(out)))
+    page = out / "index.html"
+    shown = f"{measured_text(out)}\nOpen {page}" if page.exists() else f"It is in {out}"
+    return f"{shown}; next:\n{commands}"
+
+
+def measured_text(out):
+    "What was measured of a run, a line for each time it was started."
+    return "\n".join(measured_lines(Path(out)))
+
+
+def cost_table(runs, device):
+    "What sampling costs here, for the networks that ship and for some runs."
+    device = default_device(device)
+    more = {str(run): opened_run(run, device).ready.trained for run in runs or ()}
+    rows = cost_rows(device, more)
+    machine = environment(device)
+    return (f"{format_table(rows, [*rows[0]])}\n\non {machine['gpu'] or machine['cpu']}, "
+            f"{machine['threads']} threads, {machine['date']}; s an image: at the best batch; "
+            "latents without decoding; memory: of tensors on a GPU, of the process on a CPU")
+
+
+# ---- sample, evaluate, info ----
+
+def sample_run(run, sampler=None, steps=None, guidance=None, n=64, seed=0, device=None, batch=100):
+    "Draw samples of a run, and a picture of the first 64."
+    from PIL import Image
+    opened = opened_run(run, device)
+    levels = SETS[opened.plan.data.name].levels
+    first = chosen_samplers(opened.scale, sampler, steps, guidance)[0]
+    folder, _ = draw(opened.ready, first, n, seed, batch, levels)
+    images = torch.cat([images for images, _, _ in read_shards(folder, n)])[:64]
+    with atomic_file(folder / "grid.png") as new:
+        grid = image_grid(from_uint8(images, levels), 8)
+        Image.fromarray(grid.numpy()).save(new, format="png")
+    return f"{n} images in {folder}; see {folder / 'grid.png'}"
+
+
+def evaluate_named(run, **options): # of `evaluate_run`
+    "Score a run; the table as text."
+    return format_table(evaluate_run(run, **options), COLUMNS_OF_RUNS)
+
+
+def info_run(run):
+    "Settings, measurements and what to do next, of a run folder."
+    settings = read_settings(run)
+    head = {k: settings[k] for k in ("experiment", "size", "variant", "seed", "data")}
+    done = "trained" if (Path(run) / "model").exists() else "not trained to its end"
+    commands = "\n".join(f"  {line}" for line in next_commands(run, settings))
+    return (f"{json.dumps(head, indent=1)}\n{done}\n{measured_text(run)}\n"
+            f"{json.dumps(settings['plan'], indent=1)}\nnext:\n{commands}")
+
+
+# ---- tables, data ----
+
+def make_table(name, size, out, workers, data, device, seed, features=None):
+    "A table of the digits, or of an experiment; \"all\": every one that has the size."
+    if name == "all": return "\n\n".join(
+        f"== {one} ==\n{make_table(one, size, out, workers, data, device, seed, features)}"
+        for one, what in (TABLES | EXPERIMENTS).items() if size in sizes_of(what))
+    if name in TABLES:
+        if size == "full" and (others := full_of(name)):
+            raise ValueError(f"{name} is a table of the digits; at full size: {', '.join(others)}")
+        return format_table(run_table(name, out, size, workers), TABLES[name].columns)
+    if name not in EXPERIMENTS:
+        raise ValueError(f"no table {name!r}; there are {', '.join(TABLES | EXPERIMENTS)}, and all")
+    rows = run_experiment(name, size, out, data, seed, device, features)
+    return format_experiment(name, size, rows)
+
+
+def sizes_of(what): # `Table` or `Experiment`
+    "The sizes of a table or experiment."
+    return getattr(what, "grid", None) or what.sizes
+
+
+def full_of(table):
+    "The experiments that ask at full size what a table of the digits asks."
+    return [e.name for e in EXPERIMENTS.values() if e.table == table and "full" in e.sizes]
+
+
+def prepare_data(name, data, out, size, preprocessing):
+    "Get CIFAR-10, or make ImageNet-100 of a directory of ImageNet."
+    out = as_folder(out)
+    if name == "cifar10":
+        images = cifar10(out, download=True)
+        return f"{len(images):,} training images of CIFAR-10 are in {out}"
+    if name != "imagenet100":
+        raise ValueError(f"no data set {name!r} to prepare; there are cifar10 and imagenet100")
+    if data is None: raise ValueError("imagenet100 is made of ImageNet, train/WNID/*.JPEG and "
+                                      "val/WNID/*.JPEG; pass its directory with --data")
+    counts = prepare_folders(data, out, size, preprocessing)
+    told = ", ".join(f"{n:,} of {split}" for split, n in counts.items())
+    return f"ImageNet-100, {size}x{size}, preprocessing {preprocessing}: {told}, in {out}"

@@ -1,0 +1,114 @@
+"Scores of samples and of real images through one network, whatever the data set."
+
+import json
+from dataclasses import asdict
+from functools import lru_cache
+
+import torch
+
+from ..cards import environment, load_scores, save_scores
+from ..classifiers import digits_classifier
+from ..features import extract
+from ..identity import digest_of, digest_of_array
+from ..images import from_uint8
+from ..inception import Inception
+from ..metrics import fid, frechet, inception_score, kid
+from ..saving import load_model
+from ..scores import INCEPTION, Score
+from ..shares import share_interval
+from .datasets import SETS, load_split
+from .protocol import Cards
+from .sample_runs import draw, read_shards, told_of
+
+
+@lru_cache(maxsize=2)
+def features_network(name: str, # "digits", "inception", or the folder of a `train_features` run
+                     device: str="cpu"):
+    "The network that distances look through."
+    if name == "digits": return digits_classifier().to(device)
+    if name == "inception": return Inception().to(device)
+    return load_model(f"{name}/model", device=device).model
+
+
+@lru_cache(maxsize=2)
+def network_digest(name, device):
+    "What tells a network from others: a digest of its weights."
+    state = features_network(name, device).state_dict()
+    return digest_of(*(digest_of_array(v) for v in state.values()))
+
+
+@lru_cache(maxsize=4)
+def real_features(data, # `DataSet`
+                  root, split, features, device):
+    "(`Features` of the real images of a split, what cards call them)."
+    images, title = load_split(data, root, split)
+    batches = (images.batch(i)[0] for i in torch.arange(len(images)).split(100))
+    return extract(features_network(features, device), batches), title
+
+
+def seen_samples(folder, n, levels, features, device):
+    "(`Features` of the first n samples in a folder, their labels, seconds, evaluations an image)."
+    costs = []
+    labels = []
+    def batches():
+        for images, y, cost in read_shards(folder, n):
+            costs.append(cost)
+            labels.append(y)
+            yield from from_uint8(images, levels).split(100)
+    seen = extract(features_network(features, device), batches())
+    return seen, torch.cat(labels), sum(seconds for seconds, _ in costs), int(costs[0][1])
+
+
+def distance_to(fake, real, reference, **told):
+    "FID, FID@n, or the Fréchet distance in another network's features."
+    measure = fid if fake.name == INCEPTION else frechet
+    return measure(fake, real, reference, **told)
+
+
+@lru_cache(maxsize=16)
+def floor_of_split(data, root, evaluation, device, instrument, rounding):
+    "The distance of n real images of another split, or None where there are not as many."
+    splits = SETS[data.name].splits
+    other = next(split for split in splits if split != evaluation.split)
+    if splits[other] < evaluation.n: return None
+    fake, title = real_features(data, root, other, evaluation.features, device)
+    real, reference = real_features(data, root, evaluation.split, evaluation.features, device)
+    chosen = torch.randperm(len(fake), generator=torch.Generator().manual_seed(0))[:evaluation.n]
+    return distance_to(fake[chosen], real, reference, sampler=f"real, {title}",
+                    instrument=instrument, rounding=rounding)
+
+
+def accuracy_of(seen, labels, told):
+    "Share of samples that the network reads as the class asked for."
+    right = seen.probabilities.argmax(1) == labels
+    interval = share_interval(right, labels)
+    return Score("accuracy", right.double().mean().item(), interval, len(labels),
+                 features=seen.name, **told)
+
+
+def cards_of(ready, plan, sampler, evaluation, root=None, seed=0, device="cpu", batch=100,
+             progress=True): # `Ready`, `TrainingPlan`, `Sampler`, `Evaluation`; folder of the data
+    "The `Cards` of a sampler on a run: drawn, looked at, held against real images."
+    levels = SETS[plan.data.name].levels
+    folder, told = draw(ready, sampler, evaluation.n, seed, batch, levels, progress)
+    features = evaluation.features
+    seen, labels, seconds, nfe = seen_samples(folder, evaluation.n, levels, features, device)
+    real, reference = real_features(plan.data, root, evaluation.split, features, device)
+    tool = {"instrument": network_digest(features, device), "rounding": f"{levels + 1} gray levels"}
+    told |= tool | {"nfe": nfe, "notes": {"seconds": round(seconds, 1)}}
+    cards = Cards(distance=distance_to(seen, real, reference, **told),
+                  kernel=kid(seen, real, reference, **told), score=inception_score(seen, **told))
+    if ready.trained.model.num_classes == seen.probabilities.shape[1]:
+        cards["accuracy"] = accuracy_of(seen, labels, told)
+    cards["floor"] = floor_of_split(plan.data, root, evaluation, device, **tool)
+    return cards
+
+
+def evaluated(ready, plan, sampler, evaluation, root=None, seed=0, device="cpu", **options):
+    "The same, kept in scores/ of the run, and read from there."
+    told = [told_of(ready, sampler, seed), asdict(evaluation)]
+    file = ready.folder / "scores" / f"{digest_of(json.dumps(told, sort_keys=True))}.json"
+    if not file.exists():
+        cards = cards_of(ready, plan, sampler, evaluation, root, seed, device, **options)
+        save_scores(file, [cards], environment(str(device)))
+    return Cards(load_scores(file)[0])

@@ -1,0 +1,78 @@
+"index.html of a run: curves, loss by t, sample grids along training, settings, what to do next."
+
+import html
+import json
+
+import torch
+
+from ..disk import as_size, atomic_file, write_whole
+from ..training import loss_by_t
+from .demo import plot_loss
+from .measuring import read_measured
+from .plots import new_figure
+
+STYLE = """body { font-family: system-ui, sans-serif; max-width: 60rem; margin: 2rem auto;
+padding: 0 1rem } img { max-width: 100% } pre { overflow-x: auto; background: #f4f4f4;
+padding: 1rem } figure { margin: 1rem 0 } .grid img { width: 24rem; image-rendering: pixelated }"""
+
+
+def plot_by_t(run, data, ts):
+    "Loss of the averaged weights at some timesteps: a figure."
+    device = next(run.ema.model.parameters()).device
+    x, y = (part.to(device) for part in data.batch(torch.arange(min(64, len(data)))))
+    y = None if run.ema.model.num_classes is None else y
+    losses = loss_by_t(run.ema.model, run.about["schedule"], x, y, ts).cpu()
+    figure = new_figure(7, 3)
+    ax = figure.add_subplot()
+    ax.semilogy(ts, losses, "o-", ms=3)
+    ax.set(title="Where the loss is: 64 training images, averaged weights", xlabel="timestep t",
+           ylabel="squared error")
+    return figure
+
+
+def save_plots(run, data, out):
+    "loss.png and loss-by-t.png of a run."
+    T = len(run.about["schedule"])
+    ts = torch.linspace(0, T - 1, 20).round().long().unique().tolist()
+    figures = {"loss": plot_loss(run.losses), "loss-by-t": plot_by_t(run, data, ts)}
+    for name, figure in figures.items():
+        with atomic_file(out / f"{name}.png") as new: figure.savefig(new, format="png", dpi=100)
+
+
+def next_commands(out, settings):
+    "What to type next."
+    name = settings["experiment"]
+    return [f"ddpm-course sample {out} --n 64", f"ddpm-course evaluate {out}",
+            f"ddpm-course info {out}", f"ddpm-course table {name} --size {settings['size']}"]
+
+
+def measured_lines(out):
+    "One line for each time that a run was started."
+    for m in read_measured(out / "measured.json"):
+        memory = f", {as_size(m['bytes'])} at most" if m["bytes"] else ""
+        yield (f"steps {m['from']} to {m['to']}: {m['seconds']:.0f} s, {m['images a second']:g} "
+               f"images/s{memory}, {m['gpu'] or m['cpu']}, {m['date']}")
+
+
+def figure_of(src, alt):
+    "A picture of the run folder."
+    return f'<figure><img src="{src}" alt="{html.escape(alt)}"></figure>'
+
+
+def save_run_page(out, settings, step, steps):
+    "index.html of a run folder, from what lies in it."
+    name = f"{settings['experiment']} ({settings['size']}, {settings['variant']})"
+    grids = sorted((out / "grids").glob("*.png"))
+    shown = "".join(f'<h3>Step {int(g.stem)}</h3><div class="grid">'
+                    + figure_of(f"grids/{g.name}", f"16 samples at step {int(g.stem)}") + "</div>"
+                    for g in grids[::-1])
+    block = lambda text: f"<pre>{html.escape(text)}</pre>"
+    page = (f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(name)}'
+            f"</title><style>{STYLE}</style><h1>{html.escape(name)}</h1>"
+            f"<p>Step {step} of {steps}; seed {settings['seed']}; {html.escape(settings['data'])}."
+            f"</p>{block(chr(10).join(measured_lines(out)))}<h2>Next</h2>"
+            f"{block(chr(10).join(next_commands(out, settings)))}<h2>Loss</h2>"
+            f"{figure_of('loss.png', 'Training loss against step')}"
+            f"{figure_of('loss-by-t.png', 'Loss against timestep')}<h2>Samples along training</h2>"
+            f"{shown}<h2>Settings</h2>{block(json.dumps(settings['plan'], indent=1))}</html>")
+    write_whole(out / "index.html", page)

@@ -1,0 +1,149 @@
+"Experiments carried out: one run trained, sampled, scored; or all of them, as one table."
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from ..cards import save_scores
+from ..disk import as_folder
+from .datasets import is_copy
+from .evaluations import evaluated
+from .registry import experiment_of
+from .run_page import save_plots, save_run_page
+from .sample_runs import Ready, open_run_folder
+from .tables import format_table, save_csv
+from .trackers import tracking
+from .training_runs import (
+    default_device, keep_pretrained, read_settings, settings_of_run, train_plan)
+
+
+def run_name(name, size, variant, seed):
+    "How a run folder is called where no name was given."
+    plain = "".join(c if c.isalnum() else "-" for c in variant)
+    return f"{name}-{size}-{plain}-{seed}"
+
+
+def train_experiment(name: str, # of an experiment
+                     size: str="full", # "smoke", "digits" or "full"
+                     variant: str=None, # of its plans; None: the first
+                     out=None, # run folder; runs/NAME-SIZE-VARIANT-SEED if None
+                     data=None, # folder of the data set; the digits need none
+                     seed: int=0, device: str=None, resume: bool=False, changes=None,
+                     tracker: str="none", progress: bool=True):
+    "Train one network of an experiment: its run folder, with an index.html."
+    variant, plan = experiment_of(name).plan(size, variant)
+    plan = plan.with_recipe(changes or {})
+    check_gpu(plan, size, device)
+    out = as_folder(out or f"runs/{run_name(name, size, variant, seed)}")
+    if experiment_of(name).pretrained:
+        out.mkdir(parents=True, exist_ok=True)
+        settings = settings_of_run(name, size, variant, plan, seed)
+        keep_pretrained(experiment_of(name).pretrained(), settings, plan, out)
+        return out
+    callbacks = tracking(tracker, out, plan.told)
+    try:
+        run, parts = train_plan(name, size, variant, plan, out, data, seed, device, resume,
+                                progress, callbacks)
+    finally:
+        for callback in callbacks: callback.finish()
+    save_plots(run, parts.data, out)
+    save_run_page(out, read_settings(out), run.step, run.recipe.steps)
+    return out
+
+
+def check_gpu(plan, size, device):
+    "RuntimeError where a full experiment would run on a CPU that nobody asked for."
+    if size != "full" or device is not None or default_device(None) != "cpu": return
+    raise RuntimeError("this experiment is made for a GPU, and there is none here; --size digits "
+                       "and --size smoke run on a CPU, and --device cpu starts it all the same: "
+                       "ddpm-course list --size full shows what it takes")
+
+
+# ---- a run again ----
+
+class Opened(NamedTuple):
+    "A run folder, with the experiment that left it."
+    ready: Ready
+    plan: object
+    scale: object
+
+
+def opened_run(run, device=None):
+    "The `Opened` run of a folder that `train_experiment` left and finished."
+    settings = read_settings(run)
+    experiment = experiment_of(settings["experiment"])
+    plan = experiment.plan(settings["size"], settings["variant"])[1]
+    plan = plan.with_recipe(settings["plan"]["recipe"])
+    if plan.told != settings["plan"]:
+        raise ValueError(f"{run} was trained under settings that {experiment.name} no longer has; "
+                         "train it again, or use the version of the course that it was made by")
+    ready = open_run_folder(run, settings, plan, default_device(device))
+    return Opened(ready, plan, experiment.scale(settings["size"]))
+
+
+def chosen_samplers(scale, sampler=None, steps=None, guidance=None):
+    "The samplers of a scale, or those of them that were asked for; a new one if there is none."
+    from .samplers import Sampler
+    asked = {"name": sampler, "steps": steps}
+    def fits(s):
+        right = all(v is None or getattr(s, k) == v for k, v in asked.items())
+        return right and guidance in (None, s.guidance["scale"])
+    if found := [s for s in scale.samplers if fits(s)]: return found
+    return [Sampler(sampler or "DDIM", steps or 50, {}, 1.0 if guidance is None else guidance)]
+
+
+def evaluate_run(run, data=None, device=None, seed=0, features=None, n=None, batch=100,
+                 sampler=None, steps=None, guidance=None, progress=True):
+    "Rows of `Cards`: each sampler under each protocol of the run's experiment."
+    opened = opened_run(run, device)
+    rows = []
+    for evaluation in opened.scale.evaluations:
+        evaluation = replace(evaluation, n=n or evaluation.n,
+                             features=features or evaluation.features)
+        for one in chosen_samplers(opened.scale, sampler, steps, guidance):
+            rows.append(evaluated(opened.ready, opened.plan, one, evaluation, data, seed,
+                                  default_device(device), batch=batch, progress=progress))
+    return rows
+
+
+# ---- all of an experiment ----
+
+COLUMNS_OF_RUNS = ("variant", "sampler", "steps", "spacing", "guidance", "n_fake", "reference",
+                   "nfe", "seconds", "accuracy", "distance", "floor", "score", "published")
+
+
+def published_beside(row, experiment):
+    "What others published for a row, as text; nothing beside a copy of a data set."
+    card = row["distance"]
+    if is_copy(card.reference): return ""
+    fits = lambda where: all(card.settings.get(k) == v for k, v in where.items())
+    found = [p for p in experiment.published if p.where and fits(p.where)]
+    return "; ".join(f"{', '.join(f'{k} {v}' for k, v in p.values.items())}" for p in found)
+
+
+def run_experiment(name: str, size: str="full", out="runs", data=None, seed: int=0, device=None,
+                   features=None, progress: bool=True):
+    "Train all networks of an experiment, or go on there, and score them: rows of `Cards`."
+    experiment = experiment_of(name)
+    out = as_folder(out)
+    rows = []
+    for variant in experiment.scale(size).plans:
+        folder = out / run_name(name, size, variant, seed)
+        if not (folder / "index.html").exists(): # it is the last that a run leaves
+            train_experiment(name, size, variant, folder, data, seed, device, True, None, "none",
+                             progress)
+        rows += evaluate_run(folder, data, device, seed, features, progress=progress)
+    save_scores(out / f"{name}-{size}-{seed}.json", rows)
+    save_csv(out / f"{name}-{size}-{seed}.csv", rows, COLUMNS_OF_RUNS[:-1])
+    return rows
+
+
+def format_experiment(name, size, rows):
+    "The table of an experiment as text, published figures beside it and below."
+    experiment = experiment_of(name)
+    beside = size == "full"
+    shown = [row | {"published": published_beside(row, experiment)} if beside else row
+             for row in rows]
+    told = [f"  {', '.join(f'{k} {v}' for k, v in p.values.items())}: {p.where or 'in all'}, "
+            f"{p.source}" for p in experiment.published]
+    block = "\n\npublished, by their own protocols:\n" + "\n".join(told) if told else ""
+    return format_table(shown, COLUMNS_OF_RUNS) + block

@@ -1,0 +1,208 @@
+"A plan carried out: one trained network in a run folder, with all that decided it beside it."
+
+import json
+from typing import NamedTuple
+
+import torch
+
+from ..autoencoders import load_autoencoder, train_vae
+from ..cache import cache_latents
+from ..disk import as_folder, atomic_file, write_whole
+from ..identity import digest_of
+from ..images import image_grid
+from ..latents import LatentSpace
+from ..models import condition
+from ..ddim import ddim_sample
+from ..runs import checkpoints
+from ..saving import load_model, save_model
+from ..training import every, fit
+from ..vae import digits_vae
+from .datasets import load_split, shape_of
+from .measuring import Meter, check_room, out_of_memory
+
+SETTINGS_FILE = "experiment.json"
+
+
+# ---- autoencoders, as parts of plans ----
+
+def shipped_autoencoder(data, folder, seed, device, progress):
+    "The autoencoder of the digits, which comes with the package."
+    return digits_vae().model.to(device)
+
+
+def pretrained_autoencoder(data, folder, seed, device, progress,
+                           source="stabilityai/sd-vae-ft-mse"):
+    "diffusers' autoencoder (Rombach et al. 2022), from the hub or a folder."
+    return load_autoencoder(source).to(device)
+
+
+def own_autoencoder(data, folder, seed, device, progress, **options):
+    "An autoencoder of this course, trained on the data set itself."
+    if not (folder / "model").exists():
+        options = {"progress": progress, "device": only_cpu(device)} | options
+        train_vae(data, folder, seed=seed, resume=True, **options)
+    return load_model(folder / "model", device=device).model.requires_grad_(False)
+
+
+# ---- what a run is made of ----
+
+class Built(NamedTuple):
+    "What `fit` is called with, and the space of the latents if there is one."
+    model: torch.nn.Module
+    data: object
+    loss: object
+    space: LatentSpace | None
+    title: str # what cards call the data
+
+
+def default_device(device):
+    "The device asked for; where none was, a GPU if there is one."
+    return device or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def only_cpu(device):
+    "What `fit` takes: None for the accelerator at hand."
+    return "cpu" if str(device).startswith("cpu") else None
+
+
+def latent_space(plan, data, out, seed, device, progress):
+    "(`LatentSpace`, its latents of the data), made once for all runs that lie in one folder."
+    kind = json.dumps([plan.data.told, plan.latents.told], sort_keys=True)
+    folder = out.parent / f"latents-{digest_of(kind)}"
+    if (folder / "vae").exists(): space = LatentSpace.load(folder, device)
+    else:
+        autoencoder = plan.latents.autoencoder.build(data, folder / "autoencoder", seed, device,
+                                                     progress)
+        space = LatentSpace.measure(autoencoder, data, plan.latents.measured)
+        space.save(folder)
+    return space, cache_latents(data, space, folder / "cache", plan.latents.flip,
+                                progress=progress)
+
+
+def built(plan, root, out, seed, device, progress):
+    "Load the data, make network and loss of a plan, encode what is to be encoded."
+    data, title = load_split(plan.data, root, "train")
+    space = None
+    if plan.latents: space, data = latent_space(plan, data, out, seed, device, progress)
+    torch.manual_seed(seed)
+    model = plan.network.build(in_channels=data.shape[0])
+    return Built(model, data, plan.loss.build(plan.schedule.build()), space, title)
+
+
+def fit_options(plan, n): # images in the training set
+    "The recipe of a plan as `fit` takes it."
+    options = {k: v for k, v in plan.recipe.items() if k not in ("epochs", "compile")}
+    steps = plan.steps(n)
+    return {"save_every": max(1, min(1000, steps // 4)), **options, "steps": steps,
+            "compile": plan.recipe.get("compile", False)}
+
+
+# ---- the folder ----
+
+def settings_of_run(experiment, size, variant, plan, seed):
+    "What a run folder says of its experiment."
+    return {"format": 1, "experiment": experiment, "size": size, "variant": variant, "seed": seed,
+            "plan": plan.told}
+
+
+def entries_of(settings):
+    "{name: value} of settings, one level of the plan taken apart."
+    parts = {f"{k}.{name}": v for k, part in settings["plan"].items() if isinstance(part, dict)
+             for name, v in part.items()}
+    return {k: v for k, v in settings.items() if k != "plan"} | parts | {
+        k: part for k, part in settings["plan"].items() if not isinstance(part, dict)}
+
+
+def check_claimed(out, settings):
+    "ValueError or FileExistsError where a folder holds another run than that of these settings."
+    if not (out / SETTINGS_FILE).exists():
+        if checkpoints(out) or (out / "model").exists():
+            raise FileExistsError(f"{out} holds a run that no experiment left; choose another "
+                                  "--out")
+        return
+    was = entries_of(read_settings(out))
+    now = entries_of(settings)
+    differ = {k for k in was | now if was.get(k) != now.get(k)} - ({"data"} - settings.keys())
+    if differ:
+        told = "; ".join(f"{k}: {was.get(k)} there, {now.get(k)} here" for k in sorted(differ))
+        raise ValueError(f"{out} is a run of another experiment ({told[:400]}); choose another "
+                         "--out")
+
+
+def claim_run(out, settings):
+    "Write experiment.json, unless it is there; an error where the folder is another run's."
+    check_claimed(out, settings)
+    if not (out / SETTINGS_FILE).exists():
+        write_whole(out / SETTINGS_FILE, json.dumps(settings, indent=1))
+
+
+def read_settings(run):
+    "experiment.json of a run; an error says what the folder is not."
+    file = as_folder(run, "RUN") / SETTINGS_FILE
+    if not file.exists():
+        raise FileNotFoundError(f"{run} is no run of an experiment: it has no {SETTINGS_FILE}; one "
+                                "is left by: ddpm-course train NAME --out RUN")
+    try: return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as e: raise ValueError(f"{file} is damaged ({e})") from e
+
+
+def check_free(out, resume):
+    "FileExistsError where a folder is taken and --resume was not given."
+    if (out / SETTINGS_FILE).exists() and not resume:
+        raise FileExistsError(f"{out} already holds a run; go on with --resume, or choose another "
+                              "folder with --out")
+
+
+# ---- along training ----
+
+def grid_labels(model, n=16):
+    "Labels of the images in a sample grid, or None."
+    classes = getattr(model, "num_classes", None)
+    return None if classes is None else torch.arange(n) % classes
+
+
+def save_grid(run, out, space, n=16, steps=20):
+    "A grid of samples of the averaged weights, grids/STEP.png: the same noise each time."
+    from PIL import Image
+    y = grid_labels(run.ema.model, n)
+    model = run.ema.model if y is None else condition(run.ema.model, y)
+    x = ddim_sample(model, run.about["schedule"], (n, *run.about["shape"]), steps, seed=0,
+                    clip=run.about["clip"])
+    x = (x if space is None else space.decode(x)).cpu()
+    file = out / "grids" / f"{run.step:08d}.png"
+    file.parent.mkdir(exist_ok=True)
+    with atomic_file(file) as new:
+        Image.fromarray(image_grid(x, 8).numpy()).save(new, format="png")
+
+
+def keep_pretrained(network, settings, plan, out):
+    "A network that others trained as a finished run: its model folder and its settings."
+    claim_run(out, settings | {"data": "by others"})
+    if (out / "model").exists(): return
+    options = {"shape": shape_of(plan.data), "clip": plan.clip}
+    save_model(out / "model", network, plan.schedule.build(), ema=network, **options)
+
+
+def train_plan(experiment: str, size: str, variant: str, plan, # names, and the `TrainingPlan`
+               out, root=None, seed: int=0, device=None, # run folder; folder of the data set
+               resume: bool=False, progress: bool=True, callbacks=()):
+    "Train the network of a plan into a run folder, or go on there: (`Run`, `Built`)."
+    out = as_folder(out)
+    device = default_device(device)
+    check_free(out, resume)
+    settings = settings_of_run(experiment, size, variant, plan, seed)
+    check_claimed(out, settings) # before the data are read, which may take minutes
+    parts = built(plan, root, out, seed, device, progress)
+    out.mkdir(parents=True, exist_ok=True)
+    claim_run(out, settings | {"data": parts.title})
+    check_room(out, 15 * 4 * sum(p.numel() for p in parts.model.parameters())) # three checkpoints
+    options = fit_options(plan, len(parts.data))
+    meter = Meter(out, device)
+    grid = every(max(1, options["steps"] // max(1, plan.grids)),
+                 lambda run: save_grid(run, out, parts.space))
+    with out_of_memory(plan.batch_size, plan.recipe.get("accumulate", 1), device), meter:
+        run = fit(parts.model, parts.data, parts.loss, out=out, seed=seed, resume=True,
+                  device=only_cpu(device), progress=progress, clip=plan.clip,
+                  callbacks=[meter.seen, grid, *callbacks], **options)
+    if parts.space and not (out / "model" / "vae").exists(): parts.space.save(out / "model")
+    return run, parts

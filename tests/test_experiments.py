@@ -1,0 +1,511 @@
+"Experiments as data, as runs and as commands: on the digits, in seconds; and what they refuse."
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from PIL import Image
+from safetensors.torch import load_file
+from sklearn.datasets import load_sample_images
+
+from ddpm_course import cli
+from ddpm_course.experiments import (
+    commands,
+    costs,
+    datasets,
+    measuring,
+    sample_runs,
+    studies,
+    training_runs,
+)
+from ddpm_course.experiments.datasets import CIFAR10_CLASSES, load_split
+from ddpm_course.experiments.plans import DataSet, parse_changes
+from ddpm_course.experiments.preparation import load_prepared, prepare_folders
+from ddpm_course.experiments.registry import AWAITED, EXPERIMENTS, TABLES, experiment_of
+from ddpm_course.experiments.samplers import Sampler
+from ddpm_course.memory import saved_bytes
+from ddpm_course.preprocessing import PREPROCESSING
+from ddpm_course.runs import checkpoints
+from ddpm_course.scores import compare
+from ddpm_course.unet import UNet
+
+PLANS = [
+    (e.name, size, variant)
+    for e in EXPERIMENTS.values()
+    for size, scale in e.sizes.items()
+    for variant in scale.plans
+]
+
+
+# ---- as data ----
+
+
+@pytest.mark.parametrize("name, size, variant", PLANS, ids="-".join)
+def test_a_plan_is_data_from_which_everything_is_built(name, size, variant):
+    plan = EXPERIMENTS[name].plan(size, variant)[1]
+    assert plan.told == json.loads(json.dumps(plan.told))
+    if size == "full":
+        assert plan.told["recipe"] and plan.weights in ("ema", "model")
+    schedule = plan.schedule.build()
+    assert len(schedule) == 1000
+    loss = plan.loss.build(schedule)
+    with torch.device("meta"):
+        model = plan.network.build(in_channels=3)
+    assert (model.num_classes is not None) == (getattr(loss, "drop", 0) > 0)
+
+
+def test_the_reports_settings_are_those_of_the_reports():
+    plan = EXPERIMENTS["imagenet100"].plan("full", "report")[1]
+    betas = plan.schedule.build().betas
+    assert len(betas) == 1000 and np.allclose([betas[0], betas[-1]], [0.0002, 0.02])
+    recipe = plan.recipe
+    assert [recipe[k] for k in ("epochs", "batch_size", "lr", "weight_decay", "clip_grad")] == [
+        50,
+        4,
+        1e-4,
+        1e-4,
+        1.0,
+    ]
+    assert plan.data.size == 128 and plan.steps(126_689) == round(50 * 126_689 / 4)
+    evaluations = EXPERIMENTS["imagenet100"].scale("full").evaluations
+    assert [(e.n, e.split) for e in evaluations] == [(1000, "val"), (50_000, "train")]
+
+
+PUBLISHED = {  # of the reports, by experiment: what has to stand beside ours
+    "imagenet100": [42.18, 44.32, 43.21, 42.38, 340, 335],
+    "imagenet100-latent": [36.42, 32.85, 28.76, 25.13, 332, 248.5],
+    "imagenet100-schedules": [23.87],
+    "imagenet100-length": [323.51],
+    "imagenet100-equal-steps": [290],
+    "cifar10": [519, 556, 3.17, 13.36, 4.16, 18.96],
+    "cifar10-guidance": [6.29, 4.66, 10.23, 16.23],
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_rows_stand_with_their_source(name):
+    rows = EXPERIMENTS[name].published
+    found = [p.values.get("FID") for p in rows]
+    assert not {*PUBLISHED[name]} - {*found} and all(p.source for p in rows)
+    w = {p.where["guidance"] for p in rows if p.values.get("FID") == 32.85}
+    assert w in (set(), {1.5, 2.5})  # w as s, and as s - 1
+
+
+def test_names_are_of_one_thing():
+    assert not TABLES.keys() & EXPERIMENTS.keys() and set(AWAITED) == {"backbones", "edm"}
+    assert all(e.table in TABLES or e.table is None for e in EXPERIMENTS.values())
+    assert all(
+        {"smoke", "digits", "full"} <= e.sizes.keys() or e.pretrained for e in EXPERIMENTS.values()
+    )
+
+
+def test_fields_of_the_recipe_are_set_by_their_kind():
+    given = ["lr=1e-4", "batch_size=64", "compile=false", "steps=1e3", "precision=no"]
+    changes = parse_changes(given)
+    assert changes == dict(lr=1e-4, batch_size=64, compile=False, steps=1000, precision="no")
+    plan = EXPERIMENTS["imagenet100"].plan("full", "report")[1].with_recipe(changes)
+    assert "epochs" not in plan.recipe and plan.steps(1) == 1000 and plan.recipe["warmup"] == 0
+    with pytest.raises(ValueError, match="--set lrr: a recipe has no such field; it has steps"):
+        plan.with_recipe({"lrr": 1.0})
+    for text, says in (
+        ("lr", "expected field=value"),
+        ("steps=1.5", "a whole number"),
+        ("lr=fast", "a number"),
+        ("compile=maybe", "true or false"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            parse_changes([text])
+
+
+# ---- costs ----
+
+
+def test_arithmetic_and_memory_are_counted():
+    plan = EXPERIMENTS["cifar10"].plan("full", "field")[1]
+    cost = costs.cost_of(plan)
+    assert cost.parameters == 35_746_307 and cost.images == 800_000 * 128
+    assert cost.gflop == pytest.approx(12.4, abs=0.2)  # 6.2 billion multiply-adds
+    small = EXPERIMENTS["cifar10"].plan("smoke", "field")[1]
+    model = small.network.build(in_channels=1)
+    x = torch.randn(32, 1, 8, 8)
+    y = torch.zeros(32, dtype=torch.int64)
+    real = saved_bytes(lambda x: model(x, y, y), x)
+    assert costs.activation_bytes(small, 32) == pytest.approx(real, rel=0.01)
+    large = replace(small, recipe=small.recipe | {"accumulate": 4})
+    assert costs.cost_of(large).bytes < costs.cost_of(small).bytes
+
+
+# ---- a run ----
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "first"
+    studies.train_experiment(
+        "cifar10-guidance",
+        "smoke",
+        out=out,
+        device="cpu",
+        progress=False,
+        changes={"save_every": 3},
+    )
+    return out
+
+
+def weights(run):
+    return load_file(run / "model" / "model.safetensors")
+
+
+def test_a_run_leaves_its_page_settings_and_measurements(trained):
+    page = (trained / "index.html").read_text()
+    for part in (
+        "loss.png",
+        "loss-by-t.png",
+        "grids/00000006.png",
+        "grids/00000012.png",
+        "ddpm-course evaluate",
+        "&quot;lr&quot;: 0.002",
+        "images/s",
+    ):
+        assert part in page, part
+    for name in ("loss.png", "loss-by-t.png", "grids/00000012.png"):
+        Image.open(trained / name).verify()
+    settings = json.loads((trained / "experiment.json").read_text())
+    assert settings["data"] == "digits train" and settings["plan"]["recipe"]["save_every"] == 3
+    (measured,) = json.loads((trained / "measured.json").read_text())
+    assert (measured["from"], measured["to"]) == (0, 12) and measured["bytes"] > 1e6
+
+
+def test_a_run_that_an_error_stopped_goes_on_to_the_same_weights(trained, tmp_path, monkeypatch):
+    real = training_runs.save_grid
+
+    def fails(run, *args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training_runs, "save_grid", fails)
+    options = dict(
+        size="smoke", out=tmp_path / "run", device="cpu", progress=False, changes={"save_every": 3}
+    )
+    with pytest.raises(KeyboardInterrupt):
+        studies.train_experiment("cifar10-guidance", **options)
+    assert not (tmp_path / "run" / "model").exists() and checkpoints(tmp_path / "run")
+    monkeypatch.setattr(training_runs, "save_grid", real)
+    with pytest.raises(FileExistsError, match="go on with --resume"):
+        studies.train_experiment("cifar10-guidance", **options)
+    studies.train_experiment("cifar10-guidance", resume=True, **options)
+    now = weights(tmp_path / "run")
+    assert all(torch.equal(v, now[k]) for k, v in weights(trained).items())
+    with pytest.raises(ValueError, match="another experiment .*seed: 0 there, 1 here"):
+        studies.train_experiment("cifar10-guidance", seed=1, resume=True, **options)
+    with pytest.raises(ValueError, match="recipe.lr: 0.002 there, 0.1 here"):
+        options["changes"] = {"save_every": 3, "lr": 0.1}
+        studies.train_experiment("cifar10-guidance", resume=True, **options)
+
+
+def test_sigterm_saves_and_says_how_to_go_on(tmp_path):
+    options = [
+        "train",
+        "cifar10",
+        "--size",
+        "smoke",
+        "--set",
+        "steps=100000",
+        "--out",
+        str(tmp_path / "run"),
+        "--device",
+        "cpu",
+    ]
+    code = "from ddpm_course.cli import main; main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *options],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        for _ in range(600):
+            time.sleep(0.2)
+            if checkpoints(tmp_path / "run"):
+                break
+        time.sleep(1)
+        process.send_signal(signal.SIGTERM)
+        told = process.communicate(timeout=60)[1]
+    assert process.returncode == 128 + signal.SIGTERM
+    assert f"go on with: ddpm-course {' '.join(options)} --resume" in told
+    assert "Traceback" not in told
+
+
+def test_samples_that_were_stopped_are_the_same_in_the_end(trained, monkeypatch):
+    monkeypatch.setattr(sample_runs, "SHARD", 8)
+    opened = studies.opened_run(trained, "cpu")
+    sampler = opened.scale.samplers[1]
+    real = sample_runs.keep_shard
+    kept = []
+
+    def killed(file, *args):
+        if len(kept) == 2:
+            raise KeyboardInterrupt
+        kept.append(file.name)
+        real(file, *args)
+
+    monkeypatch.setattr(sample_runs, "keep_shard", killed)
+    draw = lambda n, seed=5: sample_runs.draw(
+        opened.ready, sampler, n, seed, levels=16, progress=False
+    )[0]
+    with pytest.raises(KeyboardInterrupt):
+        draw(30)
+    monkeypatch.setattr(sample_runs, "keep_shard", real)
+    before = {p: p.stat().st_mtime_ns for p in draw(12).glob("*.safetensors")}
+    folder = draw(30)
+    assert all(p.stat().st_mtime_ns == t for p, t in before.items())
+    x, y, _ = map(list, zip(*sample_runs.read_shards(folder, 30)))
+    monkeypatch.setattr(sample_runs, "SHARD", 30)
+    whole = next(sample_runs.read_shards(draw(30, 6), 30))
+    monkeypatch.setattr(sample_runs, "SHARD", 500)
+    assert torch.equal(torch.cat(y), torch.arange(30) % 10)
+    again = opened.ready._replace(folder=trained / "again")
+    alone = sample_runs.draw(again, sampler, 30, 5, levels=16, progress=False)[0]
+    others = next(sample_runs.read_shards(alone, 30))[0]
+    assert (torch.cat(x).int() - others.int()).abs().max() <= 1  # rounding of another batch size
+    assert not torch.equal(whole[0], others)  # another seed
+
+
+def test_a_run_is_scored_once_by_the_protocol_of_its_experiment(trained, monkeypatch):
+    rows = studies.evaluate_run(trained, device="cpu", progress=False)
+    assert [r.distance.guidance for r in rows] == [1.0, 3.0]
+    card = rows[1].distance
+    assert (card.n_fake, card.n_real, card.reference) == (100, 797, "digits test")
+    assert card.nfe == 10 and card.size == "smoke" and card.variant == "field"
+    assert 0 <= rows[0].accuracy.value <= 1 and rows[0].floor.value < card.value
+    monkeypatch.setattr(studies, "cards_of", None, raising=False)
+    again = studies.evaluate_run(trained, device="cpu", progress=False)
+    assert [r.distance for r in again] == [r.distance for r in rows]
+    assert compare(rows[0].distance, rows[1].distance, ("guidance", "nfe")).value
+
+
+def test_every_experiment_runs_whole_at_smoke_size_by_one_call(tmp_path, monkeypatch):
+    assert {"imagenet100-latent", "imagenet100-length"} < EXPERIMENTS.keys()
+    rows = studies.run_experiment(
+        "imagenet100-latent", "smoke", tmp_path, device="cpu", progress=False
+    )
+    assert [(r.distance.variant, r.distance.guidance) for r in rows] == [
+        ("pretrained", 1.0),
+        ("pretrained", 3.0),
+        ("own", 1.0),
+        ("own", 3.0),
+    ]
+    assert all(r.distance.clip is None for r in rows)
+    text = studies.format_experiment("imagenet100-latent", "smoke", rows)
+    assert "36.42" in text and "published, by their own protocols" in text
+    monkeypatch.setattr(training_runs, "fit", None)  # nothing is trained again
+    again = studies.run_experiment(
+        "imagenet100-latent", "smoke", tmp_path, device="cpu", progress=False
+    )
+    assert [r.distance for r in again] == [r.distance for r in rows]
+
+
+def test_one_command_makes_every_table_at_smoke_size(tmp_path):
+    text = commands.make_table("all", "smoke", tmp_path, 0, None, "cpu", 0)
+    names = [*TABLES, *(name for name, e in EXPERIMENTS.items() if "smoke" in e.sizes)]
+    assert [line[3:-3] for line in text.splitlines() if line.startswith("== ")] == names
+    assert {f"{name}-smoke.csv" for name in TABLES} <= {p.name for p in tmp_path.iterdir()}
+
+
+def test_a_network_of_others_is_a_run_too(tmp_path, monkeypatch):
+    published = EXPERIMENTS["cifar10-published"]
+    network = UNet(3, (8,), layers=1, attention=(False,), groups=4)
+    monkeypatch.setitem(EXPERIMENTS, published.name, replace(published, pretrained=lambda: network))
+    for _ in range(2):  # the second time it is there
+        studies.train_experiment(published.name, out=tmp_path / "run", device="cpu")
+    opened = studies.opened_run(tmp_path / "run", "cpu")
+    found = opened.ready.trained
+    assert found.shape == (3, 32, 32) and found.clip == 1.0 and len(found.schedule) == 1000
+    assert all(torch.equal(v, found.model.state_dict()[k]) for k, v in network.state_dict().items())
+    folder, told = sample_runs.draw(opened.ready, Sampler("DDIM", 2), 3, progress=False)
+    assert next(sample_runs.read_shards(folder, 3))[0].shape == (3, 3, 32, 32)
+    assert told["guidance"] == 1.0 and told["trained_on"] == "by others"
+
+
+# ---- what is refused ----
+
+
+def said(*options):
+    with pytest.raises(SystemExit) as e:
+        cli.main([*options])
+    return str(e.value)
+
+
+def test_what_a_user_gets_wrong_is_said(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert "--size digits and --size smoke run on a CPU" in said("train", "cifar10")
+    assert "pass its folder with --data" in said("train", "cifar10", "--device", "cpu")
+    assert "no folder" in said("train", "cifar10", "--device", "cpu", "--data", "nowhere")
+    assert "neither cifar-10-batches-py" in said(
+        "train", "cifar10", "--device", "cpu", "--data", "."
+    )
+    assert "there are the experiments cifar10" in said("train", "nothing")
+    assert "has smoke, digits, full" in said("train", "cifar10", "--size", "huge")
+    assert "has 'field', 'report'" in said("train", "cifar10", "--size", "smoke", "--variant", "x")
+    assert "expected tensorboard, wandb or none" in said(
+        "train", "cifar10", "--size", "smoke", "--tracker", "comet"
+    )
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert "pip install wandb" in said("train", "cifar10", "--size", "smoke", "--tracker", "wandb")
+    assert "no run of an experiment" in said("sample", ".")
+    assert "at full size: cifar10-schedules" in said("table", "schedules", "--size", "full")
+    assert "and all" in said("table", "nothing")
+    assert "pass its directory with --data" in said("prepare", "imagenet100", "p")
+    assert not [*tmp_path.iterdir()]
+
+
+def test_full_memory_says_what_to_change():
+    for error in (
+        torch.OutOfMemoryError("CUDA"),
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+    ):
+        with pytest.raises(MemoryError, match="batch of 128 .*--set accumulate=2"):
+            with measuring.out_of_memory(128, 1, "cuda"):
+                raise error
+    with pytest.raises(RuntimeError, match="shapes"):
+        with measuring.out_of_memory(128, 1, "cpu"):
+            raise RuntimeError("shapes")
+
+
+def test_a_full_disk_is_said_before(tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: type("Usage", (), {"free": 10**6}))
+    with pytest.raises(OSError, match="needs .* more, and its disk has 1.0 MB free"):
+        studies.train_experiment("cifar10", "digits", out=tmp_path / "run", device="cpu")
+
+
+# ---- data ----
+
+
+def folder_of_pictures(root, classes, n, kind="png", size=32, split="train"):
+    photo = Image.fromarray(load_sample_images().images[0])
+    for k, name in enumerate(classes):
+        (root / split / name).mkdir(parents=True)
+        for i in range(n):
+            piece = photo.crop((9 * k, 7 * i, 9 * k + size, 7 * i + size))
+            piece.save(root / split / name / f"{i:04}.{kind}")
+
+
+def test_copies_of_cifar10_are_counted_and_named(tmp_path, monkeypatch):
+    folder_of_pictures(tmp_path, CIFAR10_CLASSES, 3, "jpg")
+    data = DataSet("cifar10")
+    with pytest.raises(ValueError, match="30 images of CIFAR-10; expected 50,000"):
+        load_split(data, tmp_path, "train")
+    few = replace(datasets.SETS["cifar10"], splits={"train": 30})
+    monkeypatch.setitem(datasets.SETS, "cifar10", few)
+    loaded = load_split(data, tmp_path, "train")
+    assert loaded.title == "CIFAR-10 (JPEG) train" and datasets.is_copy(loaded.title)
+    assert not datasets.is_copy("CIFAR-10 train")
+    assert not datasets.is_copy("ImageNet-100 (CMC list) train, course")
+    assert loaded.images.labels.tolist() == [k for k in range(10) for _ in range(3)]
+    (tmp_path / "train" / "frog" / "0000.jpg").rename(tmp_path / "train" / "frog" / "a.png")
+    with pytest.raises(ValueError, match="several kinds"):
+        load_split(data, tmp_path, "train")
+    (tmp_path / "train" / "frog").rename(tmp_path / "train" / "toad")
+    with pytest.raises(ValueError, match="1 of the 10 classes .*frog.* none of them .*toad"):
+        load_split(data, tmp_path, "train")
+
+
+@pytest.fixture
+def imagenet(tmp_path):
+    for split, n in (("train", 4), ("val", 2)):
+        folder_of_pictures(tmp_path / "in", ["n1", "n2", "n3"], n, "JPEG", 90, split)
+    return tmp_path / "in", tmp_path / "out", {"train": 12, "val": 6}
+
+
+def test_a_preparation_that_was_stopped_goes_on(imagenet, monkeypatch):
+    source, out, splits = imagenet
+    options = dict(size=32, preprocessing="adm", classes=["n1", "n2", "n3"], splits=splits)
+    from ddpm_course.experiments import preparation
+
+    real = preparation.write_array
+    written = []
+
+    def killed(file, squares):
+        if len(written) == 2:
+            raise KeyboardInterrupt
+        written.append(file.name)
+        real(file, squares)
+
+    monkeypatch.setattr(preparation, "write_array", killed)
+    with pytest.raises(KeyboardInterrupt):
+        prepare_folders(source, out, **options)
+    with pytest.raises(FileNotFoundError, match="lacks 1 classes, such as n3"):
+        load_prepared(out, "train", 32, "adm")
+    before = {p: p.stat().st_mtime_ns for p in out.rglob("*.npy")}
+    monkeypatch.setattr(preparation, "write_array", real)
+    assert prepare_folders(source, out, **options) == {"train": 12, "val": 6}
+    assert len(before) == 2 and all(p.stat().st_mtime_ns == t for p, t in before.items())
+    images, about = load_prepared(out, "train", 32, "adm")
+    file = source / "train" / "n2" / "0001.JPEG"
+    assert torch.equal(images.pixels[5], PREPROCESSING["adm"](file, 32)) and images.labels[5] == 1
+    with pytest.raises(ValueError, match="prepared with size 32; .* asks for size 64"):
+        load_prepared(out, "train", 64, "adm")
+    with pytest.raises(ValueError, match="another preprocessing"):
+        prepare_folders(source, out, **options | {"preprocessing": "course"})
+
+
+def test_half_an_imagenet_is_refused(imagenet, tmp_path):
+    source, out, splits = imagenet
+    options = dict(size=32, classes=["n1", "n2", "n3"])
+    with pytest.raises(ValueError, match="train holds 12 images .*expected 13"):
+        prepare_folders(source, out, splits={"train": 13}, **options)
+    with pytest.raises(FileNotFoundError, match="lacks 1 of the 4 classes, such as n9"):
+        prepare_folders(source, out, splits=splits, size=32, classes=["n1", "n2", "n3", "n9"])
+    (source / "val" / "n1" / "0000.JPEG").write_bytes(b"no picture")
+    with pytest.raises(ValueError, match="n1/0000.JPEG cannot be read"):
+        prepare_folders(source, out, splits=splits, **options)
+
+
+def adm_by_hand(im, size):
+    "Dhariwal & Nichol's rule in another way: how often to halve is counted first."
+    while min(im.size) // (2 * size):
+        im = im.resize((im.width // 2, im.height // 2), Image.BOX)
+    short = min(im.size)
+    im = im.resize(
+        (round(im.width * (size / short)), round(im.height * (size / short))), Image.BICUBIC
+    )
+    a = np.asarray(im)
+    top, left = (a.shape[0] - size) // 2, (a.shape[1] - size) // 2
+    return a[top : top + size, left : left + size]
+
+
+@pytest.mark.parametrize("size", [24, 64, 100, 128])
+def test_each_preprocessing_is_its_original(size, tmp_path):
+    both = torchvision.transforms.Compose(
+        [torchvision.transforms.Resize(size), torchvision.transforms.CenterCrop(size)]
+    )
+    photos = [Image.fromarray(a) for a in load_sample_images().images]
+    for box in ((0, 0, 640, 427), (10, 0, 411, 333), (0, 3, 201, 427), (5, 5, 133, 133)):
+        for photo in photos:
+            photo.crop(box).save(tmp_path / "photo.png")
+            made = {
+                k: f(tmp_path / "photo.png", size).permute(1, 2, 0).numpy()
+                for k, f in PREPROCESSING.items()
+            }
+            assert np.array_equal(made["torchvision"], np.asarray(both(photo.crop(box))))
+            assert np.array_equal(made["adm"], adm_by_hand(photo.crop(box), size))
+            assert made["course"].shape == (size, size, 3)
+
+
+def test_an_experiment_that_is_unknown_is_said():
+    with pytest.raises(ValueError, match="no experiment 'x'; there are cifar10"):
+        experiment_of("x")
+
+
+def test_every_help_shows_an_example(capsys):
+    for name in cli.COMMANDS:
+        with pytest.raises(SystemExit):
+            cli.main([name, "--help"])
+        assert f"Example: ddpm-course {name}" in " ".join(capsys.readouterr().out.split()), name
