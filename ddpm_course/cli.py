@@ -90,8 +90,9 @@ def table(name:str, # of a table, an experiment, or all
           seed:int=0, # of an experiment: of training and samples
           device:str=None): # of an experiment: "cpu", or None for an accelerator
     """Make a table of the digits, or of an experiment (ddpm-course list); a stopped run goes on.
-    Of the digits: ddim-steps, dynamics, schedules, latent, guidance, advanced, attention, edm,
-    edm-samplers, question-2, question-3; or all. Example: ddpm-course table all --size smoke"""
+    Example: ddpm-course table all --size smoke
+    Of the digits there are ddim-steps, dynamics, schedules, latent, guidance, advanced, attention,
+    edm, edm-samplers, question-2 and question-3."""
     print(commands.make_table(name, size, out, workers, data, device, seed, features))
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 import torch
+from PIL import Image
 from torch import distributed
 from torch_fidelity.metric_fid import fid_statistics_to_metric
 from torch_fidelity.metric_isc import isc_features_to_metric
@@ -14,6 +15,8 @@ from torchmetrics.image.fid import _compute_fid
 from torchmetrics.image.kid import poly_mmd
 
 from ddpm_course import features, metrics
+from ddpm_course.classifiers import ResNet
+from ddpm_course.experiments.real_photos import real_distances
 from ddpm_course.features import Features, feature_distance, frechet_distance, nearest, psd_sqrt
 from ddpm_course.metrics import (
     fid,
@@ -610,3 +613,24 @@ def test_files_that_hold_no_statistics(tmp_path, arrays, message):
     (tmp_path / "b.npz").write_text("no zip")
     with pytest.raises(ValueError, match="b.npz cannot be read as npz"):
         FeatureStats.from_npz(tmp_path / "b.npz")
+
+
+def test_real_photographs_are_compared_over_their_number(tmp_path):
+    "Without the bias nothing is left between two sets of one kind, and much of another kind."
+    rng = np.random.default_rng(0)
+    for part, n, white in (("train", 900, 256), ("test", 300, 200)):
+        for kind in ("a", "b"):
+            (tmp_path / part / kind).mkdir(parents=True)
+            for i in range(n // 2):
+                pixels = rng.integers(0, white, (8, 8, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(tmp_path / part / kind / f"{i}.png")
+    torch.manual_seed(0)
+    judge = ResNet("r", in_channels=3, classes=2, width=4)
+    rows = real_distances(judge, tmp_path, (100, 300))
+    assert [row["n"] for row in rows] == [100, 300]
+    for row in rows:
+        value, low, high = row["training"]
+        assert low < value < high and 0.5 * row["bias"] < value < 3 * row["bias"]
+        assert row["test less bias"] > 3 * row["bias"]
+        assert row["test"][0] == pytest.approx(row["bias"] + row["test less bias"])
+    assert rows[1]["bias"] < 0.6 * rows[0]["bias"]
