@@ -6,7 +6,7 @@ medians of the ratios within a round. Two columns of diffusers: "shipped" is its
 torch's AdamW as they come, in float32; "switched" has our switches too (channels_last, fused AdamW,
 foreach EMA, bf16 where we use it)."""
 
-import argparse, datetime, json, math, os, platform, random, statistics, subprocess, sys
+import argparse, datetime, inspect, json, math, os, platform, random, statistics, subprocess, sys
 import tempfile, time
 from functools import partial
 from pathlib import Path
@@ -389,12 +389,11 @@ def diffusers_steps(scheduler, model, shape, steps):
     x = torch.randn(shape, generator=(rng := torch.Generator().manual_seed(0))).to(
         model.conv_in.weight.device
     )
+    random = "generator" in inspect.signature(scheduler.step).parameters
+    more = {"generator": rng} if random else {}
     for t in scheduler.timesteps:
-        yield (
-            x := scheduler.step(
-                model(x, t.expand(len(x)).to(x.device)), t, x, generator=rng
-            ).prev_sample
-        )
+        seen = scheduler.scale_model_input(x, t)
+        yield (x := scheduler.step(model(seen, t.expand(len(x)).to(x.device)), t, x, **more)[0])
 
 
 def in_turns(
@@ -430,22 +429,25 @@ def in_turns(
     return seconds
 
 
-def sampler_row(name, our_steps, scheduler, steps, most, rounds, device):
+def sampler_row(name, our_steps, scheduler, steps, most, rounds, device, like=None):
     """What a sampler costs over the forwards that it cannot do without: the small network, batch 8,
-    8x8."""
+    8x8; or the network, images and evaluations of `like`."""
     from ddpm_course.noising import linear_schedule
     from ddpm_course.unet import UNet
 
+    like = like or {}
     torch.manual_seed(0)
-    model, schedule, shape = UNet(**SMALL).eval().to(device), linear_schedule(), (8, 1, 8, 8)
+    model, schedule = UNet(**like.get("network", SMALL)).eval().to(device), linear_schedule()
+    shape, nfe = like.get("shape", (8, 1, 8, 8)), like.get("nfe", steps)
     x, ts = (
         torch.randn(shape, device=device),
-        list(torch.arange(steps, device=device)[:, None].expand(-1, 8)),
+        list(torch.arange(nfe, device=device)[:, None].expand(-1, shape[0])),
     )
+    turns = [ts[i : i + -(-nfe // steps)] for i in range(0, nfe, -(-nfe // steps))]
     with torch.no_grad():  # as in every sampler's own loop
         seconds = in_turns(
             {
-                "bare": lambda: (model(x, t) for t in ts),
+                "bare": lambda: ([model(x, t) for t in turn] for turn in turns),
                 "ours": lambda: our_steps(model, schedule, shape, steps, seed=0),
                 "diffusers": lambda: diffusers_steps(scheduler, model, shape, steps),
             },
@@ -454,7 +456,7 @@ def sampler_row(name, our_steps, scheduler, steps, most, rounds, device):
         )
     value = 100 * (ratio(seconds["ours"], seconds["bare"]) - 1)
     return row(
-        f"{name}, {steps} steps, over as many bare forwards",
+        f"{name}, {steps} steps, over {'as many' if nfe == steps else nfe} bare forwards",
         f"at most +{most}%",
         value,
         "%",
@@ -481,6 +483,30 @@ def sampler_rows(rounds, quick, device):
         rounds,
         device,
     )
+
+
+def solver_rows(rounds, quick, device):
+    "The solvers of EDM on the network of CIFAR-10, batch 16; quick: on the small one, 16x16."
+    from diffusers import DPMSolverMultistepScheduler, HeunDiscreteScheduler
+    from ddpm_course.sampling import as_denoiser, dpmpp_2m_steps, heun_steps
+
+    like = {"shape": (16, 1, 16, 16)} if quick else {"network": {}, "shape": (16, 3, 32, 32)}
+    for name, walk, scheduler, steps, nfe in (
+        ("Heun", heun_steps, HeunDiscreteScheduler, 18, 35),
+        ("DPM-Solver++(2M)", dpmpp_2m_steps, DPMSolverMultistepScheduler, 20, 20),
+    ):
+        yield sampler_row(
+            name,
+            lambda model, schedule, *args, **kwargs: walk(
+                as_denoiser(model, schedule), *args, **kwargs
+            ),
+            scheduler(use_karras_sigmas=True),
+            steps,
+            2,
+            rounds if quick else max(3, rounds // 3),
+            device,
+            like | {"nfe": nfe},
+        )
 
 
 def import_row(rounds):
@@ -689,6 +715,7 @@ def bench(rounds=9, quick=False, device=None, batch=None, compile=None, threads=
         few = min(batch, 2) if quick else batch
         yield from dit_rows(rounds, few, device, compile, bf16, threads)
         yield from sampler_rows(rounds, quick, device)
+        yield from solver_rows(rounds, quick, device)
         yield interval_row(quick)
         yield import_row(1 if quick else 5)
         yield from data_rows(min(rounds, 3), quick, device)

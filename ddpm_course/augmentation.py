@@ -6,7 +6,16 @@ from dataclasses import dataclass
 import torch
 from torch.nn.functional import affine_grid, grid_sample
 
+from .arguments import check_fields, check_rows, checked
+from .kinds import amount, share, some_images, tensor
+
 PARAMETERS = 9 # x flip, y flip, log scale, rotation (2), stretch (2), translation (2)
+
+
+def some_parameters(value, name):
+    "The kind of parameters of augmentations: floats (B, 9)."
+    if tensor("(B, 9)")(value, name).shape[1] == PARAMETERS: return value
+    raise ValueError(f"{name}: got shape {tuple(value.shape)}; expected (B, 9), as Augment draws")
 
 
 def turned(angle):
@@ -30,7 +39,7 @@ class Augment:
     flip: bool = True # x flips with probability 1/2, whatever p is
 
     def __post_init__(self):
-        if not 0 <= self.p <= 1: raise ValueError(f"p={self.p}; expected a probability, 0 to 1")
+        check_fields(self, p=share, scale=amount, stretch=amount, translate=amount)
 
     def draw(self, x, rng):
         "Parameters (B, 9) for images x; a row of zeros leaves its image as it is."
@@ -54,9 +63,11 @@ class Augment:
         return augmented(x, parameters), parameters
 
 
+@checked(x=some_images, parameters=some_parameters)
 def augmented(x, # images (B, C, H, W)
               parameters): # (B, 9), as `Augment` draws them
     "The images under their maps: bilinear, and mirrored at the border."
+    check_rows(parameters[:, 0], x, "parameters")
     x_flip, y_flip, size, cos_1, sin, along, across, right, down = parameters.unbind(1)
     ratio = (along**2 + across**2).sqrt()
     axis = turned(torch.atan2(across, along))

@@ -92,7 +92,7 @@ def table(name:str, # of a table, an experiment, or all
     """Make a table of the digits, or of an experiment (ddpm-course list); a stopped run goes on.
     Example: ddpm-course table all --size smoke
     Of the digits there are ddim-steps, dynamics, schedules, latent, guidance, advanced, attention,
-    backbones, edm-samplers, question-2 and question-3."""
+    backbones, edm, edm-samplers, question-2 and question-3."""
     print(commands.make_table(name, size, out, workers, data, device, seed, features))
 
 

@@ -4,9 +4,27 @@ from dataclasses import dataclass
 
 import torch
 
+from .arguments import checked
+from .denoisers import a_denoiser
 from .images import check_images
-from .models import Wrapper
+from .kinds import a_call
+from .models import Wrapper, register
+from .nesting import Nested, a_network
 from .noising import expand_like
+
+
+@register
+class VelocityNet(Nested):
+    "u(x_t, t) by a raw network, whose embedding gets times 0..1000, for which it was made."
+    predicts = "velocity"
+
+    @checked(net=a_network)
+    def __init__(self, net): # F(x_t, t, y), such as a `UNet`
+        super().__init__(net)
+
+    def forward(self, x_t, t, y=None):
+        labels = () if y is None else (y,)
+        return self.net(x_t, (1000 * t).to(x_t.dtype), *labels)
 
 
 class Velocity(Wrapper):
@@ -21,11 +39,20 @@ class Velocity(Wrapper):
         return (x_t - x0) / expand_like(t, x_t)
 
 
+@checked(denoiser=a_denoiser)
 def as_velocity(denoiser): # D(x, sigma)
     """u(x_t, t) = E[eps - x_0 | x_t] for x_t = (1 - t) x_0 + t eps, t (B,) within 0 and 1.
 
     With sigma = t / (1 - t), x_t / (1 - t) is x_0 + sigma eps (paths of Lipman et al. 2023)."""
     return Velocity(denoiser)
+
+
+def a_flow(value, name):
+    "The kind of models of a velocity u(x_t, t)."
+    predicts = getattr(a_call(value, name), "predicts", "velocity")
+    if predicts == "velocity": return value
+    raise ValueError(f"{name}: got a model that predicts {predicts!r}; expected one of velocities, "
+                     "u(x_t, t), such as a VelocityNet")
 
 
 class FlowDenoiser(Wrapper):
@@ -38,6 +65,7 @@ class FlowDenoiser(Wrapper):
         return x_t - expand_like(t, x) * super().__call__(x_t, t, y)
 
 
+@checked(model=a_flow)
 def from_velocity(model): # u(x_t, t)
     "The denoiser D(x, sigma) of a flow model, for the solvers of chapter 80."
     return FlowDenoiser(model)

@@ -32,7 +32,8 @@ def a_list_of_betas(value, name):
 
 ENTRIES = { # of config.json; what else it says is not looked at
     "model": text, "arguments": a_mapping, "betas": optional(a_list_of_betas),
-    "predicts": optional(one_of("eps", "x0", "v")), "num_classes": optional(whole(1, MOST)),
+    "predicts": optional(one_of("eps", "x0", "v", "denoised", "velocity")),
+    "num_classes": optional(whole(1, MOST)),
     "shape": optional(picture_shape), "clip": clip_size, "classes": optional(class_names_of),
     "levels": optional(whole(1, 65535)), "label_drop": optional(share)}
 LATENT_ENTRIES = { # of the entry "latent" of an autoencoder that is part of a `LatentSpace`

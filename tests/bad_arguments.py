@@ -26,14 +26,17 @@ from fastcore.docments import docments
 from ddpm_course import (
     ancestral,
     attention,
+    augmentation,
     cache as caches,
     cards,
     classifiers,
     data,
     ddim,
     ddpm,
+    edm,
     exact,
     features,
+    flow,
     guidance,
     images,
     importance,
@@ -97,6 +100,7 @@ SEEN_AS_NAN = {  # formulas of every step: NaN in an image stays visible in what
         "predict_x0",
         "estimate",
         "hybrid_loss",
+        "augmented",
     ),
     *("gaussian_kl", "binned_nll", "learned_range", "naive_attention", "chunked_attention"),
     *("VAE.encode", "VAE.decode", "ExactModel", "polynomial_kernel", "image_grid", "EMA"),
@@ -365,6 +369,16 @@ def good_calls():
                 (solvers.heun_steps, churn | dict(x_T=eps[:2], noise=torch.zeros(2, 2, 1, 8, 8))),
             )
         ),
+        (edm.Precond, dict(net=net, sigma_data=0.5)),
+        (
+            edm.EDMLoss,
+            dict(P_mean=-1.2, P_std=1.2, sigma_data=0.5, augment=augmentation.Augment()),
+        ),
+        (flow.VelocityNet, dict(net=net)),
+        (flow.as_velocity, dict(denoiser=w["denoiser"])),
+        (flow.from_velocity, dict(model=flow.VelocityNet(net))),
+        (augmentation.Augment, dict(p=0.1, scale=0.2, stretch=0.2, translate=0.1, flip=True)),
+        (augmentation.augmented, dict(x=x, parameters=torch.zeros(4, 9))),
         (protocol.held_out_digits, dict(n=5)),
         (protocol.digits_floor, dict(n=5, subsets=2, labels=torch.arange(5))),
         (protocol.score_digits, dict(fakes=x, labels=y)),
@@ -582,7 +596,7 @@ def missing():
     "Names that chapters export and that are neither called here nor skipped."
     called = {re.split(r"[. ]", name)[0] for name in good_calls()}
     chapters = (noising, schedules, images, unet, exact, ddpm, ancestral, ddim, saving, training)
-    later = (vae, latents, guidance, learned_variance, attention, transformer, solvers)
+    later = (vae, latents, guidance, learned_variance, attention, transformer, solvers, edm)
     for module in (*chapters, data, features, scores, metrics, *later):
         yield from absent(module, called)
 

@@ -279,10 +279,45 @@ DIT_BUGS = {  # noticed in test_transformer: (module, right, wrong)
     ),
 }
 
-
-def broken_blocks(right, wrong):
-    "The module `unet_blocks`, in which `right` reads `wrong`."
-    return broken_module("unet_blocks", right, wrong)
+EDM_BUGS = {  # of edm, flow and augmentation, noticed in test_edm: (module, right, wrong)
+    "the input is divided by its variance": ("edm", "c_in = total**-0.5", "c_in = total**-1"),
+    "the share of the noise is passed on": ("edm", "data**2 / total,", "sigma**2 / total,"),
+    "the level itself, not its logarithm": ("edm", "sigma.log() / 4", "sigma / 4"),
+    "the raw network sees the unscaled input": ("edm", "self.net(c_in * x,", "self.net(x,"),
+    "the weight of an error of x0": (
+        "edm",
+        "return (sigma**2 + self.sigma_data**2) / (sigma * self.sigma_data)**2",
+        "return 0 * sigma + 1",
+    ),
+    "normal levels, not log-normal ones": (
+        "edm",
+        "rng.randn_like(x.flatten(1)[:, 0])).exp()",
+        "rng.randn_like(x.flatten(1)[:, 0])).abs()",
+    ),
+    "the network is not told": ("edm", "(x.dtype), *labels, **told)", "(x.dtype), *labels)"),
+    "the scale of VP": (
+        "flow",
+        "super().__call__(x_t / expand_like(1 - t, x_t)",
+        "super().__call__(x_t * (1 + expand_like(t / (1 - t), x_t)**2)**0.5",
+    ),
+    "the velocity points to the data": ("flow", "(eps - x)).square()", "(x - eps)).square()"),
+    "back from x, where x_t is meant": (
+        "flow",
+        "return x_t - expand_like(t, x)",
+        "return x - expand_like(t, x)",
+    ),
+    "turned the other way": (
+        "augmentation",
+        "torch.atan2(sin, cos_1 + 1)",
+        "torch.atan2(-sin, cos_1 + 1)",
+    ),
+    "shifted the other way": ("augmentation", "shift = -2 *", "shift = 2 *"),
+    "a sine of the cosine's place": (
+        "augmentation",
+        "angle.cos() - 1, angle.sin()",
+        "angle.cos(), angle.sin()",
+    ),
+}
 
 
 def broken_module(name, right, wrong):
@@ -293,6 +328,11 @@ def broken_module(name, right, wrong):
     module.__package__ = "ddpm_course"
     exec(compile(text.replace(right, wrong), f"broken_{name}", "exec"), module.__dict__)
     return module
+
+
+def broken_blocks(right, wrong):
+    "The module `unet_blocks`, in which `right` reads `wrong`."
+    return broken_module("unet_blocks", right, wrong)
 
 
 def broken_copy(folder, module, right, wrong):

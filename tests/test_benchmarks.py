@@ -35,7 +35,7 @@ def slow(result):
 
 def test_no_ratio_is_below_0_9(tmp_path):
     result = measure(tmp_path / "bench.json")
-    assert {"machine", "versions", "date", "rows"} <= result.keys() and len(result["rows"]) == 13
+    assert {"machine", "versions", "date", "rows"} <= result.keys() and len(result["rows"]) == 15
     assert all(row["met"] is None or row["value"] > -100 for row in result["rows"])
     if found := slow(result):
         found = {

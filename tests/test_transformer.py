@@ -26,16 +26,19 @@ from ddpm_course.unet import UNet
 from mutants import DIT_BUGS, broken_module
 
 
-def count(net): return sum(p.numel() for p in net.parameters())
+def count(net):
+    return sum(p.numel() for p in net.parameters())
 
 
-def normal(*shape, seed=0): return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+def normal(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def awake(net, std=0.2):
     "The same network with random weights everywhere: zeros hide mix-ups."
     torch.manual_seed(3)
-    for p in net.parameters(): nn.init.normal_(p, std=std)
+    for p in net.parameters():
+        nn.init.normal_(p, std=std)
     return net
 
 
@@ -45,14 +48,21 @@ def small(**kwargs):
 
 
 X = normal(3, 4, 8, 12)
-T, Y = torch.tensor([0, 500, 999]), torch.tensor([0, 5, 2]) # 5: no label
+T, Y = torch.tensor([0, 500, 999]), torch.tensor([0, 5, 2])  # 5: no label
 
 
 # ---- the sizes of the paper ----
 
-@pytest.mark.parametrize("name, fixed, free", [
-    ("S/2", 32_963_360, 32_865_056), ("B/2", 130_512_416, 130_315_808),
-    ("L/2", 458_102_816, 457_840_672), ("XL/2", 675_129_632, 674_834_720)])
+
+@pytest.mark.parametrize(
+    "name, fixed, free",
+    [
+        ("S/2", 32_963_360, 32_865_056),
+        ("B/2", 130_512_416, 130_315_808),
+        ("L/2", 458_102_816, 457_840_672),
+        ("XL/2", 675_129_632, 674_834_720),
+    ],
+)
 def test_the_published_numbers_of_parameters(name, fixed, free):
     "For latents of 32x32x4, with a variance and 1,001 labels; positions are fixed numbers."
     with torch.device("meta"):
@@ -72,6 +82,7 @@ def test_the_names_are_those_of_the_paper():
 
 # ---- the parts, by their formulas ----
 
+
 def squares_are_those_of_unfold(m=transformer):
     for p in (1, 2, 4):
         tokens = m.patchify(X, p)
@@ -80,20 +91,25 @@ def squares_are_those_of_unfold(m=transformer):
         assert torch.equal(m.patchify(X.to(memory_format=torch.channels_last), p), tokens)
 
 
-def test_squares_are_those_of_unfold(): squares_are_those_of_unfold()
+def test_squares_are_those_of_unfold():
+    squares_are_those_of_unfold()
 
 
 def positions_are_their_formula(m=transformer):
     found = m.positions(3, 5, 16)
     for row in range(3):
         for column in range(5):
-            waves = [[f(at / 10_000**(i / 4)) for i in range(4)]
-                     for at in (column, row) for f in (math.sin, math.cos)]
+            waves = [
+                [f(at / 10_000 ** (i / 4)) for i in range(4)]
+                for at in (column, row)
+                for f in (math.sin, math.cos)
+            ]
             expected = torch.tensor(waves).flatten()
             assert torch.allclose(found[5 * row + column], expected, atol=1e-6)
 
 
-def test_positions_are_their_formula(): positions_are_their_formula()
+def test_positions_are_their_formula():
+    positions_are_their_formula()
 
 
 def a_block_is_its_formula(m=transformer):
@@ -101,35 +117,44 @@ def a_block_is_its_formula(m=transformer):
     block = awake(m.DiTBlock(8, 2, norm_eps=0.1, mlp_norm_eps=0.3))
     x, c = normal(2, 5, 8), normal(2, 8, seed=1)
     lin = lambda layer, h: h @ layer.weight.T + layer.bias
+
     def normed(h, eps):
         h = h - h.mean(-1, keepdim=True)
-        return h / (h.square().mean(-1, keepdim=True) + eps)**0.5
+        return h / (h.square().mean(-1, keepdim=True) + eps) ** 0.5
+
     for b in range(2):
-        told = lin(block.ada, c[b]).view(6, 8) # shift, scale, gate; again
-        q, k, v = lin(block.qkv, normed(x[b], 0.1) * (1 + told[1]) + told[0]).view(5, 3, 2, 4
-                                                                                   ).unbind(1)
+        told = lin(block.ada, c[b]).view(6, 8)  # shift, scale, gate; again
+        q, k, v = (
+            lin(block.qkv, normed(x[b], 0.1) * (1 + told[1]) + told[0]).view(5, 3, 2, 4).unbind(1)
+        )
         h = torch.stack([(q[:, n] @ k[:, n].T / 2).softmax(-1) @ v[:, n] for n in (0, 1)], 1)
         y = x[b] + told[2] * lin(block.proj, h.reshape(5, 8))
         h = lin(block.lin1, normed(y, 0.3) * (1 + told[4]) + told[3])
-        h = h / 2 * (1 + torch.tanh((2 / math.pi)**0.5 * (h + 0.044715 * h**3)))
+        h = h / 2 * (1 + torch.tanh((2 / math.pi) ** 0.5 * (h + 0.044715 * h**3)))
         assert torch.allclose(block(x, c)[b], y + told[5] * lin(block.lin2, h), atol=1e-5)
 
 
-def test_a_block_is_its_formula(): a_block_is_its_formula()
+def test_a_block_is_its_formula():
+    a_block_is_its_formula()
 
 
 def every_block_begins_as_the_identity(m=transformer):
     "In the constructed model, and not in a block alone."
     net = m.DiT(4, 2, 16, 3, 2, num_classes=5)
     h, c = normal(2, 6, 16), normal(2, 16, seed=1)
-    for block in net.blocks: assert torch.equal(block(h, c), h)
+    for block in net.blocks:
+        assert torch.equal(block(h, c), h)
     assert not net(X, T, Y).any()
     silent = {name for name, p in net.named_parameters() if not p.any()}
-    assert {n.split(".")[-2] for n in silent if n.endswith("weight")} == {"ada", "ada_out",
-                                                                          "patch_out"}
+    assert {n.split(".")[-2] for n in silent if n.endswith("weight")} == {
+        "ada",
+        "ada_out",
+        "patch_out",
+    }
 
 
-def test_every_block_begins_as_the_identity(): every_block_begins_as_the_identity()
+def test_every_block_begins_as_the_identity():
+    every_block_begins_as_the_identity()
 
 
 def test_silent_layers_wake_up_one_after_the_other():
@@ -143,27 +168,42 @@ def test_silent_layers_wake_up_one_after_the_other():
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        if step == 0: assert moved() == {"patch_out.weight", "patch_out.bias"}
+        if step == 0:
+            assert moved() == {"patch_out.weight", "patch_out.bias"}
     assert moved() == {*first}
 
 
 # ---- the same as diffusers ----
 
+
 def tied(**config):
     "A diffusers network with random weights, the same in the embedding of each block."
     torch.manual_seed(0)
-    common = dict(num_attention_heads=2, attention_head_dim=8, in_channels=4, num_layers=3,
-                  sample_size=8, patch_size=2, num_embeds_ada_norm=5)
+    common = dict(
+        num_attention_heads=2,
+        attention_head_dim=8,
+        in_channels=4,
+        num_layers=3,
+        sample_size=8,
+        patch_size=2,
+        num_embeds_ada_norm=5,
+    )
     theirs = awake(DiTTransformer2DModel(**common | config))
     first, *others = (block.norm1.emb for block in theirs.transformer_blocks)
-    for emb in others: emb.load_state_dict(first.state_dict())
+    for emb in others:
+        emb.load_state_dict(first.state_dict())
     return theirs.eval()
 
 
-PEERS = {"noise alone": {}, "with a variance": dict(out_channels=8),
-         "patches of 4": dict(patch_size=4, sample_size=16), "single pixels": dict(patch_size=1),
-         "one channel": dict(in_channels=1), "another eps before the MLP": dict(norm_eps=0.5),
-         "one head, one layer": dict(num_attention_heads=1, num_layers=1)}
+PEERS = {
+    "noise alone": {},
+    "with a variance": dict(out_channels=8),
+    "patches of 4": dict(patch_size=4, sample_size=16),
+    "single pixels": dict(patch_size=1),
+    "one channel": dict(in_channels=1),
+    "another eps before the MLP": dict(norm_eps=0.5),
+    "one head, one layer": dict(num_attention_heads=1, num_layers=1),
+}
 
 
 def outputs_and_gradients_equal_diffusers(change, m=transformer, interop=dit_interop):
@@ -177,7 +217,8 @@ def outputs_and_gradients_equal_diffusers(change, m=transformer, interop=dit_int
         out = net(x, T, Y) if net is ours else net(x, timestep=T, class_labels=Y).sample
         out.square().mean().backward()
         pairs.append((out.detach(), x.grad))
-    for a, b in zip(*pairs): assert (a - b).abs().max() <= 1e-5 * max(1, a.abs().max())
+    for a, b in zip(*pairs):
+        assert (a - b).abs().max() <= 1e-5 * max(1, a.abs().max())
 
 
 @pytest.mark.parametrize("change", PEERS.values(), ids=PEERS)
@@ -190,12 +231,13 @@ LEAN = transformer.recompute
 
 def test_what_is_recomputed_has_the_same_gradients(monkeypatch):
     found = []
-    for large in (1, 2**40): # recompute all, or nothing
+    for large in (1, 2**40):  # recompute all, or nothing
         monkeypatch.setattr(transformer, "recompute", lambda f, x: LEAN(f, x, large))
         net = awake(small())
         net(X, T, Y).square().mean().backward()
         found.append([p.grad for p in net.parameters()])
-    for a, b in zip(*found): assert torch.allclose(a, b, rtol=1e-5, atol=1e-7)
+    for a, b in zip(*found):
+        assert torch.allclose(a, b, rtol=1e-5, atol=1e-7)
 
 
 def test_from_a_saved_folder(tmp_path):
@@ -214,16 +256,24 @@ def test_untied_embedders_are_refused_by_name():
     with torch.no_grad():
         theirs.transformer_blocks[2].norm1.emb.timestep_embedder.linear_2.bias[0] += 1e-3
     name = r"transformer_blocks.2.norm1.emb.timestep_embedder.linear_2.bias is not"
-    with pytest.raises(ValueError, match=name): DiT.from_diffusers(theirs)
+    with pytest.raises(ValueError, match=name):
+        DiT.from_diffusers(theirs)
 
 
-@pytest.mark.parametrize("change, word", [
-    (dict(activation_fn="geglu"), "activation_fn='geglu'"), (dict(dropout=0.1), "dropout=0.1"),
-    (dict(attention_bias=False), "attention_bias=False"), (dict(out_channels=5), "out_channels=5"),
-    (dict(norm_elementwise_affine=True), "norm_elementwise_affine=True"),
-    (dict(upcast_attention=True), "upcast_attention=True")])
+@pytest.mark.parametrize(
+    "change, word",
+    [
+        (dict(activation_fn="geglu"), "activation_fn='geglu'"),
+        (dict(dropout=0.1), "dropout=0.1"),
+        (dict(attention_bias=False), "attention_bias=False"),
+        (dict(out_channels=5), "out_channels=5"),
+        (dict(norm_elementwise_affine=True), "norm_elementwise_affine=True"),
+        (dict(upcast_attention=True), "upcast_attention=True"),
+    ],
+)
 def test_what_it_cannot_be_is_refused_by_name(change, word):
-    with pytest.raises(ValueError, match=word): DiT.from_diffusers(tied(**change))
+    with pytest.raises(ValueError, match=word):
+        DiT.from_diffusers(tied(**change))
 
 
 def test_diffusers_drops_labels_in_training_and_we_leave_that_to_the_loss():
@@ -234,14 +284,15 @@ def test_diffusers_drops_labels_in_training_and_we_leave_that_to_the_loss():
         spread = lambda out: out.std(0).max()
         assert spread(theirs.train()(x, timestep=t, class_labels=y).sample) > 0.1
         assert spread(ours.train()(x, t, y)) < 1e-5
-    assert ours.label_drop == 0.1 # as diffusers trains: guidance has a "no label" to go from
+    assert ours.label_drop == 0.1  # as diffusers trains: guidance has a "no label" to go from
 
 
 # ---- bugs ----
 
+
 @pytest.mark.parametrize("bug", DIT_BUGS)
 def test_a_bug_is_noticed(bug, monkeypatch):
-    monkeypatch.setattr("ddpm_course.models.MODELS", {}) # the broken class is no other's
+    monkeypatch.setattr("ddpm_course.models.MODELS", {})  # the broken class is no other's
     where, right, wrong = DIT_BUGS[bug]
     broken = broken_module(where, right, wrong)
     m, interop = (broken, dit_interop) if where == "transformer" else (transformer, broken)
@@ -255,6 +306,7 @@ def test_a_bug_is_noticed(bug, monkeypatch):
 
 
 # ---- the contract of models ----
+
 
 def test_shapes_with_and_without_classes_and_variance():
     for classes in (None, 5):
@@ -272,7 +324,7 @@ def test_labels_and_times_reach_each_image_alone():
         assert not torch.allclose(change[0], out[0], atol=1e-3)
         assert torch.allclose(change[1:], out[1:], atol=1e-5)
     assert torch.allclose(net(X[:1], T[:1], Y[:1]), out[:1], atol=1e-5)
-    half = net(X, torch.tensor([0.5, 500, 999]), Y) # any real time
+    half = net(X, torch.tensor([0.5, 500, 999]), Y)  # any real time
     assert not torch.allclose(half[0], out[0], atol=1e-4)
 
 
@@ -289,8 +341,18 @@ def test_each_token_is_told_where_it_is():
 
 
 def test_every_option_is_used():
-    changes = dict(in_channels=2, patch=4, width=8, depth=1, heads=4, num_classes=None,
-                   learn_variance=True, freq_shift=1, norm_eps=0.5, mlp_norm_eps=0.5)
+    changes = dict(
+        in_channels=2,
+        patch=4,
+        width=8,
+        depth=1,
+        heads=4,
+        num_classes=None,
+        learn_variance=True,
+        freq_shift=1,
+        norm_eps=0.5,
+        mlp_norm_eps=0.5,
+    )
     base = awake(small())
     for name, value in changes.items():
         net = awake(small(**{name: value}))
@@ -300,28 +362,38 @@ def test_every_option_is_used():
     assert small(predicts="v").predicts == "v"
 
 
-@pytest.mark.parametrize("call, error, word", [
-    (lambda: small(width=18), ValueError, "width=18; expected a multiple of 4"),
-    (lambda: small(heads=3), ValueError, "width=16 does not divide into heads=3"),
-    (lambda: small(patch=0), ValueError, "patch=0; expected a whole number"),
-    (lambda: small(depth=2.5), (TypeError, ValueError), "depth=2.5; expected a whole number"),
-    (lambda: small(predicts="noise"), ValueError, "predicts='noise'"),
-    (lambda: small()(X[:, :3], T, Y), ValueError, "got 3 channels; this network has 4"),
-    (lambda: small()(X[..., :7], T, Y), ValueError, "8x7 pixels, to be cut into squares of 2x2"),
-    (lambda: small()(X, T[:2], Y), ValueError, r"t: got shape \(2,\)"),
-    (lambda: small()(X, 5, Y), ValueError, "t: got 5"),
-    (lambda: small()(X, T), ValueError, "5 classes and got no labels"),
-    (lambda: small()(X, T, Y + 1), ValueError, "y from 1 to 6"),
-    (lambda: small(num_classes=None)(X, T, Y), ValueError, "no classes")])
+@pytest.mark.parametrize(
+    "call, error, word",
+    [
+        (lambda: small(width=18), ValueError, "width=18; expected a multiple of 4"),
+        (lambda: small(heads=3), ValueError, "width=16 does not divide into heads=3"),
+        (lambda: small(patch=0), ValueError, "patch=0; expected a whole number"),
+        (lambda: small(depth=2.5), (TypeError, ValueError), "depth=2.5; expected a whole number"),
+        (lambda: small(predicts="noise"), ValueError, "predicts='noise'"),
+        (lambda: small()(X[:, :3], T, Y), ValueError, "got 3 channels; this network has 4"),
+        (
+            lambda: small()(X[..., :7], T, Y),
+            ValueError,
+            "8x7 pixels, to be cut into squares of 2x2",
+        ),
+        (lambda: small()(X, T[:2], Y), ValueError, r"t: got shape \(2,\)"),
+        (lambda: small()(X, 5, Y), ValueError, "t: got 5"),
+        (lambda: small()(X, T), ValueError, "5 classes and got no labels"),
+        (lambda: small()(X, T, Y + 1), ValueError, "y from 1 to 6"),
+        (lambda: small(num_classes=None)(X, T, Y), ValueError, "no classes"),
+    ],
+)
 def test_what_cannot_be_is_named(call, error, word):
-    with pytest.raises(error, match=word): call()
+    with pytest.raises(error, match=word):
+        call()
 
 
 def test_it_is_saved_and_loaded_like_any_model(tmp_path):
     net = awake(small(learn_variance=True, predicts="v", mlp_norm_eps=1e-5))
     save_model(tmp_path / "m", net, cosine_schedule(), ema=net, shape=(4, 8, 8))
     twin = load_model(tmp_path / "m").model
-    with torch.no_grad(): assert torch.equal(net(X, T, Y), twin(X, T, Y))
+    with torch.no_grad():
+        assert torch.equal(net(X, T, Y), twin(X, T, Y))
     assert json.loads(json.dumps(net.config)) == twin.config and twin.predicts == "v"
 
 
@@ -329,7 +401,8 @@ def test_rounded_weights_leave_the_positions_exact():
     "Shipped in half precision and made float32 again, positions and waves are as in training."
     net = awake(small())
     rounded = copy.deepcopy(net).half().float()
-    for p in net.parameters(): p.data = p.data.half().float()
+    for p in net.parameters():
+        p.data = p.data.half().float()
     assert torch.equal(net(X, T, Y), rounded(X, T, Y))
 
 
@@ -351,6 +424,7 @@ def test_dropped_labels_train_the_null_row_alone():
 
 # ---- guidance: three of four channels ----
 
+
 def guides_every_channel(guided, net):
     "Is each channel of the prediction extrapolated, and the variance the conditional pass's?"
     y, null = torch.tensor([1, 2, 3]), torch.full((3,), 5)
@@ -358,8 +432,9 @@ def guides_every_channel(guided, net):
         pred, var = split_output(net(X, T, y), X)
         base = split_output(net(X, T, null), X)[0]
         out, var_out = split_output(guided(X, T), X)
-    each = [torch.allclose(out[:, c], (base + 3 * (pred - base))[:, c], atol=1e-4)
-            for c in range(4)]
+    each = [
+        torch.allclose(out[:, c], (base + 3 * (pred - base))[:, c], atol=1e-4) for c in range(4)
+    ]
     return all(each) and torch.allclose(var_out, var, atol=1e-5)
 
 
@@ -367,14 +442,17 @@ def test_guidance_takes_all_four_channels_of_a_latent():
     "The published code guides three of four, to repeat its figures exactly."
     net = awake(small(learn_variance=True)).eval()
     y = torch.tensor([1, 2, 3])
+
     def three_of_four(x, t):
         out, base = condition(net, y)(x, t), condition(net, 5)(x, t)
         return torch.cat([base[:, :3] + 3 * (out - base)[:, :3], out[:, 3:]], 1)
+
     assert guides_every_channel(cfg(net, y, 3.0), net)
     assert not guides_every_channel(three_of_four, net)
 
 
 # ---- memory, kernels ----
+
 
 def test_training_keeps_less_than_diffusers_does():
     theirs = tied(num_attention_heads=6, attention_head_dim=64, num_layers=2, sample_size=32)
@@ -388,15 +466,19 @@ def test_the_kernel_of_chapter_70_is_exchanged():
     net = awake(small())
     out = net(X, T, Y)
     calls = []
+
     def noting(q, k, v, attn_mask=None):
         calls.append(q.shape)
         return naive_attention(q, k, v, attn_mask)
-    with attention_kernel(net, noting): assert torch.allclose(net(X, T, Y), out, atol=1e-5)
-    assert calls == [(3, 2, 24, 8)] * 2 # a block: images, heads, tokens, channels of a head
+
+    with attention_kernel(net, noting):
+        assert torch.allclose(net(X, T, Y), out, atol=1e-5)
+    assert calls == [(3, 2, 24, 8)] * 2  # a block: images, heads, tokens, channels of a head
     assert isinstance(net.blocks[0], DiTBlock)
 
 
 # ---- operations, training, the study ----
+
 
 def test_operations_are_those_of_the_paper():
     "Peebles & Xie count a multiplication with its addition once, and give two decimals."
@@ -413,7 +495,7 @@ def test_operations_by_hand():
     for classes in (None, 5):
         net = small(num_classes=classes)
         N, D = 24, 16
-        token = 16 * D + 2 * 12 * D**2 + D * 16 # in, two blocks, out
+        token = 16 * D + 2 * 12 * D**2 + D * 16  # in, two blocks, out
         once = 256 * D + D**2 + 2 * 6 * D**2 + 2 * D**2
         assert forward_flops(net, (4, 8, 12)) == 2 * (token * N + once + 2 * 2 * N**2 * D)
     unet = UNet(1, (8,), 1, (False,), groups=4)
@@ -424,8 +506,11 @@ def test_the_transformer_of_the_digits_trains():
     run = train_dit(None, steps=4, batch_size=16, device="cpu", progress=False)
     torch.manual_seed(0)
     fresh = DiT(**DIGITS_DIT)
-    same = [n for (n, p), q in zip(run.model.named_parameters(), fresh.parameters())
-            if torch.equal(p, q)]
+    same = [
+        n
+        for (n, p), q in zip(run.model.named_parameters(), fresh.parameters())
+        if torch.equal(p, q)
+    ]
     assert not same and run.model.predicts == "v" and DIGITS_DIT_FIT["steps"] >= 1000
 
 
@@ -439,7 +524,8 @@ def test_a_row_says_how_much_work_a_network_was():
     for name in ("U-Net", "DiT, squares of 4"):
         score = backbones_row(name, 0, 2, 100, 2)["distance"]
         assert score.variant == name and score.settings["operations"] == forward_flops(
-            RIVALS[name](), (1, 8, 8))
+            RIVALS[name](), (1, 8, 8)
+        )
         assert score.settings["parameters"] == count(RIVALS[name]())
         assert score.notes["step_seconds"] > 0
     assert {row["name"] for row in BACKBONES_TABLE.rows("digits")} == {*RIVALS}

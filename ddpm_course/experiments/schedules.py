@@ -66,7 +66,7 @@ def schedules_row(name, seed, steps, n, network, sampler_steps):
 def plot_schedules(rows, # means over seeds
                    title="Question 1: which schedule?", label=lambda s: s.variant):
     "Every run, mean and interval of each variant's distance: a figure."
-    figure = new_figure(6.4, 3)
+    figure = new_figure(6.4, 3 + 0.22 * max(0, len(rows) - 9))
     ax = figure.subplots()
     cards = [row["distance"] for row in rows[::-1]]
     for i, s in enumerate(cards):
