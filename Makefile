@@ -1,6 +1,7 @@
 # Each target makes the virtual environment it needs in .venv. PYTHON=python3.12 chooses the Python, ARGS="..." passes options on.
 PYTHON ?= python3
 BIN := .venv/bin
+WORKERS = $$($(BIN)/python -c "import os; print(min(8, os.cpu_count()))")
 
 help: ## this list (the default)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -9,8 +10,8 @@ demo: $(BIN)/installed ## train on digits, sample and measure: runs/demo/index.h
 	$(BIN)/ddpm-course demo $(ARGS)
 
 test: $(BIN)/installed-dev ## run every notebook and every test
-	OMP_NUM_THREADS=1 $(BIN)/nbdev-test --n-workers $$($(BIN)/python -c "import os; print(min(8, os.cpu_count()))")
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/nbdev-test --n-workers $(WORKERS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 lab: $(BIN)/installed-dev ## open the course in JupyterLab
 	$(BIN)/jupyter lab nbs/index.ipynb $(ARGS)

@@ -61,7 +61,7 @@ def test_a_network_that_answers_nothing_is_exact_on_a_gaussian():
     assert torch.allclose(Precond(Answer(0), 0.7)(x, SIGMAS), exact(x, SIGMAS), atol=1e-12)
 
 
-def test_input_and_target_have_unit_variance_at_every_level(edm=edm):
+def test_input_and_target_have_unit_variance(edm=edm):
     n = 200_000
     x0, eps = 0.5 * randn(n, 1, 1, 1), randn(n, 1, 1, 1, seed=1)
     for s in SIGMAS:
@@ -369,7 +369,7 @@ NOTICED = {  # bug: the test that notices it
     "the input is divided by its variance": test_the_coefficients_are_those_of_the_paper,
     "the share of the noise is passed on": test_the_coefficients_are_those_of_the_paper,
     "the level itself, not its logarithm": test_the_coefficients_are_those_of_the_paper,
-    "the raw network sees the unscaled input": test_input_and_target_have_unit_variance_at_every_level,
+    "the raw network sees the unscaled input": test_input_and_target_have_unit_variance,
     "the weight of an error of x0": test_the_loss_of_the_linear_guess_is_one_at_every_level,
     "normal levels, not log-normal ones": test_levels_are_log_normal,
     "the network is not told": lambda edm: (

@@ -482,3 +482,10 @@ def test_committed_cards_are_read_and_say_what_made_them(file):
         assert {"date", "torch"} <= about.keys()
         for card in [scores] if isinstance(scores, Score) else filter(None, scores.values()):
             assert "instrument" in card.protocol or card.features == "pixels"
+
+
+@pytest.mark.parametrize("bad", [[3], ["x"], [{"a": 3}], [None]])
+def test_only_scores_and_rows_of_them_are_saved(tmp_path, bad):
+    with pytest.raises(TypeError, match=r"scores\[0\].*expected a Score, or a row"):
+        save_scores(tmp_path / "x.json", bad)
+    assert not [*tmp_path.iterdir()]

@@ -1,6 +1,7 @@
 "What fit is given: networks, recipes and data that it refuses, and why."
 
 import math
+import re
 import warnings
 from pathlib import Path
 
@@ -150,7 +151,7 @@ def test_labels_of_a_set_are_one_number_an_image(labels):
         dict(model=torch.nn.DataParallel(net())),
         dict(model=torch.nn.Conv2d(1, 1, 1)),  # it does not say what it predicts
     ],
-    ids=str,
+    ids=lambda bad: re.sub(r" at 0x\w+", "", str(bad)),
 )
 def test_arguments_are_looked_at_before_a_folder_is_claimed(bad, tmp_path):
     with pytest.raises((TypeError, ValueError), match="expected|call model|uses"):
