@@ -1,9 +1,9 @@
 "Cost of sampling, measured on the device at hand: each network with each sampler."
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from ..disk import as_size
+from ..flops import forward_flops
 from ..latent_digits import latent_digits_model
 from ..training import digits_model
 from .costs import synchronized_time
@@ -26,12 +26,7 @@ def networks_at_hand(device):
 
 def counted_gflop(trained):
     "10^9 operations of one image through a network, a multiplication and an addition being two."
-    device = next(trained.model.parameters()).device
-    x = torch.zeros(1, *trained.shape, device=device)
-    y = torch.zeros(1, dtype=torch.int64, device=device)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        trained.model(x, y, *([] if trained.model.num_classes is None else [y]))
-    return counter.get_total_flops() / 1e9
+    return forward_flops(trained.model, trained.shape) / 1e9
 
 
 def images_a_second(trained, sampler, batch, device, few=10):
