@@ -730,7 +730,7 @@ def main(argv=None):
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--out", help="write the results to this JSON file")
     p.add_argument("--rounds", type=int, default=9, help="turns of every competitor")
-    p.add_argument("--quick", action="store_true", help="2 rounds of 2 images, 100 DDPM steps: a minute")
+    p.add_argument("--quick", action="store_true", help="2 rounds of 2 images: minutes")
     p.add_argument("--device", help="cpu or cuda; cuda where there is one")
     p.add_argument("--batch", type=int, help="8 on a CPU, 128 on a GPU")
     p.add_argument(
