@@ -1,10 +1,9 @@
 "What a `DiT` accepts: the arguments that it is built from, and the inputs that it is called with."
 
-import torch
-
 from .images import check_images
 from .kinds import count, flag, number, one_of, optional, tensor, whole
 from .noising import PREDICTS
+from .unet_inputs import check_times_and_labels
 
 DIT_ARGUMENTS = dict.fromkeys(("in_channels", "patch", "width", "heads"), whole(1, 2**15)) | {
     "depth": whole(1, 256), "num_classes": optional(whole(1, 2**24)),
@@ -49,9 +48,4 @@ def check_dit_inputs(x, t, y, config):
     if C != config["in_channels"]:
         raise ValueError(f"x_t: got {C} channels; this network has {config['in_channels']}")
     check_squares(x, config["patch"], "x_t")
-    if not isinstance(t, torch.Tensor) or t.shape != (len(x),):
-        given = f"shape {tuple(t.shape)}" if isinstance(t, torch.Tensor) else repr(t)
-        raise ValueError(f"t: got {given}; expected a tensor of one time an image, ({len(x)},)")
-    if y is not None and config["num_classes"] is None: # labels are checked where they are embedded
-        raise ValueError("this model has no classes (num_classes is None) and got labels; "
-                         "call it without y")
+    check_times_and_labels(x, t, y, config)

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from .interop import from_extra
+from .kinds import described
 
 DIT_FIXED = { # what a DiTTransformer2DModel must have, if it says anything about it
     "dropout": 0.0, "attention_bias": True, "activation_fn": "gelu-approximate",
@@ -74,6 +75,9 @@ def dit_from_diffusers(cls, # our `DiT`
     "The same network as a diffusers DiTTransformer2DModel, with its weights, in evaluation mode."
     if isinstance(source, (str, Path)):
         source = from_extra("diffusers").DiTTransformer2DModel.from_pretrained(source, **kwargs)
+    elif "num_embeds_ada_norm" not in getattr(source, "config", {}):
+        raise TypeError(f"source={described(source)}; expected a DiTTransformer2DModel, its folder "
+                        "or its name on the hub; of a pipeline, pass its .transformer")
     config = dit_config_from_diffusers(source.config)
     theirs = source.state_dict()
     check_tied(theirs, config["depth"])

@@ -75,6 +75,16 @@ def check_vae(c): # {name: value} of the arguments of a `VAE`
     raise ValueError(f"VAE of {c}; {rule}")
 
 
+def check_times_and_labels(x, t, y, config):
+    "ValueError unless there is a time for each image, and no label for a network without classes."
+    if not isinstance(t, torch.Tensor) or t.shape != (len(x),):
+        given = f"shape {tuple(t.shape)}" if isinstance(t, torch.Tensor) else repr(t)
+        raise ValueError(f"t: got {given}; expected a tensor of one time an image, ({len(x)},)")
+    if y is not None and config["num_classes"] is None: # labels are checked where they are embedded
+        raise ValueError("this model has no classes (num_classes is None) and got labels; "
+                         "call it without y")
+
+
 def check_inputs(x, t, y, context, config, augment=None):
     "The `Context` for layers; TypeError or ValueError where inputs don't fit the network."
     channels = config["in_channels"]
@@ -85,12 +95,7 @@ def check_inputs(x, t, y, context, config, augment=None):
     if got[-2] % 2**halvings or got[-1] % 2**halvings:
         raise ValueError(f"x_t: got {got[-2]}x{got[-1]} pixels; this network halves them "
                          f"{halvings} times: expected multiples of {2**halvings}")
-    if not isinstance(t, torch.Tensor) or t.shape != (len(x),):
-        given = f"shape {tuple(t.shape)}" if isinstance(t, torch.Tensor) else repr(t)
-        raise ValueError(f"t: got {given}; expected a tensor of one time an image, ({len(x)},)")
-    if y is not None and config["num_classes"] is None: # labels are checked where they are embedded
-        raise ValueError("this model has no classes (num_classes is None) and got labels; "
-                         "call it without y")
+    check_times_and_labels(x, t, y, config)
     A = config.get("augment", 0)
     if augment is not None and augment.shape != (len(x), A):
         raise ValueError(f"augment: got shape {tuple(augment.shape)}; expected ({len(x)}, {A}), "

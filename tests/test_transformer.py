@@ -5,7 +5,7 @@ import copy, json, math
 import pytest
 import torch
 import torch.nn.functional as F
-from diffusers import DiTTransformer2DModel
+from diffusers import DiTTransformer2DModel, UNet2DModel
 from torch import nn
 
 from ddpm_course import dit_interop, transformer
@@ -529,3 +529,9 @@ def test_a_row_says_how_much_work_a_network_was():
         assert score.settings["parameters"] == count(RIVALS[name]())
         assert score.notes["step_seconds"] > 0
     assert {row["name"] for row in BACKBONES_TABLE.rows("digits")} == {*RIVALS}
+
+
+@pytest.mark.parametrize("source", [3, None, torch.nn.Linear(2, 2), UNet2DModel(8)])
+def test_what_is_no_transformer_of_diffusers_is_told(source):
+    with pytest.raises(TypeError, match="source=.*expected a DiTTransformer2DModel"):
+        DiT.from_diffusers(source)

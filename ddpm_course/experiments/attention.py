@@ -1,6 +1,7 @@
 "What does attention in more places bring, and what does it cost?"
 
 import time
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +14,7 @@ from ..noising import cosine_schedule
 from ..training import DIGITS_FIT, DIGITS_UNET, fit
 from ..unet import UNet
 from .generation import measure, trained_of
-from .plots import error_bars, floor_line, new_figure
+from .plots import plot_variants
 from .tables import Table, distance_of, product
 
 NETS = { # {what attends: (changes to the digits network, its size within 4 %; the kernel)}
@@ -50,22 +51,10 @@ def attention_row(name, seed, steps, n, sampler_steps):
     return cards
 
 
-def plot_attention(rows): # of `ATTENTION`
-    "The distance of each kind of attention, with intervals: a figure."
-    figure = new_figure(6.4, 2.6)
-    ax = figure.subplots()
-    cards = [row["distance"] for row in rows][::-1]
-    ax.errorbar([s.value for s in cards], range(len(cards)), xerr=error_bars(cards), fmt="o",
-                capsize=3)
-    floor_line(ax, rows, vertical=True)
-    ax.set(yticks=range(len(cards)), yticklabels=[s.variant for s in cards],
-           xlabel="Fréchet distance", title="Attention in more places, trained equally long")
-    return figure
-
-
 ATTENTION = Table(
     "attention", "Attention at one level, at all, across levels, and with the matrix stored.",
-    attention_row, plot=plot_attention, order=distance_of,
+    attention_row, order=distance_of,
+    plot=partial(plot_variants, title="Attention in more places, trained equally long"),
     grid={"digits": product(seed=range(3), name=[*NETS], steps=400, n=797, sampler_steps=50),
           "smoke": product(seed=range(2), name=[*NETS], steps=3, n=100, sampler_steps=4)},
     columns=("variant", "parameters", "train_steps", "step_seconds", "kept_MB", "accuracy",

@@ -1,6 +1,7 @@
 "A U-Net or a transformer, at equal work?"
 
 import time
+from functools import partial
 
 import torch
 
@@ -12,7 +13,7 @@ from ..training import DIGITS_FIT, DIGITS_UNET, fit
 from ..transformer import DiT
 from ..unet import UNet
 from .generation import measure, trained_of
-from .plots import error_bars, floor_line, new_figure
+from .plots import plot_variants
 from .tables import Table, distance_of, product
 
 WIDTHS = {1: 60, 2: 128, 4: 240} # {side of a square: width that takes the U-Net's operations}
@@ -38,22 +39,10 @@ def backbones_row(name, seed, steps, n, sampler_steps):
     return cards
 
 
-def plot_backbones(rows): # of `BACKBONES_TABLE`
-    "The distance of each network, with intervals: a figure."
-    figure = new_figure(6.4, 2.6)
-    ax = figure.subplots()
-    cards = [row["distance"] for row in rows][::-1]
-    ax.errorbar([s.value for s in cards], range(len(cards)), xerr=error_bars(cards), fmt="o",
-                capsize=3)
-    floor_line(ax, rows, vertical=True)
-    ax.set(yticks=range(len(cards)), yticklabels=[s.variant for s in cards],
-           xlabel="Fréchet distance", title="Four networks of equal work, trained equally long")
-    return figure
-
-
 BACKBONES_TABLE = Table(
     "backbones", "A U-Net and transformers of as many operations, trained equally long.",
-    backbones_row, plot=plot_backbones, order=distance_of,
+    backbones_row, order=distance_of,
+    plot=partial(plot_variants, title="Four networks of equal work, trained equally long"),
     grid={"digits": product(seed=range(3), name=[*RIVALS], steps=1200, n=797, sampler_steps=50),
           "smoke": product(seed=range(2), name=[*RIVALS], steps=2, n=100, sampler_steps=2)},
     columns=("variant", "operations", "parameters", "train_steps", "step_seconds", "accuracy",

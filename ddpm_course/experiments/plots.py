@@ -21,6 +21,19 @@ def plain_ticks(axis, values):
     axis.set_ticks([], minor=True)
 
 
+def plot_variants(rows, title): # means over seeds, of a table whose rows differ in `variant`
+    "The distance of each variant, with its interval, beside the floor: a figure."
+    figure = new_figure(6.4, 2.6)
+    ax = figure.subplots()
+    cards = [row["distance"] for row in rows][::-1]
+    ax.errorbar([s.value for s in cards], range(len(cards)), xerr=error_bars(cards), fmt="o",
+                capsize=3)
+    floor_line(ax, rows, vertical=True)
+    ax.set(yticks=range(len(cards)), yticklabels=[s.variant for s in cards],
+           xlabel="Fréchet distance", title=title)
+    return figure
+
+
 def floor_line(ax, rows, vertical=False):
     "A dashed gray line at the matched floor of the rows."
     line = ax.axvline if vertical else ax.axhline
