@@ -44,7 +44,7 @@ def image_folder(root, # folder with one folder a class: root/class/image.jpg
         if x.shape != shape:
             raise ValueError(f"the images in {root} differ in size "
                              f"({tuple(x.shape[1:])} and {shape[1:]}); pass size=")
-        if in_memory: pixels[n] = x
+        if in_memory: pixels.numpy()[n] = x
     decode = in_memory or on_error == "skip" or size is None # or look at headers alone
     look = read if decode else partial(read, decode=False)
     good = read_all(files, look, on_error, keep if decode else None, workers)

@@ -41,6 +41,7 @@ def to_rgb(im): # a Pillow image of any mode
 
 def cut_square(x, size): # uint8 (C, H, W)
     "Resized so that the shorter side is `size`, then the centered square, as torchvision does it."
+    import numpy as np
     short = min(x.shape[1:])
     ends = [max(0, (side - 2 * short) // 2) for side in x.shape[1:]] # nothing of them is seen
     x = x[:, ends[0]:x.shape[1] - ends[0], ends[1]:x.shape[2] - ends[1]]
@@ -50,7 +51,8 @@ def cut_square(x, size): # uint8 (C, H, W)
         x = F.interpolate(x, (h, w), mode="bicubic", antialias=True)[0]
     top = round((h - size) / 2)
     left = round((w - size) / 2)
-    return x[:, top:top + size, left:left + size].contiguous()
+    x = x[:, top:top + size, left:left + size]
+    return torch.from_numpy(np.ascontiguousarray(x.numpy())) # torch would wake threads that spin
 
 
 def open_rgb(path, # an image file of any mode that Pillow reads
