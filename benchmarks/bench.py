@@ -563,11 +563,21 @@ def frechet_row(n, rounds, device):
     )
 
 
+def fill(root, shape, count):
+    "Two class folders of `count` JPEGs in all: two photographs of scikit-learn, again and again."
+    from PIL import Image
+    from sklearn.datasets import load_sample_images
+
+    for i, photo in enumerate(load_sample_images().images):
+        (folder := Path(root, str(i))).mkdir()
+        Image.fromarray(photo).resize(shape).save(folder / "0.jpg", quality=90)
+        for k in range(1, count // 2):
+            (folder / f"{k}.jpg").write_bytes((folder / "0.jpg").read_bytes())
+
+
 def folder_row(shape, count, least, rounds, device, reduced=False):
     "A folder of JPEGs into memory at 128 x 128, against torchvision's ImageFolder and 2 workers."
     from ddpm_course.data import image_folder
-    from PIL import Image
-    from sklearn.datasets import load_sample_images
     from torchvision import datasets, transforms as T
 
     bicubic = T.InterpolationMode.BICUBIC
@@ -578,11 +588,7 @@ def folder_row(shape, count, least, rounds, device, reduced=False):
         return torch.cat([x for x, _ in loader])
 
     with tempfile.TemporaryDirectory() as root:
-        for i, photo in enumerate(load_sample_images().images):
-            (folder := Path(root, str(i))).mkdir()
-            Image.fromarray(photo).resize(shape).save(folder / "0.jpg", quality=90)
-            for k in range(1, count // 2):
-                (folder / f"{k}.jpg").write_bytes((folder / "0.jpg").read_bytes())
+        fill(root, shape, count)
         ours = partial(image_folder, root, size=128, reduced=reduced)
         seconds = interleaved({"ours": ours, "torchvision": theirs}, rounds, device)
     value = ratio(seconds["torchvision"], seconds["ours"])
@@ -597,6 +603,31 @@ def folder_row(shape, count, least, rounds, device, reduced=False):
     )
 
 
+def photos_probe(count):
+    "Bytes that reading so many photographs of 12 megapixels takes, at its highest; Linux only."
+    from ddpm_course.data import image_folder
+
+    with tempfile.TemporaryDirectory() as root:
+        fill(root, (4000, 3000), int(count))
+        Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
+        before = resident("VmRSS")
+        image_folder(root, size=128)
+    return resident("VmHWM") - before
+
+
+def photos_memory_row(counts=(40, 80)):
+    "Memory for twice as many photographs of 12 megapixels, cut to 128 x 128."
+    what = "memory of 80 photographs of 12 MP over that of 40"
+    if not Path("/proc/self/clear_refs").exists():
+        return row(what, "at most 1.2x", None, "", None, note="measured on Linux only")
+    used = {str(n): probe("photos", n) / 1e6 for n in counts}
+    value = used["80"] / used["40"]
+    return row(what, "at most 1.2x", value, "x", value <= 1.2, megabytes=used)
+
+
+PROBES = {"memory": memory_probe, "import": import_probe, "photos": photos_probe}
+
+
 def data_rows(rounds, quick, device):
     "What is beside the network: folders of photographs, and the Fréchet distance."
     if quick:
@@ -606,6 +637,7 @@ def data_rows(rounds, quick, device):
     yield folder_row((500, 375), 1000, 1.0, rounds, device)
     yield folder_row((4000, 3000), 40, 1.0, rounds, device)
     yield folder_row((4000, 3000), 40, 2.0, rounds, device, reduced=True)
+    yield photos_memory_row()
     yield frechet_row(50_000, rounds, device)
     yield frechet_row(1000, rounds, device)
 
@@ -742,7 +774,7 @@ def main(argv=None):
     p.add_argument("--probe", nargs="+", help=argparse.SUPPRESS)
     a = p.parse_args(argv)
     if a.probe:
-        return print({"memory": memory_probe, "import": import_probe}[a.probe[0]](*a.probe[1:]))
+        return print(PROBES[a.probe[0]](*a.probe[1:]))
     result = bench(a.rounds, a.quick, a.device, a.batch, a.compile, a.threads)
     if a.out:
         Path(a.out).write_text(json.dumps(result, indent=1))

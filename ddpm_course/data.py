@@ -30,7 +30,7 @@ def image_folder(root, # folder with one folder a class: root/class/image.jpg
                  in_memory: bool=None, # None: if that takes at most `memory` bytes
                  memory: int=8 * 2**30, # bytes
                  on_error: str="raise", # or "skip" files that are no images, and say so
-                 workers: int=8, # threads that read files
+                 workers: int=None, # threads that read; None: one a core, at most 8
                  mode: str="RGB", # or "L": one channel of gray
                  reduced: bool=False # faster: large JPEGs at a part of their size
                  ) -> Images: # uint8 (N, 3 or 1, H, W) in memory or on disk

@@ -40,14 +40,11 @@ def open_raster(file):
     return Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
 
 
-def jpeg_pixels(im, file): # a Pillow image not yet read, and its open file
+def jpeg_pixels(im, data): # a Pillow image not yet read, and its file as a uint8 array
     "uint8 (3, H, W) of a complete gray or RGB JPEG, turned; else None."
-    import numpy as np
     try: from torchvision.io import ImageReadMode, decode_image
     except ImportError: return None # torchvision means to move its decoders
     if im.format not in ("JPEG", "MPO") or im.mode not in ("L", "RGB"): return None
-    file.seek(0)
-    data = torch.from_numpy(np.fromfile(file, np.uint8))
     if data[-2:].tolist() != [0xFF, 0xD9]: return None # cut off, which this decoder lets pass
-    try: return decode_image(data, ImageReadMode.RGB, apply_exif_orientation=True)
+    try: return decode_image(torch.from_numpy(data), ImageReadMode.RGB, apply_exif_orientation=True)
     except RuntimeError: return None # Pillow says what is wrong

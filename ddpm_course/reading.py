@@ -4,6 +4,7 @@ import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from io import BytesIO
 from pathlib import Path
 
 import torch
@@ -62,13 +63,13 @@ def open_rgb(path, # an image file of any mode that Pillow reads
     "One image file, turned as its EXIF header says."
     import numpy as np
     from PIL import ImageOps
-    with open(path, "rb") as file, open_raster(file) as im:
+    data = np.fromfile(path, np.uint8)
+    with open_raster(BytesIO(data)) as im:
         full = im.size
         if reduced and size is not None: im.draft(None, (2 * size, 2 * size))
         with room(im.width * im.height):
-            x = jpeg_pixels(im, file) if im.size == full else None
+            x = jpeg_pixels(im, data) if im.size == full else None
             if x is None:
-                file.seek(0)
                 x = np.array(to_rgb(ImageOps.exif_transpose(im)))
                 x = torch.from_numpy(x).permute(2, 0, 1)
             return x if size is None else cut_square(x, size)
@@ -175,15 +176,22 @@ def first_shape(files, read, on_error):
 
 # ---- many files ----
 
+def readers(workers):
+    "How many threads read: `workers`, or if None one a core, since they decode, but at most 8."
+    return min(8, os.cpu_count()) if workers is None else workers
+
+
 def _attempts(files, read, workers):
     "What `read` gives for each file, or its ValueError, in order; read by threads."
     def attempt(file):
         try: return read(file)
         except ValueError as e: return e
-    pool = ThreadPoolExecutor(workers)
+    parts = [files[i:i + 8] for i in range(0, len(files), 8)] # fewer hand-overs between threads
+    pool = ThreadPoolExecutor(readers(workers))
     try:
-        for i in range(0, len(files), 4096): # a million at once would fill the memory
-            yield from pool.map(attempt, files[i:i + 4096])
+        for i in range(0, len(parts), 512): # a million at once would fill the memory
+            for part in pool.map(lambda part: [attempt(file) for file in part], parts[i:i + 512]):
+                yield from part
     finally: pool.shutdown(cancel_futures=True)
 
 
@@ -191,7 +199,7 @@ def read_all(files, # paths
              read, # path -> result; a ValueError says that the file is no image
              on_error: str="raise", # or "skip": leave such files out, and say how many
              keep=None, # keep(n, result) is called for the n-th readable file
-             workers: int=8): # threads
+             workers: int=None): # threads; None: `readers`
     "Call read(file) for all files, in threads; returns the indices of the readable ones."
     if on_error not in ("raise", "skip"):
         raise ValueError(f"on_error={on_error!r}; expected 'raise' or 'skip'")
@@ -229,7 +237,7 @@ class FilePixels:
     def __init__(self, files, # paths
                  read, # path -> uint8 (C, H, W)
                  shape, # (C, H, W)
-                 workers: int=8, # threads
+                 workers: int=None, # threads; None: `readers`
                  limit: int=2048): # images read ahead at most; the oldest are dropped
         self.files = files
         self.read = read
@@ -249,7 +257,7 @@ class FilePixels:
         "Start what is not under way; returns {i: future}."
         if self.owner != os.getpid(): # the first use, or after a fork, which threads do not survive
             self.ahead = {}
-            self.pool = ThreadPoolExecutor(self.workers)
+            self.pool = ThreadPoolExecutor(readers(self.workers))
             self.owner = os.getpid()
         start = lambda i: self.pool.submit(self.read, self.files[i])
         return {i: self.ahead.pop(i, None) or start(i) for i in dict.fromkeys(index)}

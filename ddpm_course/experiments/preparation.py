@@ -72,7 +72,7 @@ def prepare_folders(source, # directory of ImageNet: train/WNID/*.JPEG, val/WNID
                     preprocessing: str="course", # a key of `PREPROCESSING`
                     classes=None, # WordNet ids; ImageNet-100's if None
                     splits=None, # {split: images it must have, or None}; ImageNet-100's if None
-                    workers: int=8): # threads
+                    workers: int=None): # threads; None: one a core, at most 8
     "Make squares of all images, a file a class; what is there is not made again. {split: images}."
     classes = imagenet100_classes() if classes is None else list(classes)
     splits = IMAGENET100_IMAGES if splits is None else splits
