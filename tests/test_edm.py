@@ -13,7 +13,16 @@ from ddpm_course.ddpm import DDPMLoss
 from ddpm_course.denoisers import ExactDenoiser
 from ddpm_course.edm import EDMLoss, Precond
 from ddpm_course.exact import GaussianMixture
-from ddpm_course.experiments.edm import CONFIGURATIONS, EDM, SCHEDULE, ScheduleLoss, edm_row
+from ddpm_course.experiments.cifar10_edm import AS_PUBLISHED, IMAGES
+from ddpm_course.experiments.edm import (
+    CONFIGURATIONS,
+    EDM,
+    SCHEDULE,
+    ScheduleLoss,
+    edm_loss,
+    edm_network,
+    edm_row,
+)
 from ddpm_course.flow import ExactVelocity, FlowLoss, VelocityNet, as_velocity, from_velocity
 from ddpm_course.images import load_digits
 from ddpm_course.models import condition
@@ -331,10 +340,25 @@ def test_each_configuration_changes_what_the_paper_changes():
         assert differ == changes[b]
     widths = [CONFIGURATIONS[name].channels for name in "AC"]
     assert widths == [(16, 32, 32), (32, 32)]  # the coarsest level goes, the finest doubles
-    net = CONFIGURATIONS["F"].model().net
+    net = edm_network(1, **CONFIGURATIONS["F"].network).net
     own = {key: DDPMPP[key] for key in DDPMPP if key in net.config} | {"augment": PARAMETERS}
     changed = {key for key in own if net.config[key] != own[key]}
     assert changed == {"base", "channels", "layers", "attention"}  # else the paper's DDPM++
+
+
+def test_the_full_experiment_is_the_papers():
+    "Karras et al. 2022, table 7 and appendix F, and their numbers of weights."
+    with torch.device("meta"):
+        nets = {name: edm_network(3, **c.network) for name, c in AS_PUBLISHED.items()}
+    weights = {name: sum(p.numel() for p in net.parameters()) for name, net in nets.items()}
+    assert {weights[name] for name in "CDE"} == {55_734_147} and weights["F"] == 55_735_299
+    A, B = AS_PUBLISHED["A"], AS_PUBLISHED["B"]
+    told = lambda c: (c.batch_size, c.lr, c.ema_halflife, c.dropout, round(c.warmup * c.batch_size))
+    assert told(A) == (128, 2e-4, 900_000, 0.10, 640_000)
+    assert told(B)[:4] == (512, 1e-3, 500_000, 0.13) and abs(told(B)[4] - 10_000_000) < 512
+    loss = edm_loss(SCHEDULE, **AS_PUBLISHED["F"].loss)
+    assert (loss.P_mean, loss.P_std, loss.sigma_data, loss.augment.p) == (-1.2, 1.2, 0.5, 0.12)
+    assert nets["F"].sigma_data == 0.5 and IMAGES == 200_000_000
 
 
 def test_the_loss_of_d_is_ddpms_for_a_denoiser():

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from sklearn.datasets import load_sample_images
 
 from ddpm_course import cli
+from ddpm_course.edm import Precond
 from ddpm_course.experiments import (
     commands,
     costs,
@@ -26,14 +27,20 @@ from ddpm_course.experiments import (
     training_runs,
 )
 from ddpm_course.experiments.datasets import CIFAR10_CLASSES, load_split
+from ddpm_course.experiments.generation import generate
 from ddpm_course.experiments.plans import DataSet, parse_changes
 from ddpm_course.experiments.preparation import load_prepared, prepare_folders
-from ddpm_course.experiments.registry import AWAITED, EXPERIMENTS, TABLES, experiment_of
+from ddpm_course.experiments.registry import EXPERIMENTS, TABLES, experiment_of
 from ddpm_course.experiments.samplers import Sampler
 from ddpm_course.memory import saved_bytes
+from ddpm_course.models import condition
 from ddpm_course.preprocessing import PREPROCESSING
+from ddpm_course.randomness import image_seeds
 from ddpm_course.runs import checkpoints
+from ddpm_course.saving import Trained
 from ddpm_course.scores import compare
+from ddpm_course.solvers import Churn, as_denoiser, heun_sample
+from ddpm_course.training import digits_model
 from ddpm_course.unet import UNet
 
 PLANS = [
@@ -58,7 +65,10 @@ def test_a_plan_is_data_from_which_everything_is_built(name, size, variant):
     loss = plan.loss.build(schedule)
     with torch.device("meta"):
         model = plan.network.build(in_channels=3)
-    assert (model.num_classes is not None) == (getattr(loss, "drop", 0) > 0)
+    if name == "cifar10-edm":  # Karras et al. train with labels alone
+        assert model.num_classes == 10 and not getattr(loss, "drop", 0)
+    else:
+        assert (model.num_classes is not None) == (loss.drop > 0)
 
 
 def test_the_reports_settings_are_those_of_the_reports():
@@ -84,6 +94,8 @@ PUBLISHED = {  # of the reports, by experiment: what has to stand beside ours
     "imagenet100-schedules": [23.87],
     "imagenet100-length": [323.51],
     "imagenet100-equal-steps": [290],
+    "imagenet100-advanced": [23.87, 22.41, 21.12],
+    "cifar10-edm": [2.48, 1.88, 1.79],
     "cifar10": [519, 556, 3.17, 13.36, 4.16, 18.96],
     "cifar10-guidance": [6.29, 4.66, 10.23, 16.23],
 }
@@ -99,14 +111,52 @@ def test_published_rows_stand_with_their_source(name):
 
 
 def test_names_are_of_one_thing():
-    assert not TABLES.keys() & EXPERIMENTS.keys() and set(AWAITED) == {
-        "cifar10-backbones",
-        "cifar10-edm",
-    }
+    assert not TABLES.keys() & EXPERIMENTS.keys()
     assert all(e.table in TABLES or e.table is None for e in EXPERIMENTS.values())
     assert all(
         {"smoke", "digits", "full"} <= e.sizes.keys() or e.pretrained for e in EXPERIMENTS.values()
     )
+
+
+@pytest.mark.parametrize("guidance, passes", [(1.0, 1), (2.0, 2)])
+def test_evaluations_are_counted_at_the_network(guidance, passes):
+    trained, y = digits_model(), torch.arange(10)
+    count = lambda *asked: generate(Sampler(*asked), trained, y, 0, progress=False).nfe
+    assert count("DDIM", 4, {}, guidance) == 4 * passes
+    assert count("Euler", 4, {}, guidance) == 4 * passes
+    assert count("DPM-Solver++(2M)", 4, {}, guidance) == 4 * passes
+    assert count("Heun", 4, {}, guidance) == 7 * passes
+    some = {"scale": 2.0, "interval": (300, 700)}  # of the timesteps 999, 666, 333, 0
+    assert count("DDIM", 4, {"spacing": "linspace"}, some) == 6
+
+
+def test_a_sampler_as_data_is_the_function_that_it_names():
+    trained, y = digits_model(), torch.arange(10)
+    seeds = image_seeds(0, 10)
+    drawn = generate(
+        Sampler("Heun", 5, {"churn": {"S_churn": 2.0}}), trained, y, seeds, progress=False
+    )
+    model = as_denoiser(condition(trained.model, y), trained.schedule, trained.clip)
+    ours = heun_sample(model, (10, 1, 8, 8), 5, churn=Churn(2.0), seed=seeds)
+    assert torch.equal(drawn.images, ours)
+
+
+def test_a_network_without_schedule_is_walked_in_sigma_alone():
+    torch.manual_seed(0)
+    net = UNet(1, channels=(8, 16), attention=(False, False), groups=4)
+    network = Trained(Precond(net), None, (1, 8, 8), None, {})
+    walk = lambda name: [*Sampler(name, 3).walk(network.model, network, [0, 1])]
+    assert walk("Heun")[-1].x_prev.shape == (2, 1, 8, 8)
+    with pytest.raises(ValueError, match="DDIM walks the timesteps.*expected Euler, Heun"):
+        walk("DDIM")
+
+
+def test_variants_may_have_samplers_of_their_own():
+    scale = experiment_of("imagenet100-advanced").scale("digits")
+    variances = {
+        v: {s.options["variance"] for s in scale.of(v).samplers} for v in ("plain", "combined")
+    }
+    assert variances == {"plain": {"small"}, "combined": {"learned"}}
 
 
 def test_fields_of_the_recipe_are_set_by_their_kind():

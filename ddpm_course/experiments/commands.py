@@ -14,7 +14,7 @@ from .costs import CARDS, SHARE, as_hours, cost_of, hours_on, trial
 from .datasets import SETS
 from .plans import parse_changes
 from .preparation import prepare_folders
-from .registry import AWAITED, EXPERIMENTS, TABLES, run_table
+from .registry import EXPERIMENTS, TABLES, run_table
 from .run_page import measured_lines, next_commands
 from .sample_runs import draw, read_shards
 from .shipping import TRAIN, recorded, retrain
@@ -23,7 +23,6 @@ from .studies import (
     train_experiment)
 from .tables import format_table
 from .training_runs import default_device, read_settings
-
 
 # ---- list ----
 
@@ -57,11 +56,8 @@ def list_experiments(size="full", name=None, use_trial=False, device=None):
     about = "\n".join(f"{e.name:22} {e.doc}" for e in shown)
     rates = ", ".join(f"{card} {rate:g} TFLOP/s in {kind}" for card, (rate, kind) in CARDS.items())
     note = LIST_NOTE.format(cards=", ".join(CARDS), share=SHARE, rates=rates, device=device)
-    awaited = "\n".join(f"{name:22} {told}" for name, told in AWAITED.items()
-                        if name not in EXPERIMENTS | TABLES)
     return (f"{about}\n\n{format_table(rows, [*rows[0]])}\n\n{note}\n\ntables of the digits: "
-            f"{', '.join(TABLES)}\nnetworks that ship with the package: {', '.join(TRAIN)}"
-            + (f"\nto come:\n{awaited}" if awaited else ""))
+            f"{', '.join(TABLES)}\nnetworks that ship with the package: {', '.join(TRAIN)}")
 
 
 def sizes_there():

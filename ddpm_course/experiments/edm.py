@@ -12,7 +12,7 @@ from ..edm import EDMLoss, Precond
 from ..flow import FlowLoss, VelocityNet, from_velocity
 from ..images import load_digits
 from ..models import condition
-from ..noising import linear_schedule
+from ..noising import NoiseSchedule, linear_schedule
 from ..randomness import image_seeds
 from ..solvers import Churn, as_denoiser, heun_steps
 from ..training import fit
@@ -25,12 +25,12 @@ from .tables import Table, product
 
 SIGMA_DATA = 0.75 # standard deviation of the pixels of digits
 SCHEDULE = linear_schedule() # VP at a thousand timesteps
-RAW_NETWORK = DDPMPP | dict(in_channels=1, base=16, layers=1, groups=8, num_classes=10)
 
 
 @dataclass(frozen=True)
 class ScheduleLoss(EDMLoss):
     "Error of D at the levels that DDPM trains at, weighed as its loss weighs them."
+    of: NoiseSchedule = SCHEDULE
 
     def weight(self, sigma):
         "lambda(sigma) (B,): that of a squared error of eps."
@@ -38,64 +38,95 @@ class ScheduleLoss(EDMLoss):
 
     def sigma(self, x, rng):
         "Noise levels (B,) for images x: those of timesteps, each as likely as another."
-        alpha_bar = SCHEDULE.alpha_bar(rng.randint(len(SCHEDULE)))
+        alpha_bar = self.of.alpha_bar(rng.randint(len(self.of)))
         return ((1 - alpha_bar) / alpha_bar).sqrt().to(x)
+
+
+def preconditioned_loss(schedule, sigma_data, log_normal, augment):
+    "The loss of a network within `Precond`: EDM's levels and weight, or DDPM's."
+    augment = Augment() if augment else None
+    if log_normal: return EDMLoss(sigma_data=sigma_data, augment=augment)
+    return ScheduleLoss(sigma_data=sigma_data, augment=augment, of=schedule)
+
+
+TARGETS = { # what F stands for: (the network around it, its loss, trained: D(x, sigma, y))
+    "eps": (lambda net, sigma_data: net, lambda schedule, *more: DDPMLoss(schedule),
+            lambda net: as_denoiser(net, SCHEDULE)),
+    "F": (Precond, preconditioned_loss, lambda net: net),
+    "velocity": (lambda net, sigma_data: VelocityNet(net), lambda *more: FlowLoss(), from_velocity)}
+
+
+def edm_network(in_channels, target, sigma_data, **options): # of `UNet`
+    "A new network whose raw output stands for a key of `TARGETS`."
+    return TARGETS[target][0](UNet(in_channels, **options), sigma_data)
+
+
+def edm_loss(schedule, target, sigma_data, log_normal=False, augment=False):
+    "What it is trained by: loss(model, x, y, rng) -> (B,)."
+    return TARGETS[target][1](schedule, sigma_data, log_normal, augment)
 
 
 @dataclass(frozen=True)
 class Configuration:
-    "How a network for digits is built and trained: a row of table 2 of Karras et al. 2022."
+    "How a network is built and trained: a row of table 2 of Karras et al. 2022."
     batch_size: int
     lr: float
     clip_grad: float # largest norm of a gradient; none reaches 1e9
     dropout: float
-    channels: tuple # width of each level, from 8x8 downwards
+    channels: tuple # width of each level, from the finest downwards
     attention: tuple # by level
     target: str = "eps" # what the raw network stands for: a key of `TARGETS`
     log_normal: bool = False # levels and weight of EDM's loss, in place of DDPM's
     augment: bool = False # and the network is told
+    base: int = 16 # channels before the first level
+    layers: int = 1 # residual blocks a level
+    groups: int = 8 # of a group norm
+    warmup: int = 100 # steps up to lr
+    ema_halflife: int = 18_000 # images
+    sigma_data: float = SIGMA_DATA # standard deviation of the pixels
 
-    def model(self):
-        "A new network to train."
-        own = {name: getattr(self, name) for name in ("channels", "attention", "dropout")}
-        net = UNet(**RAW_NETWORK | own, augment=PARAMETERS * self.augment)
-        return TARGETS[self.target][0](net)
+    @property
+    def recipe(self):
+        "Options of `fit`, but for the number of steps."
+        names = ("batch_size", "lr", "clip_grad", "warmup", "ema_halflife")
+        return {name: getattr(self, name) for name in names}
 
+    @property
+    def network(self):
+        "Options of `edm_network`."
+        names = ("target", "sigma_data", "channels", "attention", "dropout", "base", "layers",
+                 "groups")
+        own = {name: getattr(self, name) for name in names}
+        return DDPMPP | own | {"num_classes": 10, "augment": PARAMETERS * self.augment}
+
+    @property
     def loss(self):
-        "What it is trained by: loss(model, x, y, rng) -> (B,)."
-        return TARGETS[self.target][1](self)
+        "Options of `edm_loss`."
+        names = ("target", "sigma_data", "log_normal", "augment")
+        return {name: getattr(self, name) for name in names}
 
-    def denoiser(self, net): # trained
-        "D(x, sigma, y)."
-        return TARGETS[self.target][2](net)
-
-    def fitted(self, images, seed): # how many are shown in all
+    def fitted(self, images, seed): # how many digits are shown in all
         "The finished `Run` of `fit`."
         torch.manual_seed(seed)
-        return fit(self.model(), load_digits("train"), self.loss(), seed=seed, device="cpu",
-                   progress=False, steps=images // self.batch_size, batch_size=self.batch_size,
-                   lr=self.lr, clip_grad=self.clip_grad, ema_halflife=18_000)
+        return fit(edm_network(1, **self.network), load_digits("train"),
+                   edm_loss(SCHEDULE, **self.loss), seed=seed, device="cpu", progress=False,
+                   steps=images // self.batch_size, **self.recipe)
 
 
-def edm_loss(c): # `Configuration`
-    "The loss of a preconditioned network."
-    kind = EDMLoss if c.log_normal else ScheduleLoss
-    return kind(sigma_data=SIGMA_DATA, augment=Augment() if c.augment else None)
+def six_steps(first, tuned, wider): # a `Configuration`; fields that B changes, and those of C
+    "{letter: `Configuration`}: A to F, each a change to the one before it, and flow matching."
+    B = replace(first, **tuned)
+    C = replace(B, **wider)
+    D = replace(C, target="F")
+    E = replace(D, log_normal=True)
+    return {"A": first, "B": B, "C": C, "D": D, "E": E, "F": replace(E, augment=True),
+            "flow": replace(C, target="velocity")}
 
 
-TARGETS = { # target: (network around the raw one, loss, the trained network as a denoiser)
-    "eps": (lambda net: net, lambda c: DDPMLoss(SCHEDULE), lambda net: as_denoiser(net, SCHEDULE)),
-    "F": (lambda net: Precond(net, SIGMA_DATA), edm_loss, lambda net: net),
-    "velocity": (VelocityNet, lambda c: FlowLoss(), from_velocity)}
-
-A = Configuration(32, 4e-4, 1.0, 0.10, (16, 32, 32), (False, True, False))
-B = replace(A, batch_size=64, lr=2e-3, clip_grad=1e9, dropout=0.13)
-C = replace(B, channels=(32, 32), attention=(False, True))
-D = replace(C, target="F")
-E = replace(D, log_normal=True)
-F = replace(E, augment=True)
-FLOW = replace(C, target="velocity")
-CONFIGURATIONS = {"A": A, "B": B, "C": C, "D": D, "E": E, "F": F, "flow": FLOW}
+CONFIGURATIONS = six_steps( # of the digits
+    Configuration(32, 4e-4, 1.0, 0.10, (16, 32, 32), (False, True, False)),
+    dict(batch_size=64, lr=2e-3, clip_grad=1e9, dropout=0.13),
+    dict(channels=(32, 32), attention=(False, True)))
 PUBLISHED = { # CIFAR-10 with classes, VP: FID at 35 evaluations (Karras et al. 2022, table 2)
     "A": 2.48, "B": 2.18, "C": 2.08, "D": 2.09, "E": 1.88, "F": 1.79}
 
@@ -123,7 +154,7 @@ def edm_row(name, seed, images, n, steps):
     "Train one configuration, and score what each of `WALKS` draws from it: a list of rows."
     configuration = CONFIGURATIONS[name]
     run = configuration.fitted(images, seed)
-    denoiser = configuration.denoiser(run.ema.model)
+    denoiser = TARGETS[configuration.target][2](run.ema.model)
     about = {"model": "edm", "configuration": name, "train_images": images, "train_seed": seed}
     return [sampled(denoiser, walk, steps, n, seed, **about) for walk in WALKS]
 

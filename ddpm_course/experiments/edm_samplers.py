@@ -4,28 +4,19 @@ import time
 from dataclasses import asdict
 from functools import partial
 
-
 from ..ancestral import ddpm_steps
 from ..ddim import SPACINGS, ddim_steps
-from ..models import Wrapper, condition
+from ..models import condition
 from ..randomness import image_seeds
 from ..solvers import Churn, as_denoiser, dpmpp_2m_steps, euler_steps, heun_steps
 from .families import Family
+from .generation import Counted
 from .plots import new_figure, plain_ticks
 from .protocol import DIGITS
 from .tables import NETWORKS, Table
 
 CHURN = Churn(20.0, 0.05, 50.0, 1.003)
 MARGIN = 0.5 # of the distance: the largest difference to the sampler's own long run that is fine
-
-
-class Counted(Wrapper):
-    "A model that counts how often it is asked."
-    calls = 0
-
-    def __call__(self, x_t, t, y=None):
-        self.calls += 1
-        return super().__call__(x_t, t, y)
 
 
 def on_timesteps(walk, model, trained, shape, steps, seeds, **options):

@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from ..arguments import checked
 from ..kinds import an_instance, anything, having, tensor, text
+from ..models import Wrapper
 from ..randomness import image_seeds, some_seeds
 from ..saving import Trained
 from .protocol import DIGITS
@@ -28,11 +29,15 @@ def trained_of(run, # a finished `Run` of `fit`
     return Trained(model, run.about["schedule"], run.about["shape"], run.about["clip"], {})
 
 
-def evaluations_at(bound, t):
-    "How often a step at timestep t calls the network for each image."
-    interval = getattr(bound, "interval", None)
-    if interval is not None and not interval[0] <= t <= interval[1]: return 1
-    return getattr(bound, "evaluations", 1)
+class Counted(Wrapper):
+    "A model with its labels bound that counts the passes an image through its network, `calls`."
+    calls = 0
+
+    def __call__(self, x_t, t, y=None):
+        interval = getattr(self.model, "interval", None)
+        outside = interval is not None and not interval[0] <= t[0] <= interval[1]
+        self.calls += 1 if outside else getattr(self.model, "evaluations", 1)
+        return super().__call__(x_t, t, y)
 
 
 A_TRAINED = having("model", "schedule", "shape", what="a Trained, such as digits_model()")
@@ -58,13 +63,10 @@ def generate(sampler, # `Sampler`
     with bar:
         seeds = image_seeds(seed, len(labels))
         for i in range(0, len(labels), batch):
-            nfe = 0
-            bound = bind(trained.model, labels[i:i + batch])
-            for step in sampler.walk(bound, trained, seeds[i:i + batch]):
-                nfe += evaluations_at(bound, step.t)
-                bar.update()
+            bound = Counted(bind(trained.model, labels[i:i + batch]))
+            for step in sampler.walk(bound, trained, seeds[i:i + batch]): bar.update()
             images.append((step.x_prev if decode is None else decode(step.x_prev)).cpu())
-    return Drawn(torch.cat(images), time.perf_counter() - began, nfe)
+    return Drawn(torch.cat(images), time.perf_counter() - began, bound.calls)
 
 
 def protocol_of(sampler, trained, bind):

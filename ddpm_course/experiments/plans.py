@@ -63,6 +63,7 @@ class TrainingPlan:
     loss: Part = Part(DDPMLoss) # (schedule) -> loss
     latents: Latents | None = None
     weights: str = "ema" # which are sampled from: "ema", or "model" for the latest
+    bounds: float | None = 1.0 # what samplers clip pixels to; None: nothing
     grids: int = 8 # sample grids along training
 
     @property
@@ -71,12 +72,13 @@ class TrainingPlan:
         parts = ("data", "network", "schedule", "loss", "latents")
         told = {name: part and part.told for name in parts for part in [getattr(self, name)]}
         told |= {"recipe": self.recipe, "weights": self.weights, "grids": self.grids}
+        if self.bounds != 1.0: told["bounds"] = self.bounds # runs of before it was said go on
         return json.loads(json.dumps(told))
 
     @property
     def clip(self):
         "What samplers clip x0_hat to: pixels lie in [-1, 1], latents have no bounds."
-        return None if self.latents else 1.0
+        return None if self.latents else self.bounds
 
     def with_recipe(self, changes): # {field: value}
         "The plan with some fields of its recipe set; a number of steps takes the place of epochs."
@@ -109,8 +111,13 @@ class Evaluation:
 class Scale:
     "An experiment at one size."
     plans: dict # {variant: `TrainingPlan`}
-    samplers: tuple # of `Sampler`
+    samplers: tuple | dict # of `Sampler`, for all variants; or {variant: its own}
     evaluations: tuple # of `Evaluation`
+
+    def of(self, variant):
+        "The scale with the samplers of one variant alone."
+        if not isinstance(self.samplers, dict): return self
+        return replace(self, samplers=self.samplers[variant])
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,15 @@ from .attention import ATTENTION
 from .backbones import BACKBONES_TABLE
 from .cifar10 import (
     CIFAR10_GUIDANCE, CIFAR10_PUBLISHED, CIFAR10_SCHEDULES, CIFAR10_SPEEDRUN, CIFAR10_STEPS)
+from .cifar10_backbones import CIFAR10_BACKBONES
+from .cifar10_edm import CIFAR10_EDM
 from .dynamics import DYNAMICS
 from .edm import EDM
 from .edm_samplers import EDM_SAMPLERS
 from .guidance import GUIDANCE
 from .imagenet100 import (
     IMAGENET100, IMAGENET100_EQUAL, IMAGENET100_LATENT, IMAGENET100_LENGTH, IMAGENET100_SCHEDULES)
+from .imagenet100_techniques import IMAGENET100_ADVANCED, IMAGENET100_ATTENTION
 from .latent import LATENT
 from .question_2 import QUESTION_2
 from .question_3 import QUESTION_3
@@ -24,13 +27,9 @@ TABLES = {table.name: table for table in
 # a new experiment: one file that defines it, its import above, its name here
 EXPERIMENTS = {experiment.name: experiment for experiment in (
     CIFAR10_STEPS, CIFAR10_SCHEDULES, CIFAR10_GUIDANCE, CIFAR10_PUBLISHED, CIFAR10_SPEEDRUN,
-    IMAGENET100, IMAGENET100_LATENT, IMAGENET100_SCHEDULES, IMAGENET100_LENGTH, IMAGENET100_EQUAL)}
-
-
-# questions that have no experiment yet: each will be one file, as above
-AWAITED = {
-    "cifar10-backbones": "U-Net against transformer (DiT) at equal arithmetic, as for the digits",
-    "cifar10-edm": "table edm at full size (Karras et al. 2022: CIFAR-10 1.97, by class 1.79)"}
+    CIFAR10_BACKBONES, CIFAR10_EDM,
+    IMAGENET100, IMAGENET100_LATENT, IMAGENET100_SCHEDULES, IMAGENET100_LENGTH, IMAGENET100_EQUAL,
+    IMAGENET100_ADVANCED, IMAGENET100_ATTENTION)}
 
 
 def experiment_of(name: str):

@@ -30,11 +30,15 @@ def plot_by_t(run, data, ts):
     return figure
 
 
+PLOTS = {"loss": "Training loss against step", "loss-by-t": "Loss against timestep"}
+
+
 def save_plots(run, data, out):
-    "loss.png and loss-by-t.png of a run."
-    T = len(run.about["schedule"])
-    ts = torch.linspace(0, T - 1, 20).round().long().unique().tolist()
-    figures = {"loss": plot_loss(run.losses), "loss-by-t": plot_by_t(run, data, ts)}
+    "loss.png of a run, and loss-by-t.png where it has timesteps."
+    figures = {"loss": plot_loss(run.losses)}
+    if schedule := run.about["schedule"]:
+        ts = torch.linspace(0, len(schedule) - 1, 20).round().long().unique().tolist()
+        figures["loss-by-t"] = plot_by_t(run, data, ts)
     for name, figure in figures.items():
         with atomic_file(out / f"{name}.png") as new: figure.savefig(new, format="png", dpi=100)
 
@@ -66,13 +70,14 @@ def save_run_page(out, settings, step, steps):
     shown = "".join(f'<h3>Step {int(g.stem)}</h3><div class="grid">'
                     + figure_of(f"grids/{g.name}", f"16 samples at step {int(g.stem)}") + "</div>"
                     for g in grids[::-1])
+    plots = "".join(figure_of(f"{plot}.png", alt) for plot, alt in PLOTS.items()
+                    if (out / f"{plot}.png").exists())
     block = lambda text: f"<pre>{html.escape(text)}</pre>"
     page = (f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(name)}'
             f"</title><style>{STYLE}</style><h1>{html.escape(name)}</h1>"
             f"<p>Step {step} of {steps}; seed {settings['seed']}; {html.escape(settings['data'])}."
             f"</p>{block(chr(10).join(measured_lines(out)))}<h2>Next</h2>"
             f"{block(chr(10).join(next_commands(out, settings)))}<h2>Loss</h2>"
-            f"{figure_of('loss.png', 'Training loss against step')}"
-            f"{figure_of('loss-by-t.png', 'Loss against timestep')}<h2>Samples along training</h2>"
-            f"{shown}<h2>Settings</h2>{block(json.dumps(settings['plan'], indent=1))}</html>")
+            f"{plots}<h2>Samples along training</h2>{shown}"
+            f"<h2>Settings</h2>{block(json.dumps(settings['plan'], indent=1))}</html>")
     write_whole(out / "index.html", page)

@@ -3,15 +3,19 @@
 import inspect
 from dataclasses import dataclass, field
 
-from ..arguments import check_fields
 from ..ancestral import ddpm_steps
+from ..arguments import check_fields
 from ..ddim import ddim_steps
+from ..flow import from_velocity
 from ..guards import a_scale, check_guidance
 from ..guidance import cfg
 from ..kinds import a_mapping
 from ..learned_variance import learned_range
+from ..solvers import Churn, as_denoiser, dpmpp_2m_steps, euler_steps, heun_steps
 
-SAMPLERS = {"DDIM": ddim_steps, "DDPM": ddpm_steps}
+ON_TIMESTEPS = {"DDIM": ddim_steps, "DDPM": ddpm_steps}
+ON_LEVELS = {"Euler": euler_steps, "Heun": heun_steps, "DPM-Solver++(2M)": dpmpp_2m_steps}
+SAMPLERS = ON_TIMESTEPS | ON_LEVELS
 VARIANCES = {"learned": learned_range} # functions that a card names
 BY_THE_RUN = {"model", "y", "schedule", "shape", "steps", "x_T", "noise", "seed", "clip", "device"}
 
@@ -40,12 +44,20 @@ def guidance_of(value, name):
     return a_mapping(value, name) if isinstance(value, dict) else a_scale(value, name)
 
 
+def denoiser_of(bound, trained): # a model with its labels bound, and its `Trained`
+    "D(x, sigma) of a network, whatever it predicts."
+    kind = getattr(bound, "predicts", "eps")
+    if kind == "denoised": return bound
+    if kind == "velocity": return from_velocity(bound)
+    return as_denoiser(bound, trained.schedule, trained.clip)
+
+
 @dataclass(frozen=True)
 class Sampler:
     "A sampler and all that it is asked for; what is not said is what its signature says."
-    name: str # "DDIM" or "DDPM"
+    name: str # a key of `SAMPLERS`
     steps: int
-    options: dict = field(default_factory=dict) # eta, spacing, variance, ...
+    options: dict = field(default_factory=dict) # eta, spacing, variance, churn as a dict, ...
     guidance: dict | float = 1.0 # a scale, or the options of `cfg`
 
     def __post_init__(self):
@@ -77,7 +89,14 @@ class Sampler:
         "The generator of `Step`s that draws an image for each seed."
         shape = len(seeds), *trained.shape
         options = dict(self.options)
+        if self.name in ON_LEVELS:
+            if options.get("churn"): options["churn"] = Churn(**options["churn"])
+            return ON_LEVELS[self.name](denoiser_of(bound, trained), shape, self.steps, seed=seeds,
+                                        **options)
+        if trained.schedule is None:
+            raise ValueError(f"{self.name} walks the timesteps of a schedule, and this network was "
+                             f"trained without one; expected {', '.join(ON_LEVELS)}")
         if "variance" in options:
             options["variance"] = VARIANCES.get(options["variance"], options["variance"])
-        return SAMPLERS[self.name](bound, trained.schedule, shape, self.steps, seed=seeds,
-                                   clip=trained.clip, **options)
+        return ON_TIMESTEPS[self.name](bound, trained.schedule, shape, self.steps, seed=seeds,
+                                       clip=trained.clip, **options)

@@ -77,7 +77,7 @@ def opened_run(run, device=None):
         raise ValueError(f"{run} was trained under settings that {experiment.name} no longer has; "
                          "train it again, or use the version of the course that it was made by")
     ready = open_run_folder(run, settings, plan, default_device(device))
-    return Opened(ready, plan, experiment.scale(settings["size"]))
+    return Opened(ready, plan, experiment.scale(settings["size"]).of(settings["variant"]))
 
 
 def chosen_samplers(scale, sampler=None, steps=None, guidance=None):

@@ -12,13 +12,15 @@ from ..identity import digest_of
 from ..images import image_grid
 from ..latents import LatentSpace
 from ..models import condition
-from ..ddim import ddim_sample
+from ..randomness import image_seeds
 from ..runs import checkpoints
 from ..saving import load_model, save_model
 from ..training import every, fit
 from ..vae import digits_vae
 from .datasets import load_split, shape_of
+from .generation import trained_of
 from .measuring import Meter, check_room, out_of_memory
+from .samplers import Sampler
 
 SETTINGS_FILE = "experiment.json"
 
@@ -166,9 +168,9 @@ def save_grid(run, out, space, n=16, steps=20):
     from PIL import Image
     y = grid_labels(run.ema.model, n)
     model = run.ema.model if y is None else condition(run.ema.model, y)
-    x = ddim_sample(model, run.about["schedule"], (n, *run.about["shape"]), steps, seed=0,
-                    clip=run.about["clip"])
-    x = (x if space is None else space.decode(x)).cpu()
+    sampler = Sampler("DDIM", steps) if run.about["schedule"] else Sampler("Heun", steps // 2)
+    for step in sampler.walk(model, trained_of(run), image_seeds(0, n)): pass
+    x = (step.x_prev if space is None else space.decode(step.x_prev)).cpu()
     file = out / "grids" / f"{run.step:08d}.png"
     file.parent.mkdir(exist_ok=True)
     with atomic_file(file) as new:
