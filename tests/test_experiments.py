@@ -147,7 +147,7 @@ def test_a_network_without_schedule_is_walked_in_sigma_alone():
     network = Trained(Precond(net), None, (1, 8, 8), None, {})
     walk = lambda name: [*Sampler(name, 3).walk(network.model, network, [0, 1])]
     assert walk("Heun")[-1].x_prev.shape == (2, 1, 8, 8)
-    with pytest.raises(ValueError, match="DDIM walks the timesteps.*expected Euler, Heun"):
+    with pytest.raises(ValueError, match="DDIM and DDPM walk the timesteps.*expected Euler, Heun"):
         walk("DDIM")
 
 

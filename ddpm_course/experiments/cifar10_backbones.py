@@ -21,14 +21,14 @@ def rivals(plan, transformer): # options of `DiT`, but for channels and classes
     return {name: replace(plan, network=network) for name, network in networks.items()}
 
 
-def on_digits(plan):
+def digits_rivals(plan):
     "The U-Net of the digits, and a transformer of as many operations as the whole one."
     return rivals(plan, dict(patch=1, width=WIDTHS[1], depth=5, heads=4))
 
 
 CIFAR10_BACKBONES = Experiment(
     "cifar10-backbones", "CIFAR-10 by class: a U-Net against a transformer at equal arithmetic.",
-    small_scales(on_digits, samplers("DDIM", [50]), samplers("DDIM", [5]))
+    small_scales(digits_rivals, samplers("DDIM", [50]), samplers("DDIM", [5]))
     | {"full": Scale(rivals(conditional(replace(FIELD, recipe=EQUAL_FIT)), DIT_S2),
                      samplers("DDIM", [50], (1.0, 1.5)), BOTH_PROTOCOLS)},
     table="backbones")

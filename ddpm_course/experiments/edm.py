@@ -105,12 +105,13 @@ class Configuration:
         names = ("target", "sigma_data", "log_normal", "augment")
         return {name: getattr(self, name) for name in names}
 
-    def fitted(self, images, seed): # how many digits are shown in all
-        "The finished `Run` of `fit`."
-        torch.manual_seed(seed)
-        return fit(edm_network(1, **self.network), load_digits("train"),
-                   edm_loss(SCHEDULE, **self.loss), seed=seed, device="cpu", progress=False,
-                   steps=images // self.batch_size, **self.recipe)
+
+def fitted(configuration, images, seed): # how many digits are shown in all
+    "The finished `Run` of `fit`."
+    torch.manual_seed(seed)
+    return fit(edm_network(1, **configuration.network), load_digits("train"),
+               edm_loss(SCHEDULE, **configuration.loss), seed=seed, device="cpu", progress=False,
+               steps=images // configuration.batch_size, **configuration.recipe)
 
 
 def six_steps(first, tuned, wider): # a `Configuration`; fields that B changes, and those of C
@@ -153,7 +154,7 @@ def sampled(denoiser, walk, steps, n, seed, **about):
 def edm_row(name, seed, images, n, steps):
     "Train one configuration, and score what each of `WALKS` draws from it: a list of rows."
     configuration = CONFIGURATIONS[name]
-    run = configuration.fitted(images, seed)
+    run = fitted(configuration, images, seed)
     denoiser = TARGETS[configuration.target][2](run.ema.model)
     about = {"model": "edm", "configuration": name, "train_images": images, "train_seed": seed}
     return [sampled(denoiser, walk, steps, n, seed, **about) for walk in WALKS]

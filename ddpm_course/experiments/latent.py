@@ -41,7 +41,7 @@ TO_PIXELS = {name: ({"variant": name, "model": "digits, latents"},
 LATENT = Table(
     "latent", "Pixel against latent diffusion, trained equally long, under four variants.",
     latent_row, plot=plot_latent, order=distance_of, prepare=digits_latents,
-    family=Family({"distance": TO_PIXELS}, vary=("model", "autoencoder"),
+    family=Family({"distance": TO_PIXELS}, vary=("model", "autoencoder", "clip"),
                   margins={"distance": 0.5}),
     grid={"digits": product(seed=range(3), space=SPACES, name=LATENT_ROWS, steps=400, n=797,
                             network="digits", sampler_steps=50),

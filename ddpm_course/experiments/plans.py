@@ -76,8 +76,7 @@ class TrainingPlan:
         return json.loads(json.dumps(told))
 
     @property
-    def clip(self):
-        "What samplers clip x0_hat to: pixels lie in [-1, 1], latents have no bounds."
+    def clip(self): # latents have no bounds
         return None if self.latents else self.bounds
 
     def with_recipe(self, changes): # {field: value}

@@ -88,15 +88,23 @@ class Sampler:
              seeds): # one an image
         "The generator of `Step`s that draws an image for each seed."
         shape = len(seeds), *trained.shape
-        options = dict(self.options)
-        if self.name in ON_LEVELS:
-            if options.get("churn"): options["churn"] = Churn(**options["churn"])
-            return ON_LEVELS[self.name](denoiser_of(bound, trained), shape, self.steps, seed=seeds,
-                                        **options)
-        if trained.schedule is None:
-            raise ValueError(f"{self.name} walks the timesteps of a schedule, and this network was "
-                             f"trained without one; expected {', '.join(ON_LEVELS)}")
-        if "variance" in options:
-            options["variance"] = VARIANCES.get(options["variance"], options["variance"])
-        return ON_TIMESTEPS[self.name](bound, trained.schedule, shape, self.steps, seed=seeds,
-                                       clip=trained.clip, **options)
+        walk = walk_levels if self.name in ON_LEVELS else walk_timesteps
+        return walk(SAMPLERS[self.name], bound, trained, shape, self.steps, seeds,
+                    dict(self.options))
+
+
+def walk_levels(steps_of, bound, trained, shape, steps, seeds, options):
+    "The steps of a solver of chapter 80."
+    if options.get("churn"): options["churn"] = Churn(**options["churn"])
+    return steps_of(denoiser_of(bound, trained), shape, steps, seed=seeds, **options)
+
+
+def walk_timesteps(steps_of, bound, trained, shape, steps, seeds, options):
+    "The steps of a sampler of chapters 14 and 16; ValueError where there are no timesteps."
+    if trained.schedule is None:
+        raise ValueError("DDIM and DDPM walk the timesteps of a schedule, and this network was "
+                         f"trained without one; expected {', '.join(ON_LEVELS)}")
+    if "variance" in options:
+        options["variance"] = VARIANCES.get(options["variance"], options["variance"])
+    return steps_of(bound, trained.schedule, shape, steps, seed=seeds, clip=trained.clip,
+                    **options)
