@@ -46,7 +46,7 @@ def digits_scales(names):
                         samplers("Heun", [3]))
 
 
-AS_CHURNED = dict(S_churn=30.0, S_tmin=0.01, S_tmax=1.0, S_noise=1.007) # table 5 there, CIFAR-10, VP
+AS_CHURNED = dict(S_churn=30.0, S_tmin=0.01, S_tmax=1.0, S_noise=1.007) # table 5 there, VP
 BOTH = samplers("Heun", [18]) + samplers("Heun", [128], churn=AS_CHURNED)
 CIFAR10_EDM = Experiment(
     "cifar10-edm", "CIFAR-10 by class, trained as EDM is: configurations A to F, flow matching.",
