@@ -120,6 +120,11 @@ function density(time, x, y) { // of noised data
   return sum * Math.exp(most) / (2 * Math.PI * time.parts.length)
 }
 
+function likeliest(time, x, y) { // the component that a point most probably comes from
+  const most = weigh(time, x, y, 0, time.parts.length)
+  return logs.indexOf(most)
+}
+
 // ---- samplers: what a step from one time to the next makes of a point p; z is its noise ----
 
 const x0 = [0, 0], x1 = [0, 0], x = [0, 0]
@@ -286,6 +291,6 @@ function pythonOf(choice) {
 }
 
 return {T, SCHEDULES, SPACINGS, SAMPLERS, SOLVERS, scheduleOf, spacedTimesteps, timeOf, timesOf,
-  startScale, walk, density, isRandom, evaluations, imageNoise, pythonOf}
+  startScale, walk, density, likeliest, isRandom, evaluations, imageNoise, pythonOf}
 })()
 if (typeof module !== "undefined") module.exports = Diffusion
