@@ -110,7 +110,7 @@ def info(run:str): # folder that train left
 
 
 def export(run:str, # folder that train left, a model folder, or digits, latent, dit
-           out:str, # file to write
+           out:str=None, # where to; RUN.onnx here if None
            format:str="onnx"): # "onnx"
     """Write a trained network for other programs.
     Example: ddpm-course export digits --out digits.onnx"""

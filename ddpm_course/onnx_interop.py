@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from .arguments import checked
@@ -44,9 +45,10 @@ def halve_weights(proto):
     casts = []
     for weight in proto.graph.initializer:
         values = onnx.numpy_helper.to_array(weight)
-        if values.dtype != "float32" or (values.astype("float16") != values).any(): continue
+        with np.errstate(over="ignore"): half = values.astype("float16")
+        if values.dtype != "float32" or (half != values).any(): continue
         name = weight.name
-        weight.CopyFrom(onnx.numpy_helper.from_array(values.astype("float16"), f"{name}_half"))
+        weight.CopyFrom(onnx.numpy_helper.from_array(half, f"{name}_half"))
         casts.append(onnx.helper.make_node("Cast", [weight.name], [name], to=onnx.TensorProto.FLOAT))
     nodes = [*casts, *proto.graph.node]
     del proto.graph.node[:]

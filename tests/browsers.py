@@ -11,6 +11,7 @@ from ddpm_course.site import measure
 from tree import ROOT
 
 LIVE = ROOT / "nbs" / "live"
+RUNTIME = ROOT / "node_modules" / "onnxruntime-web" / "dist"  # npm install onnxruntime-web@1.30.0
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -38,6 +39,20 @@ def chromium():
             pytest.skip(f"no Chromium: {str(e).splitlines()[0]}")
         yield browser
         browser.close()
+
+
+@contextmanager
+def opened(browser, url, **options):
+    "A page of its own, whose errors end the test."
+    context = browser.new_context(**options)
+    page = context.new_page()
+    errors = []
+    page.on("pageerror", lambda e: errors.append(str(e)))
+    page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+    page.goto(url)
+    yield page
+    context.close()
+    assert not errors, errors
 
 
 def evaluate(source, function, argument):

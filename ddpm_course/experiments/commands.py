@@ -153,6 +153,7 @@ def export_network(run, out, format):
     "Write the network of a run folder, a model folder, or one that ships, for other programs."
     if format not in FORMATS:
         raise ValueError(f"no format {format!r} to export; there are {', '.join(FORMATS)}")
+    out = f"{Path(run).name}.{format}" if out is None else out
     if run in names(): return FORMATS[format](load_shipped(run), out)
     inner = Path(run) / "model"
     return FORMATS[format](load_model(inner if inner.is_dir() else run), out)

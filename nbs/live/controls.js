@@ -12,6 +12,7 @@ function make(tag, attributes = {}, ...children) {
 
 // A control is {element, show(value, off)}: `show` sets it without telling `change`.
 function named(name, input, ...more) {
+  input.setAttribute("aria-label", name) // else its value, which the label shows, would be in it
   const element = make("label", {class: "control"}, make("span", {}, name), ...more, input)
   return {element, input}
 }

@@ -1,5 +1,5 @@
 // Your digits: the network that comes with the package draws in the page, by onnxruntime-web.
-// <div class="digits-live"></div> becomes the controls; nothing is fetched before a button is pressed.
+// <div class="digits-live"></div> becomes the controls; only its button fetches anything.
 (() => {
 const {make, slider, stops, select, whole, button, group} = Controls
 const D = Diffusion
@@ -9,6 +9,8 @@ const SCRIPT = ["ort.wasm.bundle.min.mjs",
 const BINARY = ["ort-wasm-simd-threaded.wasm",
   "sha384-vjBJ1z7qrhkTyYsNqKeF6c7N+nOJSU94czEo+tvZcu8G75JparGq9kB+kTnEUNVM"]
 const N = 10, SIZE = 64, NONE = 10 // images at a time, their pixels, the label that means no digit
+
+const SPACINGS = ["trailing", "leading", "linspace", "quadratic"]
 
 // ---- the network ----
 
@@ -115,23 +117,25 @@ class Digits {
     this.rows = {x: images("picture"), belief: images("what the network believes in picture")}
     const row = (text, canvases) => make("figure", {}, make("figcaption", {}, text),
       make("div", {class: "images"}, ...canvases))
+    this.shown = make("div", {}, row("What the sampler holds", this.rows.x),
+      row("What the network believes is behind the noise", this.rows.belief), c.time.element)
     this.root.replaceChildren(
       group("Draw", make("div", {class: "knobs"}, ...["digit", "seed", "steps", "spacing", "eta",
         "scale"].map(name => c[name].element))),
-      make("div", {class: "row"}, this.go, this.message),
-      row("What the sampler holds", this.rows.x),
-      row("What the network believes is behind the noise", this.rows.belief), c.time.element,
+      make("div", {class: "line"}, this.go, this.message), this.shown,
       make("details", {}, make("summary", {}, "This choice in Python"),
         make("pre", {}, this.code)))
   }
 
   show() {
     const {choice, controls: c} = this
-    c.digit.show(choice.digit, [["all", "0 to 9"], ...Array.from("0123456789", d => [d, `ten ${d}s`])])
-    c.spacing.show(choice.spacing, ["trailing", "leading", "linspace", "quadratic"].map(s => [s, s]))
+    const tens = Array.from("0123456789", digit => [digit, `ten ${digit}s`])
+    c.digit.show(choice.digit, [["all", "0 to 9"], ...tens])
+    c.spacing.show(choice.spacing, SPACINGS.map(name => [name, name]))
     for (const name of ["seed", "steps", "eta", "scale"]) c[name].show(choice[name])
+    this.shown.hidden = !this.states.length
     c.time.input.max = this.states.length
-    c.time.show(this.states.length, !this.states.length)
+    c.time.show(this.states.length)
     this.code.textContent = pythonOf(choice)
   }
 
@@ -152,8 +156,8 @@ class Digits {
     try { this.network ??= await networkOf(this.root.dataset.runtime ?? RUNTIME) }
     catch (error) {
       this.go.disabled = false
-      this.message.textContent = `The network could not be loaded (${error.message}); the film below ` +
-        "shows what it draws."
+      this.message.textContent = `The network could not be loaded (${error.message}); ` +
+        "the film below shows what it draws."
       return
     }
     this.go.textContent = "Draw again"

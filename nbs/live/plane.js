@@ -124,7 +124,8 @@ class Picture {
 
   fit() { // as many pixels as the screen has there
     const box = this.canvas.getBoundingClientRect(), dots = Math.min(2, devicePixelRatio)
-    const [width, height] = [box.width, box.height].map(side => Math.max(1, Math.round(side * dots)))
+    const pixels = side => Math.max(1, Math.round(side * dots))
+    const width = pixels(box.width), height = pixels(box.height)
     if (this.canvas.width !== width || this.canvas.height !== height)
       Object.assign(this.canvas, {width, height})
     this.dot = dots
@@ -310,7 +311,8 @@ class Plane {
       component: select("component", k => { this.selected = +k; this.show(); this.wake() }),
       spread: slider("its spread", {min: .05, max: 1, step: .01, change: std => this.spread(std)}),
       schedule: select("schedule", set("schedule")),
-      sampler: select("sampler", set("sampler")),
+      sampler: select("sampler", sampler => // each with the levels it has in the package
+        this.set({sampler, spacing: D.SOLVERS.includes(sampler) ? "karras" : "trailing"})),
       eta: slider("eta", {min: 0, max: 1, step: .05, change: set("eta")}),
       spacing: select("spacing", set("spacing")),
       steps: stops("steps", STEPS, set("steps")),
@@ -331,7 +333,7 @@ class Plane {
       }}),
     }
     c.play = button("Play", () => this.play(!this.playing))
-    c.draw = button("Draw", () => { this.drawing = !this.drawing; this.show() })
+    c.draw = button("Draw", () => { this.drawing = this.fresh = !this.drawing; this.show() })
     c.add = button("Add", () => this.add([0, 0]))
     c.remove = button("Remove", () => this.remove())
     this.ruler = new Picture(make("canvas", {class: "ruler", role: "img", "aria-label":
@@ -344,15 +346,15 @@ class Plane {
       make("pre", {}, this.code), copy)
     if (this.hero) {
       const some = [c.data, c.sampler, c.steps].map(control => control.element)
-      return this.root.replaceChildren(stage, make("div", {class: "row"}, ...some, c.draw))
+      return this.root.replaceChildren(stage, make("div", {class: "line"}, ...some, c.draw))
     }
     stage.append(this.ruler.canvas, this.message = make("output", {class: "told"}))
     this.root.replaceChildren(stage, make("div", {class: "panel"},
       group("Data", c.data, c.component, c.spread,
-        make("div", {class: "row"}, c.draw, c.add, c.remove)),
+        make("div", {class: "line"}, c.draw, c.add, c.remove)),
       group("Sampler", c.schedule, c.sampler, c.eta, c.spacing, c.steps, c.seed),
       group("Guidance", c.label, c.scale, c.low, c.high),
-      group("Show", make("div", {class: "row"}, ...["density", "components", "paths", "landings"]
+      group("Show", make("div", {class: "line"}, ...["density", "components", "paths", "landings"]
         .map(name => c[name].element)))), python)
   }
 
@@ -398,8 +400,8 @@ class Plane {
     const asked = D.evaluations(choice, walks.times)
     const where = shares.length > 9 ? "" : ` Landed in component 1 to ${shares.length}: ` +
       `${shares.map(share => share + " %").join(", ")}.`
-    if (this.message) this.message.textContent = `${asked} evaluation${asked > 1 ? "s" : ""} of the ` +
-      `model for each of ${choice.n} points.${where}`
+    if (this.message) this.message.textContent = "Evaluations of the model for each of " +
+      `${choice.n} points: ${asked}.${where}`
     this.told = true
   }
 
@@ -435,8 +437,8 @@ class Plane {
     return far[k] < Math.max(.2, 2 * this.choice.stds[k]) ? k : -1
   }
 
-  stroke(point) { // the first of a drawing replaces the data, and each next one goes on
-    const {means, data} = this.choice, last = means.at(-1)
+  stroke(point) { // the first of a drawing replaces the data
+    const last = this.choice.means.at(-1)
     if (this.fresh) this.edit([point.map(round)], [.1], {label: null})
     else if (Math.hypot(last[0] - point[0], last[1] - point[1]) > .2) this.add(point, .1)
     this.fresh = false
@@ -446,8 +448,7 @@ class Plane {
     const {canvas, picture} = this
     canvas.onpointerdown = event => {
       const point = picture.fromScreen(event)
-      if (this.drawing) { this.fresh = this.fresh || this.choice.data !== "own"; this.held = "pen" }
-      else this.held = this.under(point)
+      this.held = this.drawing ? "pen" : this.under(point)
       if (this.held === "pen") this.fresh ? this.stroke(point) : this.add(point, .1)
       else if (this.held >= 0) this.selected = this.held
       if (this.held !== -1) canvas.setPointerCapture(event.pointerId)
