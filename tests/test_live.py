@@ -364,7 +364,7 @@ def pixels_of(page):
 KNOBS = {
     "digit": lambda p: choose(p, "digit", "7"),
     "eta": lambda p: press(p, "eta", "End"),
-    "spacing": lambda p: choose(p, "spacing", "leading"),
+    "spacing": lambda p: choose(p, "spacing", "quadratic"),
     "guidance": lambda p: press(p, "guidance", "Home"),
     "seed": lambda p: p.get_by_label("seed").fill("12"),
     "steps": lambda p: press(p, "steps", "ArrowRight"),

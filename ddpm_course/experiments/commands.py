@@ -146,17 +146,17 @@ def info_run(run):
 
 # ---- export ----
 
-FORMATS = {"onnx": write_onnx} # write(trained, file or folder) -> what was written, in words
+WRITERS = {"onnx": write_onnx} # write(trained, file or folder) -> what was written, in words
 
 
 def export_network(run, out, format):
     "Write the network of a run folder, a model folder, or one that ships, for other programs."
-    if format not in FORMATS:
-        raise ValueError(f"no format {format!r} to export; there are {', '.join(FORMATS)}")
+    if format not in WRITERS:
+        raise ValueError(f"no format {format!r} to export; there are {', '.join(WRITERS)}")
     out = f"{Path(run).name}.{format}" if out is None else out
-    if run in names(): return FORMATS[format](load_shipped(run), out)
+    if run in names(): return WRITERS[format](load_shipped(run), out)
     inner = Path(run) / "model"
-    return FORMATS[format](load_model(inner if inner.is_dir() else run), out)
+    return WRITERS[format](load_model(inner if inner.is_dir() else run), out)
 
 
 # ---- tables, data ----
