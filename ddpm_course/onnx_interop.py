@@ -29,9 +29,10 @@ def as_onnx(model, shape):
     "The network as an ONNX model of any number of images, without a word about this machine."
     from_extra("onnxscript", "onnx")
     inputs = example(model, shape, 3)
+    given = tuple(inputs.values())
     sizes = ({0: torch.export.Dim.AUTO},) * len(inputs)
     with torch.no_grad(): # strict: else checks such as len(t) == len(x) fix the number of images
-        graph = torch.export.export(model, tuple(inputs.values()), dynamic_shapes=sizes, strict=True)
+        graph = torch.export.export(model, given, dynamic_shapes=sizes, strict=True)
     proto = torch.onnx.export(graph, dynamo=True, verbose=False, input_names=[*inputs],
                               output_names=["out"]).model_proto
     for node in proto.graph.node: node.ClearField("metadata_props") # it holds stack traces
@@ -40,7 +41,7 @@ def as_onnx(model, shape):
 
 
 def halve_weights(proto):
-    "Store weights in half precision where that holds them exactly; they are computed with in float32."
+    "Store weights in half precision where that holds them exactly; a Cast makes them float32 again."
     onnx = from_extra("onnx", "onnx")
     casts = []
     for weight in proto.graph.initializer:
@@ -49,7 +50,8 @@ def halve_weights(proto):
         if values.dtype != "float32" or (half != values).any(): continue
         name = weight.name
         weight.CopyFrom(onnx.numpy_helper.from_array(half, f"{name}_half"))
-        casts.append(onnx.helper.make_node("Cast", [weight.name], [name], to=onnx.TensorProto.FLOAT))
+        to = onnx.TensorProto.FLOAT
+        casts.append(onnx.helper.make_node("Cast", [weight.name], [name], to=to))
     nodes = [*casts, *proto.graph.node]
     del proto.graph.node[:]
     proto.graph.node.extend(nodes)
@@ -72,12 +74,13 @@ def error_of(data, model, shape):
 def write_onnx(trained, # `Trained`: a network of images, as `load_model` gives
                file): # where; it appears whole, and only if it computes what the network does
     "Write a network as ONNX: x_t (B, C, H, W), t (B,) and y (B,) in, its prediction out."
-    model, shape, config = trained.model.float(), trained.shape, trained.config
+    model = trained.model.float()
+    shape = trained.shape
     predicts_of(model)
     if shape is None: raise ValueError("trained: its folder does not say the shape of its images")
     proto = as_onnx(model, shape)
     halve_weights(proto)
-    proto.metadata_props.add(key="config", value=json.dumps(config)) # as in the model folder
+    proto.metadata_props.add(key="config", value=json.dumps(trained.config)) # as in the model folder
     data = proto.SerializeToString()
     worst = error_of(data, model, shape)
     if not worst <= TOLERANCE:

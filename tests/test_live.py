@@ -105,7 +105,8 @@ WALK = """({choice, x_T, noise}) => {
 
 def by_python(code, x_T, noise):
     "The points that the code a page shows would give from this noise; and calls of the model."
-    given = {"x_T": x_T} | ({"noise": noise} if "heun_" not in code and "euler_" not in code else {})
+    solver = "heun_" in code or "euler_" in code
+    given = {"x_T": x_T} if solver else {"x_T": x_T, "noise": noise}
     assert code.count("seed=0") == 1
     names = {"given": given}
     exec(code.replace("seed=0", "**given"), names)
