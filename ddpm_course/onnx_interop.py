@@ -41,7 +41,7 @@ def as_onnx(model, shape):
 
 
 def halve_weights(proto):
-    "Store weights in half precision where that holds them exactly; a Cast makes them float32 again."
+    "Store weights in half precision where it holds them exactly; a Cast makes them float32 again."
     onnx = from_extra("onnx", "onnx")
     casts = []
     for weight in proto.graph.initializer:
@@ -80,7 +80,7 @@ def write_onnx(trained, # `Trained`: a network of images, as `load_model` gives
     if shape is None: raise ValueError("trained: its folder does not say the shape of its images")
     proto = as_onnx(model, shape)
     halve_weights(proto)
-    proto.metadata_props.add(key="config", value=json.dumps(trained.config)) # as in the model folder
+    proto.metadata_props.add(key="config", value=json.dumps(trained.config)) # config.json
     data = proto.SerializeToString()
     worst = error_of(data, model, shape)
     if not worst <= TOLERANCE:
