@@ -11,7 +11,7 @@ from ddpm_course.site import measure
 from tree import ROOT
 
 LIVE = ROOT / "nbs" / "live"
-RUNTIME = ROOT / "node_modules" / "onnxruntime-web" / "dist"  # npm install onnxruntime-web@1.30.0
+RUNTIME = ROOT / "node_modules" / "onnxruntime-web" / "dist"  # as npm installs it
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -50,9 +50,11 @@ def opened(browser, url, **options):
     page.on("pageerror", lambda e: errors.append(str(e)))
     page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
     page.goto(url)
-    yield page
-    context.close()
-    assert not errors, errors
+    try:
+        yield page
+    finally:
+        context.close()
+        assert not errors, errors
 
 
 def evaluate(source, function, argument):

@@ -1,5 +1,7 @@
 "The live pages: their mathematics against the package, and their controls in a browser."
 
+import re
+
 import pytest
 import torch
 
@@ -199,8 +201,6 @@ def site(tmp_path_factory):
         (folder / f"{name}.html").write_text(page, encoding="utf-8")
     for name in ("images", "results", "live", "styles.css"):
         (folder / name).symlink_to(ROOT / "nbs" / name)
-    if RUNTIME.is_dir():
-        (folder / "runtime").symlink_to(RUNTIME)
     (folder / "favicon.ico").touch()
     with served(folder) as url:
         yield url
@@ -340,9 +340,17 @@ def test_the_landing_page_moves_unless_its_reader_wants_rest(browser, site):
 DIGITS = "document.querySelector('.digits-live').digits"
 
 
-def test_without_the_network_of_servers_the_page_says_so(browser, site):
+CDN = re.search(r'"(https://cdn\S+@(\S+?)/dist/)"', (LIVE / "digits.js").read_text())
+HEADERS = {"access-control-allow-origin": "*"}
+
+
+@pytest.mark.parametrize("other", [None, "export const env = {wasm: {}}"], ids=["off", "forged"])
+def test_without_the_pinned_program_the_page_says_so(browser, site, other):
+    def answer(route):
+        route.fulfill(body=other, headers=HEADERS) if other else route.abort()
+
     context = browser.new_context()
-    context.route("**/cdn.jsdelivr.net/**", lambda route: route.abort())
+    context.route(f"{CDN[1]}*", answer)
     page = context.new_page()
     asked, errors = [], []
     page.on("request", lambda request: asked.append(request.url))
@@ -373,10 +381,15 @@ KNOBS = {
 }
 
 
-@pytest.mark.skipif(not RUNTIME.is_dir(), reason="npm install onnxruntime-web@1.30.0 is needed")
+@pytest.mark.skipif(
+    not RUNTIME.is_dir(), reason=f"needs npm install --no-save onnxruntime-web@{CDN[2]}"
+)
 def test_the_page_draws_the_digits_of_python(browser, site):
+    def answer(route):
+        route.fulfill(path=RUNTIME / route.request.url.rpartition("/")[2], headers=HEADERS)
+
     with opened(browser, f"{site}/digits.html") as page:
-        page.evaluate("document.querySelector('.digits-live').dataset.runtime = 'runtime/'")
+        page.route(f"{CDN[1]}*", answer)
         page.get_by_role("button", name="Load the network").click()
         page.wait_for_function(f"{DIGITS}.took")
         compared = [pixels_of(page)]

@@ -20,8 +20,8 @@ async function fetched(base, [name, integrity]) { // a file that is not the pinn
   return answer.arrayBuffer()
 }
 
-async function networkOf(runtime) {
-  const files = [[runtime, SCRIPT], [runtime, BINARY], ["live/", ["digits.onnx"]]]
+async function networkOf() {
+  const files = [[RUNTIME, SCRIPT], [RUNTIME, BINARY], ["live/", ["digits.onnx"]]]
   const [script, binary, weights] = await Promise.all(files.map(file => fetched(...file)))
   const address = URL.createObjectURL(new Blob([script], {type: "text/javascript"}))
   const ort = await import(address)
@@ -153,7 +153,7 @@ class Digits {
   async start() {
     this.go.disabled = true
     this.message.textContent = "Loading ..."
-    try { this.network ??= await networkOf(this.root.dataset.runtime ?? RUNTIME) }
+    try { this.network ??= await networkOf() }
     catch (error) {
       this.go.disabled = false
       this.message.textContent = `The network could not be loaded (${error.message}); ` +
