@@ -391,7 +391,7 @@ def test_the_page_draws_the_digits_of_python(browser, site):
     with opened(browser, f"{site}/digits.html") as page:
         page.route(f"{CDN[1]}*", answer)
         page.get_by_role("button", name="Load the network").click()
-        page.wait_for_function(f"{DIGITS}.took")
+        page.wait_for_function(f"{DIGITS}.took", timeout=120_000)  # 14 MB pass through the test
         compared = [pixels_of(page)]
         page.evaluate(f"{DIGITS}.choice.steps = 4; {DIGITS}.show()")
         for name, move in KNOBS.items():
