@@ -109,6 +109,14 @@ def info(run:str): # folder that train left
     print(commands.info_run(run))
 
 
+def export(run:str, # folder that train left, a model folder, or digits, latent, dit
+           out:str=None, # where to; RUN.onnx here if None
+           format:str="onnx"): # "onnx"
+    """Write a trained network for other programs.
+    Example: ddpm-course export digits --out digits.onnx"""
+    print(commands.export_network(run, out, format))
+
+
 def prepare(name:str, # "cifar10" or "imagenet100"
             out:str, # folder for it
             data:str=None, # directory of ImageNet, for imagenet100
@@ -137,8 +145,8 @@ def coverage(out:str="runs/coverage.json", # a file that is there is gone on wit
 
 
 COMMANDS = {"demo": demo, "list": list_, "train": train, "sample": sample, "evaluate": evaluate,
-            "table": table, "cost": cost, "info": info, "prepare": prepare,
-            "squares": squares, "coverage": coverage}
+            "table": table, "cost": cost, "info": info, "export": export,
+            "prepare": prepare, "squares": squares, "coverage": coverage}
 
 
 def usage():

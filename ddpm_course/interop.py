@@ -11,12 +11,12 @@ from .kinds import described
 from .unet_options import Options
 
 
-def from_extra(name):
+def from_extra(name, extra="course"):
     "A module that only some of the course needs; ImportError with advice where it is missing."
     try: return importlib.import_module(name)
     except ModuleNotFoundError as e:
         raise ModuleNotFoundError(f"this needs {e.name}, which is not installed: "
-                                  "pip install 'ddpm_course[course]'", name=e.name) from e
+                                  f"pip install 'ddpm_course[{extra}]'", name=e.name) from e
 
 
 FIXED = { # what a UNet2DModel must have, if it says anything about it

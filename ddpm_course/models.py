@@ -20,7 +20,8 @@ def check_labels(y, num_classes, batch, name="y"):
     if y.shape != (batch,):
         raise ValueError(f"{name}: got shape {tuple(y.shape)}; expected one label an image, "
                          f"({batch},)")
-    if y.device.type == "cpu" and batch: # on a GPU, looking would wait for it
+    recorded = torch.compiler.is_compiling() # a graph that is recorded has no values yet
+    if y.device.type == "cpu" and batch and not recorded: # on a GPU, looking would wait for it
         low, high = y.aminmax()
         if low < 0 or high > num_classes:
             raise ValueError(f"{name} from {low} to {high}; "

@@ -186,7 +186,7 @@ def found(site, tmp_path_factory):
     "{page: what a browser measures of it}, of all notebooks without their mathematics."
     folder = tmp_path_factory.mktemp("pages")
     shutil.copy(ROOT / "nbs" / "styles.css", folder)
-    for name in ("images", "results"):
+    for name in ("images", "results", "live"):
         shutil.copytree(ROOT / "nbs" / name, folder / name)
     for path in NOTEBOOKS:
         (folder / f"{path.stem}.html").write_text(render.page(site[path.name]), encoding="utf-8")

@@ -1,0 +1,78 @@
+"Networks in ONNX: the same answers in onnxruntime, nothing rounded, nothing written that is wrong."
+
+import json, sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from ddpm_course import cli, onnx_interop
+from ddpm_course.saving import save_model
+from ddpm_course.shipped import load_shipped
+from ddpm_course.unet import UNet
+
+ON_THE_SITE = Path(__file__).parents[1] / "nbs" / "live" / "digits.onnx"
+needed = [pytest.importorskip(name) for name in ("onnx", "onnxruntime", "onnxscript")]
+onnx = needed[0]
+
+
+def test_the_file_on_the_site_is_the_shipped_network():
+    trained, data = load_shipped("digits"), ON_THE_SITE.read_bytes()
+    assert len(data) <= 1.6e6
+    assert onnx_interop.error_of(data, trained.model, trained.shape) <= 1e-5
+    proto = onnx.load(ON_THE_SITE)
+    assert json.loads(proto.metadata_props[0].value) == trained.config
+    kinds = {w.data_type for w in proto.graph.initializer if len(w.raw_data) > 64}
+    assert kinds == {onnx.TensorProto.FLOAT16}
+    assert b"/site-packages/" not in data and b".py" not in data  # no stack traces
+
+
+def test_weights_that_half_precision_cannot_hold_are_left():
+    weights = {"exact": [0.5, -3], "third": [1 / 3, 0], "large": [1e5, 1]}
+    graph = onnx.helper.make_graph([], "g", [], [], [
+        onnx.numpy_helper.from_array(torch.tensor(v).float().numpy(), k) for k, v in weights.items()
+    ])
+    proto = onnx.helper.make_model(graph)
+    onnx_interop.halve_weights(proto)
+    assert [w.name for w in proto.graph.initializer] == ["exact_half", "third", "large"]
+    assert [(n.op_type, *n.input, *n.output) for n in proto.graph.node] == [
+        ("Cast", "exact_half", "exact")
+    ]
+
+
+def test_a_model_folder_is_exported_by_the_command(tmp_path, capsys):
+    torch.manual_seed(0)
+    model = UNet(1, (8, 8), 1, (False, True), groups=4, num_classes=2, learn_variance=True)
+    for p in model.parameters():
+        torch.nn.init.normal_(p, std=0.2)  # some are zero in a new one
+    save_model(tmp_path / "model", model.eval(), ema=model, shape=(1, 4, 4))
+    cli.main(["export", str(tmp_path / "model"), "--out", str(tmp_path / "net.onnx")])
+    assert "from the network in onnxruntime" in capsys.readouterr().out
+    session = needed[1].InferenceSession(tmp_path / "net.onnx")
+    assert [i.name for i in session.get_inputs()] == ["x_t", "t", "y"]
+    x, t, y = torch.randn(5, 1, 4, 4), torch.tensor([0, 3.5, 999, 500, 1]), torch.arange(5) % 3
+    (out,) = session.run(None, {"x_t": x.numpy(), "t": t.numpy(), "y": y.numpy()})
+    assert out.shape == (5, 2, 4, 4)
+    assert torch.allclose(torch.from_numpy(out), model(x, t, y), atol=1e-4, rtol=1e-4)
+
+
+def test_a_file_that_answers_otherwise_is_not_written(tmp_path, monkeypatch):
+    def wrong(model, shape):
+        proto = onnx.load(ON_THE_SITE)
+        weight = next(w for w in proto.graph.initializer if len(w.raw_data) > 64)
+        array = onnx.numpy_helper.to_array(weight) * 1.01
+        weight.CopyFrom(onnx.numpy_helper.from_array(array, weight.name))
+        return proto
+
+    monkeypatch.setattr(onnx_interop, "as_onnx", wrong)
+    with pytest.raises(ValueError, match="answers otherwise, by .*; expected at most 1e-05"):
+        onnx_interop.write_onnx(load_shipped("digits"), tmp_path / "net.onnx")
+    assert not [*tmp_path.iterdir()]
+
+
+def test_what_cannot_be_exported_is_said(tmp_path, monkeypatch):
+    with pytest.raises(SystemExit, match="no format 'tensorflow' to export; there are "):
+        cli.main(["export", "digits", "--format", "tensorflow", "--out", str(tmp_path / "x")])
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(SystemExit, match=r"pip install 'ddpm_course\[onnx\]'"):
+        cli.main(["export", "digits", "--out", str(tmp_path / "x")])
