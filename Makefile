@@ -28,6 +28,9 @@ docs: quarto $(BIN)/installed-dev ## build the site in _docs (needs Quarto)
 	PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/nbdev-docs $(ARGS)
 	$(BIN)/python -m ddpm_course.site.measure _docs
 
+chapter: $(BIN)/installed-dev ## NAME=17_adams: a new chapter from the template
+	$(BIN)/python -m ddpm_course.site.chapter $(NAME)
+
 quarto:
 	@command -v quarto >/dev/null || { echo "make docs needs Quarto 1.7 or later on the PATH: https://quarto.org/docs/get-started/" >&2; exit 1; }
 
@@ -43,4 +46,4 @@ $(BIN)/installed-dev: settings.ini setup.py pyproject.toml | $(BIN)/pip
 	$(BIN)/pip install -e ".[dev]"
 	@touch $@ $(BIN)/installed
 
-.PHONY: help demo test lab bench conformance docs quarto
+.PHONY: help demo test lab bench conformance docs chapter quarto

@@ -316,6 +316,8 @@ def test_make_lists_the_targets(bare):
         "bench",
         "conformance",
         "docs",
+        "chapter",
+        "slides",
     }
 
 
