@@ -38,7 +38,8 @@ def faults(tag):
     for name in PLACES:
         if (found := pattern(name).findall(read(name))) != [tag.removeprefix("v")]:
             yield f"the tag is {tag}, and {name} has {', '.join(found) or 'no version'}"
-    top, text = re.search(r"^## (\S+)\n(.*?)(?=^## |\Z)", read("CHANGELOG.md"), re.S | re.M).groups()
+    newest = re.search(r"^## (\S+)\n(.*?)(?=^## |\Z)", read("CHANGELOG.md"), re.S | re.M)
+    top, text = newest.groups()
     if tag != f"v{top}" or not text.strip():
         yield f"the tag is {tag}, and CHANGELOG.md begins with {top}; expected its changes there"
 

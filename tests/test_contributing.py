@@ -8,7 +8,7 @@ import pytest
 from tree import ROOT, copy_to, none
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-RECIPES = dict(re.findall(r"^## (A (?:sampler|metric)|An experiment)\n(.*?)(?=^## )", TEXT, re.S | re.M))
+RECIPES = dict(re.findall(r"^## (An? [a-z]+)\n(.*?)(?=^## |\Z)", TEXT, re.S | re.M))
 BLOCK = re.compile(r"([^\n]*)\n\n```(python|bash)\n(.*?)```", flags=re.S)
 
 

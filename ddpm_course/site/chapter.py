@@ -1,4 +1,4 @@
-"A new chapter from a template: `make chapter NAME=17_adams`, or `python -m ddpm_course.site.chapter`."
+"A new chapter from a template: `make chapter NAME=17_adams`."
 
 # It writes the notebook and its checkers, and lists them where chapters are listed. What a chapter
 # needs beyond the template is what tests/test_notebooks.py asks of it.
