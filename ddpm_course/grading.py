@@ -129,7 +129,8 @@ def grades_text(file) -> str: # the learner's copy of a chapter
     "What `ddpm-course grade` prints: how many exercises pass, and a line for each."
     found = grades(file)
     state = {True: "passes", False: "not yet", None: "to do"}
-    lines = [f"{state[g.passes]:9}{g.title}" + f": {g.said}" * (g.passes is False)
-             for g in found]
+    lines = [f"{state[g.passes]:9}{g.title}" for g in found]
+    lines = [line if g.passes is not False else f"{line}: {g.said.removeprefix('Not yet: ')}"
+             for line, g in zip(lines, found)]
     passed = sum(g.passes is True for g in found)
     return "\n".join([f"{Path(file).stem}: {passed} of {len(found)} exercises pass", *lines])
