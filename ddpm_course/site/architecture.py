@@ -6,7 +6,7 @@
 import ast
 from html import escape
 
-from ddpm_course.site.links import PACKAGE, modules, page
+from ddpm_course.site.links import modules, page
 from ddpm_course.site.reference import NOTEBOOKS, chapter_of
 
 FILE = NOTEBOOKS / "images" / "architecture.svg"
@@ -94,11 +94,10 @@ def legend():
 
 def wings():
     "The wings above the library, which import it and are imported by nothing in it."
-    counts = {name: len([*(PACKAGE / name).glob("[a-z]*.py")])
-              for name in ("experiments", "checks", "site")}
-    about = {"experiments": "tables and runs", "checks": "behind exercises", "site": "these pages"}
-    return [box(12 + i * 327, 50, f"{name}/: {counts[name]} modules, {told}", "#f2f2f2", name,
-                width=320) for i, (name, told) in enumerate(about.items())]
+    about = {"experiments": "tables, runs and commands", "checks": "behind the exercises",
+             "site": "what makes these pages"}
+    return [box(12 + i * 327, 50, f"{name}/: {told}", "#f2f2f2", name, width=320)
+            for i, (name, told) in enumerate(about.items())]
 
 
 def architecture():

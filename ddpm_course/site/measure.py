@@ -19,7 +19,8 @@ SCREENS = 18 # of 1400 x 900 pixels, at most
 PROSE = 0.30 # of a chapter's height, at least
 FIGURES = 0.15
 WAIT = 120 # seconds for one page
-EXEMPT = ("reference_", "part_", "index", "notation", "figures", "glossary", "conformance")
+EXEMPT = ("reference_", "part_", "index", "notation", "figures", "glossary", "conformance",
+          "architecture", "teaching")
 
 
 class Handler(SimpleHTTPRequestHandler):
