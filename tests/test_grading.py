@@ -4,7 +4,9 @@ import json, re
 
 import pytest
 
+from ddpm_course import grading
 from ddpm_course.grading import SOLVED, grades, grades_text
+from mutants import GRADING_BUGS, broken_module
 from tree import CHAPTERS, ROOT, TOUR
 
 WITH_EXERCISES = [path for path in CHAPTERS if path.name != TOUR]
@@ -43,79 +45,69 @@ def sources(path):
     return ["".join(c["source"]) for c in json.loads(path.read_text("utf-8"))["cells"]]
 
 
-@pytest.fixture
-def answered(tmp_path):
-    "answered(cell, ...): {checker: grade} of chapter 16 with these cells for the stub of `sigma`."
-
-    def graded(*cells):
-        notebook = json.loads(DDIM.read_text("utf-8"))
-        at = next(
-            i for i, c in enumerate(notebook["cells"]) if "check.sigma(" in "".join(c["source"])
-        )
-        notebook["cells"][at : at + 1] = [
-            {"cell_type": "code", "metadata": {}, "outputs": [], "source": text} for text in cells
-        ]
-        return {g.name: g for g in grades(save(notebook, tmp_path))}
-
-    return graded
-
-
 RIGHT = "def mine(a, b, eta): return eta * ((1 - b) / (1 - a) * (1 - a / b))**0.5\n"
 ASK = "check.sigma(mine)"
+COSTLY = "def costly(): raise MemoryError\ntrained = costly()"
+FAKE = "class check:\n    sigma = print\n"
+HALF = "%matplotlib inline\nhalf = 2\nhalf = 0.5"
+CASES = {  # {what is tried: (cells for the stub of sigma, passes, part of what is said)}
+    "one cell": ([RIGHT + ASK], True, "Right."),
+    "cells of its own, beside magics": (
+        [HALF, RIGHT.replace("0.5", "half"), "%time 1\n" + ASK],
+        True,
+        "Right.",
+    ),
+    "the newest of two answers": (["def mine(a, b, eta): return 1.0", RIGHT, ASK], True, "Right."),
+    "the newest of two questions": (["check.sigma(max)", RIGHT + ASK], True, "Right."),
+    "a stub": (["def mine(a, b, eta): ...\n" + ASK], None, "Your turn"),
+    "a known mistake": ([RIGHT.replace("eta *", "") + ASK], False, "Not yet: "),
+    "an error afterwards": ([RIGHT + ASK + "\n1 / 0"], True, "Right."),
+    "bad syntax": (["def mine(:\n" + ASK], False, "SyntaxError"),
+    "no such name": (["check.sigma(nowhere)"], False, "NameError: name 'nowhere' is not defined"),
+    "an exit": (["import sys\nsys.exit()\n" + ASK], False, "SystemExit"),
+    "an error before": (["{}['lost']\n" + ASK], False, "KeyError: 'lost'"),
+    "a question in a text": (["f'''\n" + ASK + "'''"], False, "the checker was not called"),
+    "a checker of one's own": ([FAKE, "check.sigma(max)"], False, ""),
+    "a checker spoiled": (["check.sigma = print", "check.sigma(max)"], False, ""),
+    "the solution below": (["check.sigma(my_sigma)"], False, "NameError: name 'my_sigma'"),
+    "no question": (["pass"], None, "no cell asks this checker"),
+    "something costly that is not used": ([COSTLY, RIGHT + ASK], True, "Right."),
+    "something costly that is used": ([COSTLY, RIGHT + "trained\n" + ASK], False, "MemoryError"),
+}
 
 
-def test_an_answer_may_stand_in_cells_of_its_own_beside_magics(answered):
-    power = "%matplotlib inline\nhalf = 0.5"
-    split = RIGHT.replace("0.5", "half")
-    assert answered(power, split, "%time pass\n" + ASK)["sigma"].passes
-    assert answered(RIGHT + ASK)["euler_step"].passes is None
+def judges(module, folder, case):
+    "Say what is known of a case. Exercise 3 asks for a function that a solution alone defines."
+    cells, passes, said = CASES[case]
+    notebook = json.loads(DDIM.read_text("utf-8"))
+    for name, texts in (("sigma", cells), ("pairs", ["check.pairs(my_sigma)"])):
+        stub = next(c for c in notebook["cells"] if f"check.{name}(" in "".join(c["source"]))
+        at = notebook["cells"].index(stub)
+        notebook["cells"][at : at + 1] = [
+            {"cell_type": "code", "metadata": {}, "outputs": [], "source": text} for text in texts
+        ]
+    found = {g.name: g for g in module.grades(save(notebook, folder))}
+    assert found.keys() == {"sigma", "euler_step", "pairs", "stale_step", "keep_known"}
+    assert found["sigma"].passes is passes and said in found["sigma"].said, found["sigma"]
+    assert not found["pairs"].passes and "NameError" in found["pairs"].said, found["pairs"]
+    assert found["euler_step"].passes is found["keep_known"].passes is None
 
 
-def test_a_known_mistake_is_named(answered):
-    found = answered(RIGHT.replace("eta *", "") + ASK)["sigma"]
-    assert found.passes is False and re.match("Not yet: .*eta", found.said), found
+@pytest.mark.parametrize("case", CASES)
+def test_the_learners_cells_decide(case, tmp_path):
+    judges(grading, tmp_path, case)
 
 
-@pytest.mark.parametrize(
-    "cell, said",
-    [
-        ("def mine(:\n" + ASK, "SyntaxError"),
-        ("check.sigma(nowhere)", "NameError: name 'nowhere' is not defined"),
-        ("import sys\nsys.exit()\n" + ASK, "SystemExit"),
-        ("if False:\n    pass\nelse:\n    raise KeyError('lost')\n" + ASK, "KeyError: 'lost'"),
-        ("f'''\n" + ASK + "'''", "the checker was not called"),
-    ],
-)
-def test_a_cell_that_cannot_be_graded_says_why_and_the_others_are_graded(answered, cell, said):
-    found = answered(cell)
-    assert found["sigma"].passes is False and said in found["sigma"].said
-    assert found["pairs"].passes is None
-
-
-def test_what_comes_after_the_checker_changes_no_grade(answered):
-    assert answered(RIGHT + ASK + "\n1 / 0")["sigma"].passes
-
-
-def test_a_checker_of_ones_own_helps_nobody(answered):
-    fake = "class check:\n    sigma = print\n"
-    assert not answered(fake + "def mine(a, b, eta): return 1.0\n" + ASK)["sigma"].passes
-    assert not answered("check.sigma = print", ASK.replace("mine", "max"))["sigma"].passes
-
-
-def test_the_solution_below_is_not_the_learners(answered):
-    found = answered("check.sigma(my_sigma)")["sigma"]
-    assert found.passes is False and "my_sigma" in found.said
-
-
-def test_an_exercise_that_was_deleted_counts(answered):
-    found = answered("pass")
-    assert len(found) == 5 and found["sigma"].said == "no cell asks this checker"
-
-
-def test_only_what_an_answer_uses_is_run(answered):
-    costly = "def costly(): raise MemoryError\ntrained = costly()"
-    assert answered(costly, RIGHT + ASK)["sigma"].passes
-    assert "MemoryError" in answered(costly, RIGHT + "mine(trained, 0, 0)\n" + ASK)["sigma"].said
+@pytest.mark.parametrize("bug", GRADING_BUGS, ids=lambda bug: bug.replace(" ", "-"))
+def test_a_bug_of_grading_is_noticed(bug, tmp_path):
+    broken = broken_module("grading", *GRADING_BUGS[bug])
+    noticed = 0
+    for case in CASES:
+        try:
+            judges(broken, tmp_path, case)
+        except (AssertionError, SystemExit, SyntaxError, NameError):
+            noticed += 1
+    assert noticed
 
 
 def test_the_report_counts(tmp_path):
