@@ -1,9 +1,8 @@
 "Which exercises of a learner's notebook pass: `ddpm-course grade NOTEBOOK`."
 
 # The learner's own cells are run, each exercise with those before it that define what it uses, so
-# that nothing is trained or drawn for a grade. They are code of a stranger: grade what you would run.
+# that nothing is trained or drawn for a grade. It is a stranger's code: grade what you would run.
 
-import ast
 import contextlib
 import importlib
 import io
@@ -59,7 +58,8 @@ def _tables(table):
 
 def _needed(cells, i):
     "The cells before cell i that bind what it uses, and those that these need, in order."
-    found, todo = set(), [i]
+    found = set()
+    todo = [i]
     while todo:
         at = todo.pop()
         homes = [next((j for j in reversed(range(at)) if name in cells[j].binds), None)
@@ -95,7 +95,8 @@ def _verdict(cells, i, name, module, alias):
 
 def _exercises(cells, alias):
     "{name of a checker: (its last cell, the heading above)}; cells are (kind, source)."
-    found, title = {}, ""
+    found = {}
+    title = ""
     for i, (kind, source) in enumerate(cells):
         if kind == "markdown": title = (HEAD.findall(source) or [title])[-1]
         if kind != "code" or SOLVED in source: continue

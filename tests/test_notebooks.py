@@ -32,7 +32,7 @@ each_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
 COLAB_URL = "https://colab.research.google.com/github/ddpm-course/ddpm_course/blob/main/nbs/"
 COLAB_CELL = f"""#| hide
 #| eval: false
-# On Colab only: install the release of this notebook; before there is one, the repository
+# On Colab only: install this release, or the repository where there is none yet
 import sys
 if "google.colab" in sys.modules:
     repository = "git+https://github.com/ddpm-course/ddpm_course"

@@ -49,7 +49,7 @@ def test_a_chapter_is_there_with_its_figures_and_its_summary(made, path):
     summary = prose_of(path).partition("\n## Summary\n")[2].partition("\n## ")[0]
     lines = re.findall(r"^- .*$", summary, flags=re.M)
     assert len(lines) >= 3
-    none(f"not on a slide: {line}" for line in lines if slides.plain(line, path) not in text)
+    none(f"not on a slide: {line}" for line in lines if slides.on_slide(line, path) not in text)
 
 
 def prose_of(path):
@@ -71,7 +71,7 @@ def test_a_deck_can_be_rendered(made, digit):
 
 def test_a_figure_that_begins_a_sentence_is_written_large():
     text = "@fig-a shows it. See @fig-b; [12](12_unet.ipynb#x), [here](#y)."
-    assert slides.plain(text, LESSONS[0]) == (
+    assert slides.on_slide(text, LESSONS[0]) == (
         "The figure shows it. See the figure; [12](../unet.html#x), [here](../images.html#y)."
     )
     assert options('#| fig-cap: "A \\"word\\""')["fig-cap"] == 'A "word"'
@@ -82,6 +82,6 @@ def test_only_small_pictures_grow():
         Image.new("L", (width, 8)).save(buffer := io.BytesIO(), "PNG")
         return buffer.getvalue()
 
-    assert slides.enlarged(png(500)) == png(500)
-    with Image.open(io.BytesIO(slides.enlarged(png(64)))) as image:
+    assert slides.grown(png(500)) == png(500)
+    with Image.open(io.BytesIO(slides.grown(png(64)))) as image:
         assert image.size == (512, 64)

@@ -10,10 +10,14 @@ from ddpm_course.site.links import modules, page
 from ddpm_course.site.reference import NOTEBOOKS, chapter_of
 
 FILE = NOTEBOOKS / "images" / "architecture.svg"
-PARTS = {"1": "#cfe3f5", "2": "#d5ecd4", "3": "#fbe3c0", "4": "#e6dbf3", "5": "#f8d9dc",
+TINTS = {"1": "#cfe3f5", "2": "#d5ecd4", "3": "#fbe3c0", "4": "#e6dbf3", "5": "#f8d9dc",
          "6": "#d3eeee", "7": "#efe6c8", "8": "#dfe3ea"}
 PLAIN = "#ffffff"
-WIDTH, COLUMN, ROW, BOX, HEAD = 1000, 106, 34, (98, 22), 96
+SPAN = 1000 # of the map, in its own units
+COLUMN = 106
+ROW = 34
+BOX = (98, 22)
+TOP = 96 # legend and wings
 
 
 def imports(module, tree):
@@ -59,19 +63,21 @@ def drawn_lines(graph, module):
 
 def places(graph):
     "{module: (x, y) of its box}, the highest floor on top, and the height of the map."
-    floor, found, y = floors(graph), {}, HEAD
-    columns = WIDTH // COLUMN
+    floor = floors(graph)
+    found = {}
+    y = TOP
+    columns = SPAN // COLUMN
     for level in range(max(floor.values()), -1, -1):
         names = sorted(module for module in graph if floor[module] == level)
         for row in (names[i:i + columns] for i in range(0, len(names), columns)):
-            left = (WIDTH - len(row) * COLUMN) / 2 + (COLUMN - BOX[0]) / 2
+            left = (SPAN - len(row) * COLUMN) / 2 + (COLUMN - BOX[0]) / 2
             found |= {name: (left + i * COLUMN, y) for i, name in enumerate(row)}
             y += ROW
         y += 14
     return found, y
 
 
-def box(x, y, text, color, title, link=None, width=BOX[0]):
+def module_box(x, y, text, color, title, link=None, width=BOX[0]):
     "A named box; its title says more where the picture stands alone."
     inner = (f'<title>{escape(title)}</title><rect x="{x:g}" y="{y:g}" width="{width:g}" '
              f'height="{BOX[1]}" rx="4" fill="{color}" stroke="#767676"/>'
@@ -81,22 +87,25 @@ def box(x, y, text, color, title, link=None, width=BOX[0]):
 
 def line(x, y, to_x, to_y):
     "A curve from the foot of one box to the head of another."
-    x, to_x, y = x + BOX[0] / 2, to_x + BOX[0] / 2, y + BOX[1]
-    return f'<path d="M{x:g} {y:g}C{x:g} {y + 22:g} {to_x:g} {to_y - 22:g} {to_x:g} {to_y:g}"/>'
+    from_x = x + BOX[0] / 2
+    to_x += BOX[0] / 2
+    y += BOX[1]
+    return (f'<path d="M{from_x:g} {y:g}C{from_x:g} {y + 22:g} '
+            f'{to_x:g} {to_y - 22:g} {to_x:g} {to_y:g}"/>')
 
 
 def legend():
     "Which color is which part."
-    entries = [(f"part {digit}", color) for digit, color in PARTS.items()] + [("plain file", PLAIN)]
-    return [box(12 + i * 109, 12, text, color, text, width=100)
-            for i, (text, color) in enumerate(entries)]
+    entries = {f"part {digit}": color for digit, color in TINTS.items()} | {"plain file": PLAIN}
+    return [module_box(12 + i * 109, 12, text, color, text, width=100)
+            for i, (text, color) in enumerate(entries.items())]
 
 
 def wings():
     "The wings above the library, which import it and are imported by nothing in it."
     about = {"experiments": "tables, runs and commands", "checks": "behind the exercises",
              "site": "what makes these pages"}
-    return [box(12 + i * 327, 50, f"{name}/: {told}", "#f2f2f2", name, width=320)
+    return [module_box(12 + i * 327, 50, f"{name}/: {told}", "#f2f2f2", name, width=320)
             for i, (name, told) in enumerate(about.items())]
 
 
@@ -106,12 +115,14 @@ def architecture():
     at, height = places(graph)
     homes = {module: path.name for module, path in chapter_of().items()}
     lines = [line(*at[upper], *at[lower]) for upper in at for lower in drawn_lines(graph, upper)]
-    boxes = [box(*at[module], module, PARTS.get(homes.get(module, "")[:1], PLAIN),
-                 f"{module} imports {', '.join(sorted(uses)) or 'none of the others'}", page(module))
-             for module, uses in sorted(graph.items())]
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
+    tints = {module: TINTS.get(homes.get(module, "")[:1], PLAIN) for module in graph}
+    said = {module: f"{module} imports {', '.join(sorted(uses)) or 'none of the others'}"
+            for module, uses in graph.items()}
+    boxes = [module_box(*at[name], name, tints[name], said[name], page(name))
+             for name in sorted(graph)]
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {SPAN} {height}" '
             'font-family="sans-serif" font-size="11" text-anchor="middle">'
-            f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>\n'
+            f'<rect width="{SPAN}" height="{height}" fill="#fff"/>\n'
             f'<g fill="none" stroke="#767676" stroke-opacity=".45">{"".join(lines)}</g>\n'
             + "\n".join([*legend(), *wings(), *boxes]) + "\n</svg>\n")
 

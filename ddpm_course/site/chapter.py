@@ -9,13 +9,14 @@ import sys
 
 from ddpm_course import __version__
 from ddpm_course.site.links import PACKAGE
-from ddpm_course.site.reference import NOTEBOOKS, title
+from ddpm_course.site.reference import NOTEBOOKS
 
 ROOT = PACKAGE.parent
 COLAB = "https://colab.research.google.com"
 BADGE = (f'<a href="{COLAB}/github/ddpm-course/ddpm_course/blob/main/nbs/FILE.ipynb">'
          f'<img src="{COLAB}/assets/colab-badge.svg" alt="Open in Colab"></a>')
-SOLVED = '#| code-summary: "Solution"\n#| code-fold: true\n'
+FOLDED = '#| code-summary: "Solution"\n#| code-fold: true\n'
+
 
 class Code(str):
     "The source of a code cell."
@@ -38,7 +39,7 @@ After this chapter you can
 **It takes** a minute on a laptop CPU; a GPU is not needed.""",
 Code("""#| hide
 #| eval: false
-# On Colab only: install the release of this notebook; before there is one, the repository
+# On Colab only: install this release, or the repository where there is none yet
 import sys
 if "google.colab" in sys.modules:
     repository = "git+https://github.com/ddpm-course/ddpm_course"
@@ -92,7 +93,7 @@ def my_half(x):
     ... # your code
 
 check.half(my_half)"""),
-Code(SOLVED + """def my_half(x): return x / 2
+Code(FOLDED + """def my_half(x): return x / 2
 
 check.half(my_half)"""),
 """## Further reading
@@ -110,7 +111,7 @@ half = Exercise(
 '''
 
 
-def filled(text, name): # "17_adams"
+def fill_in(text, name): # "17_adams"
     "A text of the template for a chapter of this name."
     number, module = name.split("_", 1)
     words = {"FILE": name, "NUMBER": number, "MODULE": module, "VERSION": __version__,
@@ -118,10 +119,10 @@ def filled(text, name): # "17_adams"
     return re.sub("|".join(words), lambda found: words[found[0]], text)
 
 
-def cell(number, text, name):
+def new_cell(number, text, name):
     "A cell of the notebook; a solution is closed in JupyterLab, too."
-    metadata = {"jupyter": {"source_hidden": True}} if text.startswith(SOLVED) else {}
-    source = filled(text, name).splitlines(keepends=True)
+    metadata = {"jupyter": {"source_hidden": True}} if text.startswith(FOLDED) else {}
+    source = fill_in(text, name).splitlines(keepends=True)
     shared = {"id": f"c{number}", "metadata": metadata, "source": source}
     if not isinstance(text, Code): return {"cell_type": "markdown", **shared}
     return {"cell_type": "code", "execution_count": None, "outputs": [], **shared}
@@ -129,15 +130,15 @@ def cell(number, text, name):
 
 def notebook(name):
     "The notebook of a new chapter, as JSON."
-    cells = [cell(i, text, name) for i, text in enumerate(CELLS)]
+    cells = [new_cell(i, text, name) for i, text in enumerate(CELLS)]
     kernel = {"display_name": "python3", "language": "python", "name": "python3"}
     whole = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
     return json.dumps(whole, ensure_ascii=False, indent=1) + "\n"
 
 
-def listed(name, before):
+def with_lines(name, before):
     "{file: its text with the new chapter behind the one before it}."
-    row = filled("| NUMBER | [TITLE](FILE.ipynb) | `MODULE` | what you build or see |", name)
+    row = fill_in("| NUMBER | [TITLE](FILE.ipynb) | `MODULE` | what you build or see |", name)
     found = {}
     for file, folder in (("README.md", "nbs/"), ("nbs/index.ipynb", "")):
         text = (ROOT / file).read_text("utf-8")
@@ -147,7 +148,7 @@ def listed(name, before):
         found[file] = text.replace(old[0], line)
     text = (ROOT / "_quarto.yml").read_text("utf-8")
     text = text.replace(f"{before}.ipynb", f"{before}.ipynb, {name}.ipynb", 1)
-    page = filled("reference_MODULE.ipynb", name)
+    page = fill_in("reference_MODULE.ipynb", name)
     later = next(r for r in re.findall(r"reference_\w+\.ipynb", text) if r > page)
     return found | {"_quarto.yml": text.replace(later, f"{page}, {later}", 1)}
 
@@ -162,7 +163,8 @@ def new_chapter(name): # "17_adams": part and place, module
         raise ValueError(f"NAME={name!r}: there is {(*taken, name[3:] + '.py')[0]} already")
     before = max(c for c in chapters if c < name)
     texts = {f"nbs/{name}.ipynb": notebook(name),
-             f"ddpm_course/checks/{name[3:]}.py": filled(CHECKERS, name), **listed(name, before)}
+             f"ddpm_course/checks/{name[3:]}.py": fill_in(CHECKERS, name)}
+    texts |= with_lines(name, before)
     for file, text in texts.items(): (ROOT / file).write_text(text, "utf-8", newline="\n")
     return [*texts]
 

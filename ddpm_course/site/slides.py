@@ -11,16 +11,17 @@ from pathlib import Path
 from PIL import Image
 
 from ddpm_course.site.extras import options, parts, picture
+from ddpm_course.site.parts import enlarged
 from ddpm_course.site.reference import chapters, read, title
 
-PROJECT = """project: {type: default, output-dir: rendered}
+REVEAL = """project: {type: default, output-dir: rendered}
 format:
   revealjs: {theme: default, slide-number: true, embed-resources: true}
 """
-HEADING = re.compile(r"^##+ (.+)$", flags=re.M)
+SECTION = re.compile(r"^##+ (.+)$", flags=re.M)
 
 
-def plain(text, path):
+def on_slide(text, path):
     "Prose of a chapter for a slide: links lead to the site, and a figure is the one shown."
     text = text.replace("](#", f"]({path.name}#")
     text = re.sub(r"\]\((?:\d\d_)?(\w+)\.ipynb", r"](../\1.html", text)
@@ -44,16 +45,15 @@ def notes(cell, path):
     "The first paragraph below a figure, as speaker notes."
     if cell["cell_type"] != "markdown": return ""
     first = next((p for p in cell["source"].split("\n\n") if p and p[0] not in "#|:<$-"), "")
-    return f"\n\n::: {{.notes}}\n{plain(first, path)}\n:::" * bool(first)
+    return f"\n\n::: {{.notes}}\n{on_slide(first, path)}\n:::" * bool(first)
 
 
-def enlarged(data, width=480):
+def grown(data, width=480):
     "A picture of few pixels, such as a frame of a player, with more of them; others as they are."
     image = Image.open(io.BytesIO(data))
     times = -(-width // image.width)
     if times <= 1: return data
-    size = (times * image.width, times * image.height)
-    image.resize(size, Image.Resampling.NEAREST).save(buffer := io.BytesIO(), "PNG")
+    enlarged(image, times).save(buffer := io.BytesIO(), "PNG")
     return buffer.getvalue()
 
 
@@ -61,18 +61,18 @@ def figures(path, cells, folder):
     "A slide for each figure before the exercises; their pictures are written into the folder."
     heading = title(path)
     for c, below in zip(cells, [*cells[1:], cells[-1]]):
-        if c["cell_type"] == "markdown": heading = (HEADING.findall(c["source"]) or [heading])[-1]
+        if c["cell_type"] == "markdown": heading = (SECTION.findall(c["source"]) or [heading])[-1]
         if heading == "Exercises": return
         about = options(c["source"])
         label = about.get("label", "")
         data = picture(c) if label.startswith("fig-") else None
         if data is None: continue
-        data = enlarged(data)
+        data = grown(data)
         file = f"{path.stem}-{label}.{'png' if data[1:4] == b'PNG' else 'jpg'}"
         (folder / file).write_bytes(data)
         alt = about.get("fig-alt", about["fig-cap"]).replace('"', "'")
-        image = f'![{plain(about["fig-cap"], path)}]({file}){{fig-alt="{alt}"}}'
-        yield f"## {plain(heading, path)}\n\n{image}{notes(below, path)}"
+        image = f'![{on_slide(about["fig-cap"], path)}]({file}){{fig-alt="{alt}"}}'
+        yield f"## {on_slide(heading, path)}\n\n{image}{notes(below, path)}"
 
 
 def chapter_slides(path, folder):
@@ -80,9 +80,9 @@ def chapter_slides(path, folder):
     cells = read(path)
     subtitle = cells[0]["source"].partition("> ")[2].splitlines()[0]
     slides = [f"# {title(path)}\n\n{subtitle}",
-              f"## After this chapter you can {{.smaller}}\n\n{plain(goals(cells), path)}",
+              f"## After this chapter you can {{.smaller}}\n\n{on_slide(goals(cells), path)}",
               *figures(path, cells, folder),
-              f"## Summary {{.smaller}}\n\n{plain(section(cells, 'Summary'), path)}"]
+              f"## Summary {{.smaller}}\n\n{on_slide(section(cells, 'Summary'), path)}"]
     return "\n\n".join(slides)
 
 
@@ -101,7 +101,7 @@ def decks(folder): # made where it is not there
     "Write the decks of all parts, and what Quarto has to know of them."
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "_quarto.yml").write_text(PROJECT, "utf-8", newline="\n")
+    (folder / "_quarto.yml").write_text(REVEAL, "utf-8", newline="\n")
     return [deck(digit, folder) for digit in parts()]
 
 
