@@ -28,8 +28,18 @@ docs: quarto $(BIN)/installed-dev ## build the site in _docs (needs Quarto)
 	PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/nbdev-docs $(ARGS)
 	$(BIN)/python -m ddpm_course.site.measure _docs
 
+slides: quarto $(BIN)/installed-dev ## build a deck of slides for each part in _docs/slides (needs Quarto)
+	rm -rf _slides
+	$(BIN)/python -m ddpm_course.site.slides _slides
+	PATH="$(CURDIR)/$(BIN):$$PATH" quarto render _slides
+	@mkdir -p _docs/slides
+	cp _slides/rendered/*.html _docs/slides
+
+chapter: $(BIN)/installed-dev ## NAME=17_adams: a new chapter from the template
+	$(BIN)/python -m ddpm_course.site.chapter $(NAME)
+
 quarto:
-	@command -v quarto >/dev/null || { echo "make docs needs Quarto 1.7 or later on the PATH: https://quarto.org/docs/get-started/" >&2; exit 1; }
+	@command -v quarto >/dev/null || { echo "this needs Quarto 1.7 or later on the PATH: https://quarto.org/docs/get-started/" >&2; exit 1; }
 
 $(BIN)/pip:
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { echo "$(PYTHON) is not Python 3.11 or later; name another with make PYTHON=..." >&2; exit 1; }
@@ -43,4 +53,4 @@ $(BIN)/installed-dev: settings.ini setup.py pyproject.toml | $(BIN)/pip
 	$(BIN)/pip install -e ".[dev]"
 	@touch $@ $(BIN)/installed
 
-.PHONY: help demo test lab bench conformance docs quarto
+.PHONY: help demo test lab bench conformance docs slides chapter quarto

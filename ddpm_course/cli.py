@@ -12,6 +12,7 @@ from .experiments.coverage import describe, run_coverage
 from .experiments.demo import QUICK_STEPS, run_demo
 from .experiments.registry import EXPERIMENTS
 from .experiments.squares import save_squares
+from .grading import grades_text
 from .training import DIGITS_FIT
 
 Several = Annotated[str, {"action": "append", "metavar": "FIELD=VALUE"}]
@@ -144,9 +145,15 @@ def coverage(out:str="runs/coverage.json", # a file that is there is gone on wit
     print(describe(run_coverage(Path(out), repetitions, only)))
 
 
+def grade(notebook:str): # the learner's copy of a chapter
+    """Say which exercises of a notebook pass. It runs the learner's cells, as opening it would.
+    Example: ddpm-course grade 16_ddim.ipynb"""
+    print(grades_text(notebook))
+
+
 COMMANDS = {"demo": demo, "list": list_, "train": train, "sample": sample, "evaluate": evaluate,
-            "table": table, "cost": cost, "info": info, "export": export,
-            "prepare": prepare, "squares": squares, "coverage": coverage}
+            "table": table, "cost": cost, "info": info, "export": export, "prepare": prepare,
+            "squares": squares, "coverage": coverage, "grade": grade}
 
 
 def usage():

@@ -319,6 +319,23 @@ EDM_BUGS = {  # of edm, flow and augmentation, noticed in test_edm: (module, rig
     ),
 }
 
+GRADING_BUGS = {  # noticed in test_grading: (right, wrong)
+    "solutions are asked": (
+        'if kind != "code" or SOLVED in source: continue',
+        'if kind != "code": continue',
+    ),
+    "solutions are run": ('kind == "code" and SOLVED not in source', 'kind == "code"'),
+    "the first definition counts": ("reversed(range(at))", "range(at)"),
+    "what a definition needs is left out": ("todo += {*homes}", "found |= {*homes}"),
+    "the learner's own checker is asked": ("names | {alias: asked}", "names"),
+    "an error afterwards takes the grade away": ("if name not in asked.verdicts: ", ""),
+    "an exit ends the grading": ("(Exception, SystemExit)", "Exception"),
+    "what is not asked is left out": (" and n not in asked]", " and n in ()]"),
+    "magics are no Python": ("[%!]", "[!]"),
+    "everything is run": ("if name in cells[j].binds", "if True"),
+    "the first question counts": ("found[name] = i, title", "found.setdefault(name, (i, title))"),
+}
+
 
 def broken_module(name, right, wrong):
     "A module of the package, in which `right` reads `wrong`."

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ddpm_course import __version__
 from ddpm_course.site.links import page as page_of
 from ddpm_course.site.reference import MADE, documented
 from tree import (
@@ -29,12 +30,13 @@ LESSONS = [path for path in CHAPTERS if path.name != TOUR]
 each_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
 
 COLAB_URL = "https://colab.research.google.com/github/ddpm-course/ddpm_course/blob/main/nbs/"
-COLAB_CELL = """#| hide
+COLAB_CELL = f"""#| hide
 #| eval: false
-# On Colab only: install the course
+# On Colab only: install this release, or the repository where there is none yet
 import sys
 if "google.colab" in sys.modules:
-    !pip install -q git+https://github.com/ddpm-course/ddpm_course"""
+    repository = "git+https://github.com/ddpm-course/ddpm_course"
+    !pip install -q ddpm_course=={__version__} || pip install -q {{repository}}"""
 SOLUTION = ['#| code-summary: "Solution"', "#| code-fold: true"]
 DIRECTIVES = {
     "default_exp",

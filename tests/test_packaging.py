@@ -173,36 +173,37 @@ def closure(names):
     return found.values()
 
 
-@pytest.fixture(scope="module")
-def environment(built, tmp_path_factory):
+def environment_of(wheel, folder, requirements):
     "The Python of a new environment with our wheel, and links to what its requirements bring."
-    folder = tmp_path_factory.mktemp("environment")
     run(sys.executable, "-m", "venv", "--without-pip", folder / "venv")
     python = folder / "venv" / "bin" / "python"
     links = folder / "links"
     links.mkdir()
-    for dist in closure(SETTINGS["requirements"].split()):
+    for dist in closure(requirements):
         for top in {
             file.parts[0] for file in dist.files if file.parts[0] not in ("..", "__pycache__")
         }:
             if not (links / top).exists():
                 (links / top).symlink_to(dist.locate_file(top).resolve())
-    run(
-        sys.executable,
-        "-m",
-        "pip",
-        "--python",
-        python,
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--no-index",
-        built[1],
-    )
-    next((folder / "venv" / "lib").glob("python*/site-packages")).joinpath(
-        "requirements.pth"
-    ).write_text(f"{links}\n")
+    install = ["-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index"]
+    run(sys.executable, *install, wheel)
+    packages = next((folder / "venv" / "lib").glob("python*/site-packages"))
+    (packages / "requirements.pth").write_text(f"{links}\n")
     return python
+
+
+@pytest.fixture(scope="module")
+def environment(built, tmp_path_factory):
+    "With what the package requires, and nothing else."
+    folder = tmp_path_factory.mktemp("environment")
+    return environment_of(built[1], folder, SETTINGS["requirements"].split())
+
+
+@pytest.fixture(scope="module")
+def course(built, tmp_path_factory):
+    "With what `pip install ddpm_course[course]` brings."
+    names = f"{SETTINGS['requirements']} {SETTINGS['course_requirements']}".split()
+    return environment_of(built[1], tmp_path_factory.mktemp("course"), names)
 
 
 def test_the_wheel_works_with_its_requirements_alone(environment, tmp_path):
@@ -214,6 +215,42 @@ def test_the_wheel_works_with_its_requirements_alone(environment, tmp_path):
         cwd=tmp_path,
     )
     run(environment, "-c", USE, cwd=tmp_path, PYTHONPATH="")
+
+
+OFFLINE = """
+import sys, time
+def refuse(event, args):
+    if event in ("socket.connect", "socket.getaddrinfo"): raise OSError(f"{event}: no network here")
+sys.addaudithook(refuse)
+"""
+ARE_SEVENS = """
+seconds = time.perf_counter() - began
+from ddpm_course.classifiers import digits_classifier
+read = digits_classifier()(sevens).argmax(1)
+print(seconds, (read == 7).sum().item(), len(sevens))
+"""
+
+
+def test_five_lines_of_the_readme_draw_digits_in_seconds_without_a_download(environment, tmp_path):
+    (text,) = re.findall(
+        r"^```python\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"), flags=re.S | re.M
+    )
+    imports, lines = text.split("\n\n")
+    assert len(text.split("\n")) - 2 == 5 and "import" not in lines
+    program = OFFLINE + imports + "\nbegan = time.perf_counter()\n" + lines + ARE_SEVENS
+    seconds, right, n = map(
+        float, run(environment, "-c", program, cwd=tmp_path, PYTHONPATH="").split()
+    )
+    assert n == 16 and right >= 14, f"{right:.0f} of {n:.0f} are read as sevens"
+    assert seconds < 10, f"{seconds:.1f} s after the imports"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["11_noising", "16_ddim", "20_saving"])
+def test_a_notebook_runs_where_the_wheel_and_its_extras_are_all_there_is(course, name, tmp_path):
+    shutil.copy(ROOT / "nbs" / f"{name}.ipynb", tmp_path)
+    said = run(course, ROOT / ".ci" / "notebooks.py", f"{name}.ipynb", cwd=tmp_path, PYTHONPATH="")
+    assert f"{name}: ok" in said, said
 
 
 def test_the_installed_command_runs_the_demo(environment, tmp_path):
@@ -279,6 +316,8 @@ def test_make_lists_the_targets(bare):
         "bench",
         "conformance",
         "docs",
+        "chapter",
+        "slides",
     }
 
 

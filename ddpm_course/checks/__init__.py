@@ -37,17 +37,22 @@ class Exercise:
         self.keeps_inputs, self.view = keeps_inputs, view or (lambda f: f)
 
     def __call__(self, answer):
+        passes, said = self.verdict(answer)
+        if passes is False: raise AssertionError(said)
+        print(said)
+
+    def verdict(self, answer):
+        "(does it pass? None: still a stub; what is to be said of it)"
         got = self.outcomes(answer)
         if all(is_stub(g) for g in got): # Run All goes on
-            return print("Your turn: this function still returns None.")
+            return None, "Your turn: this function still returns None."
         expected = self.outcomes(self.right)
         right = all(same(g, e, self.tol) for g, e in zip(got, expected))
         what = None if right else self.mistake(got, expected) or self.chance(answer, got)
         what = what or self.kind(got, expected)
         if not (what or right): what = self.unnamed(answer, got, expected)
         if self.keeps_inputs: what = what or self.changed(answer)
-        if what: raise AssertionError(f"Not yet: {what}")
-        print("Right." + f" {self.praise}" * bool(self.praise))
+        return not what, f"Not yet: {what}" if what else f"Right. {self.praise}".rstrip()
 
     def outcomes(self, function):
         "What a function returns for each case; the error where it raises one."

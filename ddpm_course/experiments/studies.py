@@ -121,7 +121,7 @@ def published_beside(row, experiment):
 
 
 def run_experiment(name: str, size: str="full", out="runs", data=None, seed: int=0, device=None,
-                   features=None, progress: bool=True):
+                   features=None, progress: bool=True, changes=None, n=None):
     "Train all networks of an experiment, or go on there, and score them: rows of `Cards`."
     experiment = experiment_of(name)
     out = as_folder(out)
@@ -129,9 +129,9 @@ def run_experiment(name: str, size: str="full", out="runs", data=None, seed: int
     for variant in experiment.scale(size).plans:
         folder = out / run_name(name, size, variant, seed)
         if not (folder / "index.html").exists(): # it is the last that a run leaves
-            train_experiment(name, size, variant, folder, data, seed, device, True, None, "none",
+            train_experiment(name, size, variant, folder, data, seed, device, True, changes, "none",
                              progress)
-        rows += evaluate_run(folder, data, device, seed, features, progress=progress)
+        rows += evaluate_run(folder, data, device, seed, features, n, progress=progress)
     save_scores(out / f"{name}-{size}-{seed}.json", rows)
     save_csv(out / f"{name}-{size}-{seed}.csv", rows, COLUMNS_OF_RUNS[:-1])
     return rows

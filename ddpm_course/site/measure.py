@@ -20,7 +20,7 @@ PROSE = 0.30 # of a chapter's height, at least
 FIGURES = 0.15
 WAIT = 120 # seconds for one page
 EXEMPT = ("reference_", "part_", "index", "notation", "figures", "glossary", "conformance", "plane",
-          "digits.")
+          "digits.", "architecture", "teaching")
 
 
 class Handler(SimpleHTTPRequestHandler):
