@@ -240,9 +240,8 @@ def import_pipeline(source, # folder of a pipeline of diffusers, or its name on 
     kind = next(kind for kind in ("unet", "transformer", "vae") if kind in parts)
     net = load_part(*parts[kind])
     model = KNOWN[parts[kind][0]].back(net, told.predicts, about.pop("num_classes", None))
-    usual = {"shape": None if kind == "vae" else size_of(net),
-             "label_drop": getattr(model, "label_drop", None)}
-    about = usual | about | {"clip": told.clip}
-    save_model(out, model, told.schedule, ema=model, **about)
+    about = about or {"shape": None if kind == "vae" else size_of(net),
+                      "label_drop": getattr(model, "label_drop", None)}
+    save_model(out, model, told.schedule, ema=model, **about | {"clip": told.clip})
     if kind != "vae" and "vae" in parts: load_space(parts["vae"], about["shape"]).save(out)
     return told
