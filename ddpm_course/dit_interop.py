@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from .interop import from_extra, joined, refuse_lost, taken_apart
+from .interop import from_extra, put_together, refuse_lost, taken_apart
 from .kinds import described
 
 DIT_FIXED = { # what a DiTTransformer2DModel must have, if it says anything about it
@@ -60,7 +60,7 @@ def dit_place(name): # in the state dict of a DiTTransformer2DModel
     return f"blocks.{block}.{IN_BLOCK[rest]}.{kind}"
 
 
-def turned(state, patch, back=False): # state dict under our names; side of a square
+def channels_turned(state, patch, back=False): # state dict under our names; side of a square
     "The weights of patch_out with the channel first, as `unpatchify` reads them; or back, last."
     sides, move = ((-1, patch, patch), (0, 2)) if back else ((patch, patch, -1), (2, 0))
     turn = lambda w: w.unflatten(0, sides).movedim(*move).flatten(0, 2)
@@ -69,7 +69,7 @@ def turned(state, patch, back=False): # state dict under our names; side of a sq
 
 def dit_weights_from_diffusers(theirs, config): # a state dict; our arguments
     "diffusers' weights under our names: q, k and v joined, squares as patchify lays them out."
-    ours = turned(joined(theirs, dit_place), config["patch"])
+    ours = channels_turned(put_together(theirs, dit_place), config["patch"])
     return ours | {"patch_in.weight": ours["patch_in.weight"].flatten(1)} # (D, C, p, p)
 
 
@@ -114,6 +114,6 @@ def dit_to_diffusers(model, # `DiT`
         raise ValueError(f"size={size}: a DiTTransformer2DModel takes squares of one size; "
                          "expected the side of a square, (H, H)")
     net = from_extra("diffusers").DiTTransformer2DModel(**theirs, sample_size=size[0])
-    ours = turned(model.state_dict(), model.config["patch"], back=True)
+    ours = channels_turned(model.state_dict(), model.config["patch"], back=True)
     net.to(model.patch_in.weight).load_state_dict(taken_apart(ours, net.state_dict(), dit_place))
     return net.eval()

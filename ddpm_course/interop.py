@@ -133,7 +133,7 @@ def part_of(name):
     return next((i for i, part in enumerate("qkv") if f".to_{part}." in name), None)
 
 
-def joined(theirs, place): # a state dict of diffusers; their name -> ours
+def put_together(theirs, place): # a state dict of diffusers; their name -> ours
     "{our name: weights}: q, k and v as one, whatever their order."
     found = {}
     for name in sorted(theirs, key=lambda name: part_of(name) or 0):
@@ -142,7 +142,7 @@ def joined(theirs, place): # a state dict of diffusers; their name -> ours
 
 
 def taken_apart(ours, like, place): # state dict; diffusers' own, for its names and shapes
-    "{their name: weights}: what `joined` does, undone."
+    "{their name: weights}: what `put_together` does, undone."
     found = {}
     for name, old in like.items():
         w = ours[place(name)]
@@ -164,7 +164,7 @@ def weights_from_diffusers(theirs, # state dict of a UNet2DModel
     A class embedding gets a last row of zeros, for "no label", where diffusers' network lacks it.
     """
     own = model.state_dict()
-    ours = joined(theirs, place_in(model))
+    ours = put_together(theirs, place_in(model))
     if (label := "embed.label.weight") in own:
         ours[label] = F.pad(ours[label], (0, 0, 0, len(own[label]) - len(ours[label])))
     return {name: w.reshape(own[name].shape) if name in own else w for name, w in ours.items()}
@@ -222,14 +222,14 @@ def config_to_diffusers(config): # `UNet.config`
     return theirs
 
 
-ALIKE = {"predicts"} # arguments that the scheduler holds in diffusers
+ELSEWHERE = {"predicts"} # arguments that the scheduler holds in diffusers
 
 
 def refuse_lost(config, back, name): # ours; ours after a way there and back; of their class
     "ValueError that names the arguments for which a class of diffusers has no place."
     plain = lambda value: list(value) if isinstance(value, tuple) else value
     lost = [f"{key}={value!r}" for key, value in config.items()
-            if key not in ALIKE and plain(value) != plain(back.get(key))]
+            if key not in ELSEWHERE and plain(value) != plain(back.get(key))]
     if lost:
         raise ValueError(f"diffusers' {name} has no place for {', '.join(lost)}; export a network "
                          "without, or use this one with load_model and the samplers of the course")

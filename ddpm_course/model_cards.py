@@ -30,7 +30,7 @@ images = pipe(batch_size={n}, num_inference_steps={steps}{options},
 """
 
 
-def code_of(trained, parts, walk, pipeline, name):
+def sampling_code(trained, parts, walk, pipeline, name):
     "Python that samples from an exported model."
     options = ", use_clipped_model_output=True" * (walk.sampler == "DDIM")
     K = trained.model.num_classes
@@ -53,8 +53,8 @@ def null_label(trained, parts):
     net = parts[next(iter(parts))]
     rows = net.config.get("num_class_embeds") or K + 1 # a DiT of diffusers always has the last one
     more = f"; {K} means no label, for guidance" * (rows > K)
-    return [f"It takes labels 0 to {K - 1}{more}. No pipeline of diffusers passes labels on: sample "
-            "by the loop below."]
+    return [f"It takes labels 0 to {K - 1}{more}. No pipeline of diffusers passes labels on: "
+            "sample by the loop below."]
 
 
 def facts(trained, parts, walk, pipeline):
@@ -86,14 +86,15 @@ def metadata(name, scores):
                              **told).to_yaml()
 
 
-COLUMNS = ("measured", "value [95 % interval]", "images", "reference", "seen through", "sampler")
+SCORE_COLUMNS = ("measured", "value [95 % interval]", "images", "reference", "seen through",
+                 "sampler")
 
 
 def score_table(scores): # rows {name: `Score`}
     "Cards as a table in Markdown; their whole protocol lies beside it."
     if not scores: return ""
     cards = [card for row in scores for card in row.values() if card is not None]
-    rows = [COLUMNS, ["---"] * len(COLUMNS)] + [
+    rows = [SCORE_COLUMNS, ["---"] * len(SCORE_COLUMNS)] + [
         (c.name, format_score(c), c.n_fake, c.reference, c.features,
          " ".join(str(v) for v in (c.sampler, c.steps, c.spacing) if v is not None)) for c in cards]
     lines = ["| " + " | ".join(map(str, row)) + " |" for row in rows]
@@ -105,6 +106,6 @@ def model_card(trained, parts, walk, pipeline, name=".", scores=()):
     "README.md of an exported model, with the code that samples from it."
     told = "\n".join(f"- {fact}" for fact in facts(trained, parts, walk, pipeline))
     title = "A diffusion model" if name == "." else name
-    return (f"---\n{metadata(title, scores)}\n---\n\n# {title}\n\nA model of ddpm_course.\n\n{told}\n"
-            f"\n```python\n{code_of(trained, parts, walk, pipeline, name)}```\n"
+    return (f"---\n{metadata(title, scores)}\n---\n\n# {title}\n\nA model of ddpm_course.\n\n"
+            f"{told}\n\n```python\n{sampling_code(trained, parts, walk, pipeline, name)}```\n"
             f"{score_table(scores)}")

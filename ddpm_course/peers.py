@@ -37,7 +37,7 @@ def scheduler_config(schedule, # NoiseSchedule
     return config | own[walk.sampler]
 
 
-@checked(scheduler=having("config", "betas", what="a DDIMScheduler or DDPMScheduler, as pipe.scheduler"))
+@checked(scheduler=having("config", "betas", what="a DDIMScheduler or DDPMScheduler"))
 def scheduler_told(scheduler) -> Told: # of diffusers
     "Schedule, what the network predicts, and clip; ValueError where the course has no such thing."
     c = scheduler.config
@@ -51,7 +51,8 @@ def scheduler_told(scheduler) -> Told: # of diffusers
                          "variances learned_range")
     exact = c.get("trained_betas") is not None and not c.get("rescale_betas_zero_snr")
     betas = c["trained_betas"] if exact else scheduler.betas # their own tables are float32
-    return Told(NoiseSchedule(betas), predicts, c["clip_sample_range"] if c["clip_sample"] else None)
+    clip = c["clip_sample_range"] if c["clip_sample"] else None
+    return Told(NoiseSchedule(betas), predicts, clip)
 
 
 # ---- what diffusers does otherwise ----

@@ -22,8 +22,8 @@ from .transformer import DiT
 from .unet import UNet
 
 ABOUT = "ddpm_course.json" # in a pipeline folder: what diffusers has no place for
-HELD = ("format", "model", "arguments", "betas", "predicts", "clip", # what it has a place for
-        "folder", "schedule", "ema") # and what `save_model` calls its own arguments
+NOT_THERE = ("format", "model", "arguments", "betas", "predicts", "clip", # diffusers holds these
+             "folder", "schedule", "ema") # and `save_model` calls its own arguments so
 PRECISION = {"F64": torch.float64, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
@@ -89,7 +89,7 @@ def vae_beside(folder, trained):
     return {"vae": net}
 
 
-def parts_of(trained, folder, walk):
+def pipeline_parts(trained, folder, walk):
     "{folder: part of diffusers}, the network first."
     network = counterpart_of(trained.model)
     scheduler = getattr(from_extra("diffusers"), f"{walk.sampler}Scheduler")
@@ -107,7 +107,7 @@ def write_index(folder, name, parts):
 
 def write_about(folder, trained):
     "What our description says and diffusers does not."
-    about = {k: v for k, v in trained.config.items() if k not in HELD and v is not None}
+    about = {k: v for k, v in trained.config.items() if k not in NOT_THERE and v is not None}
     (folder / ABOUT).write_text(json.dumps(about, indent=1))
 
 
@@ -127,7 +127,7 @@ def export_pipeline(folder, # a model folder
     trained = load_model(folder, weights)
     if counterpart_of(trained.model).part == "vae": return export_autoencoder(trained, out)
     walk = checked_walk(trained, sampler, steps, spacing, variance)
-    parts = parts_of(trained, folder, walk)
+    parts = pipeline_parts(trained, folder, walk)
     index = f"{walk.sampler}Pipeline" if [*parts] == ["unet", "scheduler"] else None
     runs = index if trained.model.num_classes is None else None # no pipeline takes labels
     with atomic_folder(out) as new:
@@ -173,7 +173,7 @@ def classes_in(folder):
 
 
 def known_parts(found, source): # of `classes_in`
-    "{\"unet\", \"transformer\", \"vae\" or \"scheduler\": (class, folder)}; ValueError for any other."
+    "{part: (class, folder)} under the names of `COUNTERPARTS`; ValueError for any other part."
     roles = {cls: c.part for cls, c in KNOWN.items()} | dict.fromkeys(SCHEDULERS, "scheduler")
     odd = [f"{name}: {cls}" for name, (cls, _) in found.items() if cls not in roles]
     if odd:
@@ -211,7 +211,7 @@ def read_about(folder):
     "What ddpm_course.json says, or {}."
     if not (file := folder / ABOUT).exists(): return {}
     if isinstance(about := read_json(file), dict):
-        return {k: v for k, v in about.items() if k not in HELD}
+        return {k: v for k, v in about.items() if k not in NOT_THERE}
     raise ValueError(f"{file} is damaged; expected {{...}}; copy the folder again")
 
 

@@ -19,7 +19,8 @@ from diffusers import (
     UNet2DModel,
 )
 
-from ddpm_course import attention, interop, peers, pipelines  # attention: its TextUNet
+from ddpm_course import interop, peers, pipelines
+import ddpm_course.attention  # noqa: F401  its TextUNet is known from here on
 from ddpm_course.ancestral import ddpm_sample
 from ddpm_course.autoencoders import Autoencoder
 from ddpm_course.cache import space_identity
@@ -171,12 +172,12 @@ def threes():
 
 PICTURES = {  # (what it predicts, clip, schedule, (sampler, steps, spacing))
     "DDIM": ("eps", 1.0, cosine_schedule(), ("DDIM", 50, "trailing")),
-    "leading, another clip": ("eps", 0.7, cosine_schedule(), ("DDIM", 40, "leading")),
+    "leading, another clip": ("eps", 0.7, cosine_schedule(), ("DDIM", 25, "leading")),
     "no clip": ("eps", None, cosine_schedule(), ("DDIM", 20, "leading")),
     "x0": ("x0", 1.0, SCHEDULE, ("DDIM", 50, "trailing")),
     "from pure noise": ("v", None, zero_terminal_snr(SCHEDULE), ("DDIM", 50, "trailing")),
     "all steps": ("v", 1.0, linear_schedule(60, rescale=True), ("DDIM", 60)),
-    "DDPM": ("eps", 1.0, cosine_schedule(), ("DDPM", 100)),
+    "DDPM": ("eps", 1.0, cosine_schedule(), ("DDPM", 50)),
     "DDPM, x0": ("x0", 1.0, SCHEDULE, ("DDPM", 50, "leading")),
     "DDPM, large variance": ("v", None, SCHEDULE, ("DDPM", 20, "leading", "large")),
     "DDPM, all steps": ("v", 1.0, linear_schedule(60, rescale=True), ("DDPM",)),

@@ -15,8 +15,8 @@ def model_in(run): # folder that train left, or a model folder
     folder = as_folder(run, "RUN")
     for place in (folder / "model", folder):
         if (place / "config.json").exists(): return place
-    raise FileNotFoundError(f"{run} holds no model: expected the folder of a run that is trained to "
-                            "its end, or a model folder with a config.json")
+    raise FileNotFoundError(f"{run} holds no model: expected the folder of a run that is trained "
+                            "to its end, or a model folder with a config.json")
 
 
 def to_diffusers(folder, out, **options): # of `export_pipeline`
@@ -29,16 +29,16 @@ def to_diffusers(folder, out, **options): # of `export_pipeline`
             f"latents: {out / 'README.md'} shows the loop that does")
 
 
-FORMATS = {"diffusers": to_diffusers} # --format of `export`
+EXPORTS = {"diffusers": to_diffusers} # --format of `export`
 
 
 def export_run(run, out=None, format="diffusers", **options):
     "Export the model of a run; options that were not given are the format's own."
-    if format not in FORMATS:
-        raise ValueError(f"--format {format}: expected one of {', '.join(FORMATS)}")
+    if format not in EXPORTS:
+        raise ValueError(f"--format {format}: expected one of {', '.join(EXPORTS)}")
     given = {k: v for k, v in options.items() if v is not None}
     out = as_folder(out or f"{as_folder(run, 'RUN')}-{format}", "--out")
-    return FORMATS[format](model_in(run), out, **given)
+    return EXPORTS[format](model_in(run), out, **given)
 
 
 def import_source(source, out=None):
@@ -52,16 +52,16 @@ def import_source(source, out=None):
 
 # ---- the hub ----
 
-def scores_of(run):
+def scores_in(run):
     "(rows of cards, what made each) that evaluate left in a run."
     files = sorted((as_folder(run) / "scores").glob("*.json"))
     entries = [entry for file in files for entry in load_entries(file)]
     return [row for row, _ in entries], [about for _, about in entries]
 
 
-def fill(folder, run, repo, **options):
+def fill_repository(folder, run, repo, **options):
     "What a repository will hold: the export, a model card with the scores, the scores themselves."
-    scores, abouts = scores_of(run)
+    scores, abouts = scores_in(run)
     to_diffusers(model_in(run), folder, name=repo, scores=scores, **options)
     if scores: save_scores(folder / "scores.json", scores, abouts)
 
@@ -83,7 +83,7 @@ def push_run(run, repo, out=None, dry=False, private=False, **options):
     given = {k: v for k, v in options.items() if v is not None}
     kept = as_folder(out or f"runs/hub/{repo}", "--out") if out or dry else None
     folder = kept or Path(tempfile.mkdtemp()) / "model"
-    fill(folder, run, repo, **given)
+    fill_repository(folder, run, repo, **given)
     if dry: return f"{folder} is what would be pushed to {repo}; nothing was uploaded"
     try: return f"It is in {upload(folder, repo, private)}"
     finally:
