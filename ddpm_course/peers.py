@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from .arguments import checked
-from .kinds import a_schedule, clip_size, count, having, one_of, optional
+from .kinds import a_schedule, an_instance, clip_size, count, having, one_of, optional
 from .noising import NoiseSchedule
 
 PREDICTION = {"eps": "epsilon", "x0": "sample", "v": "v_prediction"}
@@ -26,7 +26,7 @@ class Walk(NamedTuple):
     variance: str # of DDPM: a name in VARIANCE
 
 
-@checked(schedule=a_schedule, clip=clip_size)
+@checked(schedule=a_schedule, clip=clip_size, walk=an_instance(Walk, ", as walk_of makes it"))
 def scheduler_config(schedule, # NoiseSchedule
                      predicts: str, clip: float | None, walk: Walk) -> dict:
     "The configuration of the DDIMScheduler or DDPMScheduler that does as the course's samplers."

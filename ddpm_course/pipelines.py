@@ -9,10 +9,11 @@ import torch
 
 from .arguments import checked
 from .autoencoders import Autoencoder
+from .cards import a_row
 from .disk import atomic_folder
 from .dit_interop import dit_to_diffusers
 from .interop import from_extra, network_to_diffusers
-from .kinds import a_path, one_of
+from .kinds import a_path, listed, one_of
 from .latents import LatentSpace
 from .model_cards import model_card
 from .peers import Told, Walk, check_walk, scheduler_config, scheduler_told, walk_of
@@ -111,7 +112,7 @@ def write_about(folder, trained):
     (folder / ABOUT).write_text(json.dumps(about, indent=1))
 
 
-@checked(folder=a_path, out=a_path, weights=one_of("ema", "model"))
+@checked(out=a_path, weights=one_of("ema", "model"), scores=listed(a_row))
 def export_pipeline(folder, # a model folder
                     out, # a new folder, for the pipeline
                     sampler: str="DDIM", # "DDIM" or "DDPM": the scheduler
@@ -151,9 +152,9 @@ def export_autoencoder(trained, out):
 
 def fetched(source, patterns):
     "A folder that is here, or files of a repository on the hub, as a folder."
-    if Path(source).is_dir(): return Path(source)
+    if source.is_dir(): return source
     hub = from_extra("huggingface_hub")
-    try: return Path(hub.snapshot_download(str(source), allow_patterns=patterns))
+    try: return Path(hub.snapshot_download(source.as_posix(), allow_patterns=patterns))
     except Exception as e: # of many kinds: names, network, access, cache
         raise OSError(f"no pipeline {source}: it is no folder here, and not to be had from the hub "
                       f"({str(e).splitlines()[0][:200]}); pass the folder of a pipeline, as "
@@ -224,7 +225,7 @@ def size_of(net): # of diffusers
     return [net.config["in_channels"], *([size, size] if isinstance(size, int) else size)]
 
 
-@checked(out=a_path)
+@checked(source=a_path, out=a_path)
 def import_pipeline(source, # folder of a pipeline of diffusers, or its name on the hub
                     out) -> Told: # a new model folder
     """Write a pipeline of diffusers as a model folder; ValueError that names what cannot be held.
