@@ -10,6 +10,7 @@ from fastcore.script import anno_parser
 from .experiments import commands
 from .experiments.coverage import describe, run_coverage
 from .experiments.demo import QUICK_STEPS, run_demo
+from .experiments.exchange import export_run, import_source, push_run
 from .experiments.registry import EXPERIMENTS
 from .experiments.squares import save_squares
 from .grading import grades_text
@@ -110,12 +111,40 @@ def info(run:str): # folder that train left
     print(commands.info_run(run))
 
 
-def export(run:str, # folder that train left, a model folder, or digits, latent, dit
-           out:str=None, # where to; RUN.onnx here if None
-           format:str="onnx"): # "onnx"
+def export(run:str, # folder that train left, a model folder, or digits, latent, dit, text, vae
+           out:str=None, # where to; RUN-diffusers or RUN.onnx if None
+           format:str="diffusers", # a folder that it loads, or "onnx": a file of the network alone
+           sampler:str=None, # of the pipeline: "DDIM" or "DDPM"; DDIM if None
+           steps:int=None, # that the pipeline will be asked for; they divide those of the schedule
+           spacing:str=None, # "trailing" or "leading"; what diffusers does right if None
+           variance:str=None, # of DDPM: "small", "large" or "learned"
+           weights:str=None): # "ema" or "model"; ema if None
     """Write a trained network for other programs.
-    Example: ddpm-course export digits --out digits.onnx"""
-    print(commands.export_network(run, out, format))
+    Example: ddpm-course export runs/first --out runs/first-diffusers --steps 50"""
+    print(export_run(run, out, format, sampler=sampler, steps=steps, spacing=spacing,
+                     variance=variance, weights=weights))
+
+
+def import_(source:str, # folder of a pipeline of diffusers, or its name on the hub
+            out:str=None): # a new model folder; one named after it in runs/ if None
+    """Make a model folder of a pipeline of diffusers.
+    Example: ddpm-course import google/ddpm-cifar10-32 --out runs/ddpm-cifar10"""
+    print(import_source(source, out))
+
+
+def push(run:str, # folder that train left, or a model folder
+         repo:str, # NAME/MODEL on the hub
+         dry:bool=False, # make the folder and the model card, and upload nothing
+         out:str=None, # keep what is pushed in this folder
+         private:bool=False, # for a repository that is made anew
+         sampler:str=None, # as for export
+         steps:int=None, # as for export
+         spacing:str=None, # as for export
+         variance:str=None): # as for export
+    """Upload a trained run to the Hugging Face hub, with a model card that carries its scores.
+    Example: ddpm-course push runs/first me/first --dry"""
+    print(push_run(run, repo, out, dry, private, sampler=sampler, steps=steps, spacing=spacing,
+                   variance=variance))
 
 
 def prepare(name:str, # "cifar10" or "imagenet100"
@@ -152,8 +181,9 @@ def grade(notebook:str): # the learner's copy of a chapter
 
 
 COMMANDS = {"demo": demo, "list": list_, "train": train, "sample": sample, "evaluate": evaluate,
-            "table": table, "cost": cost, "info": info, "export": export, "prepare": prepare,
-            "squares": squares, "coverage": coverage, "grade": grade}
+            "table": table, "cost": cost, "info": info, "export": export, "import": import_,
+            "push": push, "prepare": prepare, "squares": squares, "coverage": coverage,
+            "grade": grade}
 
 
 def usage():

@@ -1,10 +1,11 @@
-"The configuration and weights of diffusers' DiTTransformer2DModel under our names."
+"A `DiT` as diffusers' DiTTransformer2DModel, and back: one table of names for both directions."
 
+import re
 from pathlib import Path
 
 import torch
 
-from .interop import from_extra
+from .interop import from_extra, put_together, refuse_lost, taken_apart
 from .kinds import described
 
 DIT_FIXED = { # what a DiTTransformer2DModel must have, if it says anything about it
@@ -15,8 +16,11 @@ DIT_NAMES = {"pos_embed.proj": "patch_in", "proj_out_1": "ada_out", "proj_out_2"
          EMBEDDER.format(0) + "timestep_embedder.linear_1": "embed.lin1",
          EMBEDDER.format(0) + "timestep_embedder.linear_2": "embed.lin2",
          EMBEDDER.format(0) + "class_embedder.embedding_table": "embed.label"}
-IN_BLOCK = {"norm1.linear": "ada", "attn1.to_out.0": "proj", "ff.net.0.proj": "lin1",
-            "ff.net.2": "lin2"}
+IN_BLOCK = {"norm1.linear": "ada", "attn1.to_q": "qkv", "attn1.to_k": "qkv", "attn1.to_v": "qkv",
+            "attn1.to_out.0": "proj", "ff.net.0.proj": "lin1", "ff.net.2": "lin2"}
+DIT_SAME = {"in_channels": "in_channels", "patch_size": "patch", "num_attention_heads": "heads",
+            "num_layers": "depth", "num_embeds_ada_norm": "num_classes", "norm_eps": "mlp_norm_eps"}
+DIT_OURS = {"freq_shift": 1, "norm_eps": 1e-6} # what diffusers fixes
 
 
 def dit_config_from_diffusers(config): # the config of a DiTTransformer2DModel
@@ -30,11 +34,9 @@ def dit_config_from_diffusers(config): # the config of a DiTTransformer2DModel
         raise ValueError(f"this DiTTransformer2DModel has {told}; DiT can only be Peebles & Xie's: "
                          "adaLN-Zero, norms without weights, biases in attention, an approximate "
                          "GELU, no dropout, C or 2C channels out")
-    heads = c["num_attention_heads"]
-    return {"in_channels": C, "patch": c["patch_size"], "heads": heads, "depth": c["num_layers"],
-            "width": heads * c["attention_head_dim"], "num_classes": c["num_embeds_ada_norm"],
-            "learn_variance": c.get("out_channels") == 2 * C, "freq_shift": 1,
-            "norm_eps": 1e-6, "mlp_norm_eps": c["norm_eps"]} # diffusers fixes the other norms
+    width = c["num_attention_heads"] * c["attention_head_dim"]
+    return {ours: c[theirs] for theirs, ours in DIT_SAME.items()} | DIT_OURS | {
+        "width": width, "learn_variance": c.get("out_channels") == 2 * C}
 
 
 def check_tied(theirs, depth): # a state dict; blocks
@@ -49,23 +51,26 @@ def check_tied(theirs, depth): # a state dict; blocks
                                  "it in diffusers; DiT has one embedding for all blocks")
 
 
+def dit_place(name): # in the state dict of a DiTTransformer2DModel
+    "Our name of a weight; all blocks' embeddings are one."
+    name = re.sub(EMBEDDER.format(r"\d+"), EMBEDDER.format(0), name)
+    module, kind = name.rsplit(".", 1)
+    if module in DIT_NAMES: return f"{DIT_NAMES[module]}.{kind}"
+    block, rest = re.fullmatch(r"transformer_blocks\.(\d+)\.(.+)", module).groups()
+    return f"blocks.{block}.{IN_BLOCK[rest]}.{kind}"
+
+
+def channels_turned(state, patch, back=False): # state dict under our names; side of a square
+    "The weights of patch_out with the channel first, as `unpatchify` reads them; or back, last."
+    sides, move = ((-1, patch, patch), (0, 2)) if back else ((patch, patch, -1), (2, 0))
+    turn = lambda w: w.unflatten(0, sides).movedim(*move).flatten(0, 2)
+    return {name: turn(w) if name.startswith("patch_out.") else w for name, w in state.items()}
+
+
 def dit_weights_from_diffusers(theirs, config): # a state dict; our arguments
     "diffusers' weights under our names: q, k and v joined, squares as patchify lays them out."
-    names = DIT_NAMES | {f"transformer_blocks.{i}.{block}": f"blocks.{i}.{ours}"
-                     for i in range(config["depth"]) for block, ours in IN_BLOCK.items()}
-    kinds = ("weight", "bias")
-    ours = {f"{new}.{kind}": theirs[f"{old}.{kind}"] for old, new in names.items()
-            for kind in kinds if f"{old}.{kind}" in theirs}
-    for i in range(config["depth"]):
-        for kind in kinds:
-            parts = [theirs[f"transformer_blocks.{i}.attn1.to_{part}.{kind}"] for part in "qkv"]
-            ours[f"blocks.{i}.qkv.{kind}"] = torch.cat(parts)
-    p = config["patch"]
-    ours["patch_in.weight"] = ours["patch_in.weight"].flatten(1) # (D, C, p, p)
-    for kind in kinds: # their last dimension is the channel, ours the first
-        out = ours[f"patch_out.{kind}"].unflatten(0, (p, p, -1))
-        ours[f"patch_out.{kind}"] = out.movedim(2, 0).flatten(0, 2)
-    return ours
+    ours = channels_turned(put_together(theirs, dit_place), config["patch"])
+    return ours | {"patch_in.weight": ours["patch_in.weight"].flatten(1)} # (D, C, p, p)
 
 
 def dit_from_diffusers(cls, # our `DiT`
@@ -85,3 +90,30 @@ def dit_from_diffusers(cls, # our `DiT`
     model.load_state_dict(dit_weights_from_diffusers(theirs, config))
     model.label_drop = 0.1 # diffusers drops one label in ten in training
     return model.eval()
+
+
+# ---- the other way ----
+
+def dit_config_to_diffusers(config): # `DiT.config`
+    "The configuration of a DiTTransformer2DModel that is the same; ValueError where there is none."
+    theirs = {theirs: config[ours] for theirs, ours in DIT_SAME.items()} | DIT_FIXED | {
+        "attention_head_dim": config["width"] // config["heads"],
+        "out_channels": config["in_channels"] * (1 + config["learn_variance"])}
+    refuse_lost(config, dit_config_from_diffusers(theirs), "DiTTransformer2DModel")
+    if config["num_classes"] is None:
+        raise ValueError("num_classes=None: diffusers' DiTTransformer2DModel always embeds a "
+                         "label; export a DiT with classes")
+    return theirs
+
+
+def dit_to_diffusers(model, # `DiT`
+                     size): # of its images or latents, (H, W)
+    "The same network as a DiTTransformer2DModel of diffusers, in evaluation mode."
+    theirs = dit_config_to_diffusers(model.config)
+    if size is None or size[0] != size[1]:
+        raise ValueError(f"size={size}: a DiTTransformer2DModel takes squares of one size; "
+                         "expected the side of a square, (H, H)")
+    net = from_extra("diffusers").DiTTransformer2DModel(**theirs, sample_size=size[0])
+    ours = channels_turned(model.state_dict(), model.config["patch"], back=True)
+    net.to(model.patch_in.weight).load_state_dict(taken_apart(ours, net.state_dict(), dit_place))
+    return net.eval()

@@ -1,4 +1,4 @@
-"The configuration and weights of diffusers' UNet2DModel under our names."
+"A `UNet` as diffusers' UNet2DModel, and back: one table of names, read in both directions."
 
 import importlib
 from pathlib import Path
@@ -99,7 +99,7 @@ def beyond_ddpm(c, down, up):
 RENAMED = {"time_embedding.linear_1": "embed.lin1", "time_embedding.linear_2": "embed.lin2",
            "class_embedding": "embed.label", "conv_norm_out": "norm_out",
            "time_emb_proj": "emb", "conv_shortcut": "skip",
-           "group_norm": "norm", "to_out.0": "proj"}
+           "group_norm": "norm", "to_out.0": "proj", "to_q": "qkv", "to_k": "qkv", "to_v": "qkv"}
 
 
 def _prefixes(model):
@@ -128,25 +128,52 @@ def _renamed(name, prefixes):
     return name
 
 
+def part_of(name):
+    "Which third of our queries, keys and values a weight of diffusers is; None for any other."
+    return next((i for i, part in enumerate("qkv") if f".to_{part}." in name), None)
+
+
+def put_together(theirs, place): # a state dict of diffusers; their name -> ours
+    "{our name: weights}: q, k and v as one, whatever their order."
+    found = {}
+    for name in sorted(theirs, key=lambda name: part_of(name) or 0):
+        found.setdefault(place(name), {}).setdefault(part_of(name), theirs[name])
+    return {name: torch.cat([*parts.values()]) for name, parts in found.items()}
+
+
+def taken_apart(ours, like, place): # state dict; diffusers' own, for its names and shapes
+    "{their name: weights}: what `put_together` does, undone."
+    found = {}
+    for name, old in like.items():
+        w = ours[place(name)]
+        if (part := part_of(name)) is not None: w = w.chunk(3)[part]
+        found[name] = w[:len(old)].reshape(old.shape) # fewer rows: without the one of "no label"
+    return found
+
+
+def place_in(model): # `UNet`
+    "The function that turns a name in a UNet2DModel's state dict into ours."
+    prefixes = _prefixes(model)
+    return lambda name: _renamed(name, prefixes)
+
+
 def weights_from_diffusers(theirs, # state dict of a UNet2DModel
                            model): # the `UNet` that will load them
     """diffusers' weights under our names: one list a path; q, k and v joined, as 1x1 convolutions.
 
-    A class embedding gets a last row of zeros, for "no label", which diffusers' network lacks.
+    A class embedding gets a last row of zeros, for "no label", where diffusers' network lacks it.
     """
-    prefixes = _prefixes(model)
-    ours = {_renamed(name, prefixes): weight for name, weight in theirs.items()}
-    for q in [name for name in ours if ".to_q." in name]:
-        parts = [ours.pop(q.replace("to_q", f"to_{part}")) for part in "qkv"]
-        ours[q.replace("to_q", "qkv")] = torch.cat(parts)
-    if (label := "embed.label.weight") in ours: ours[label] = F.pad(ours[label], (0, 0, 0, 1))
-    linear = lambda name, w: w.ndim == 2 and (".qkv." in name or ".proj." in name)
-    return {name: w[:, :, None, None] if linear(name, w) else w for name, w in ours.items()}
+    own = model.state_dict()
+    ours = put_together(theirs, place_in(model))
+    if (label := "embed.label.weight") in own:
+        ours[label] = F.pad(ours[label], (0, 0, 0, len(own[label]) - len(ours[label])))
+    return {name: w.reshape(own[name].shape) if name in own else w for name, w in ours.items()}
 
 
 def network_from_diffusers(cls, # our `UNet`
                            source, # folder or hub name of a UNet2DModel, or the model itself
                            predicts: str="eps", # what it was trained to predict: "eps", "x0" or "v"
+                           num_classes=None, # labels, where the last row of theirs is "no label"
                            **kwargs): # for UNet2DModel.from_pretrained: subfolder, revision, ...
     "The same network as a diffusers UNet2DModel, with its weights, in evaluation mode."
     if isinstance(source, (str, Path)):
@@ -155,7 +182,65 @@ def network_from_diffusers(cls, # our `UNet`
         whole_config(getattr(source, "config", {"_class_name": type(source).__name__}))
         raise TypeError(f"source={described(source)}; expected a UNet2DModel, its folder or its "
                         "name on the hub; of a pipeline, pass its .unet")
-    model = cls(**config_from_diffusers(source.config), predicts=predicts).to(source.dtype)
+    config = config_from_diffusers(source.config)
+    rows = config["num_classes"]
+    if num_classes is not None: config["num_classes"] = check_rows_of(num_classes, rows)
+    model = cls(**config, predicts=predicts).to(source.dtype)
     model.load_state_dict(weights_from_diffusers(source.state_dict(), model))
-    if model.num_classes is not None: model.label_drop = 0.0 # "no label" was never trained
+    if rows is not None and rows == config["num_classes"]:
+        model.label_drop = 0.0 # "no label" was never trained
     return model.eval()
+
+
+def check_rows_of(num_classes, rows): # rows of a UNet2DModel's class embedding, or None
+    "num_classes, if an embedding of so many rows has them, and at most \"no label\" besides."
+    if rows in (num_classes, num_classes + 1): return num_classes
+    raise ValueError(f"num_classes={num_classes}: got a UNet2DModel with num_class_embeds={rows}; "
+                     f"expected {num_classes}, or {num_classes + 1} with a row for \"no label\"")
+
+
+# ---- the other way ----
+
+def config_to_diffusers(config): # `UNet.config`
+    "The configuration of a UNet2DModel that is the same network; ValueError where there is none."
+    o = Options.of(config)
+    ends = {"Down": "resnet" if o.halve == "residual" else "conv",
+            "Up": "resnet" if o.double == "residual" else "conv"}
+    blocks = {path: [f"Attn{path}Block2D" if attends else f"Resnet{path}sampleBlock2D"
+                     if end == "resnet" else f"{path}Block2D" for attends in config["attention"]]
+              for path, end in ends.items()}
+    groups = config["groups"] if o.scale_shift and o.mid_groups is None else o.mid_groups
+    theirs = {theirs: config[ours] for theirs, ours in NAMES.items()} | {
+        "block_out_channels": list(config["channels"]), "dropout": config["dropout"],
+        "out_channels": config["in_channels"] * (1 + config["learn_variance"]),
+        "down_block_types": blocks["Down"], "up_block_types": blocks["Up"][::-1],
+        "downsample_type": ends["Down"], "upsample_type": ends["Up"],
+        "resnet_time_scale_shift": "scale_shift" if o.scale_shift else "default",
+        "add_attention": o.mid_attention, "attn_norm_num_groups": groups or None,
+        "num_class_embeds": config["num_classes"]}
+    refuse_lost(config, config_from_diffusers(theirs), "UNet2DModel")
+    return theirs
+
+
+ELSEWHERE = {"predicts"} # arguments that the scheduler holds in diffusers
+
+
+def refuse_lost(config, back, name): # ours; ours after a way there and back; of their class
+    "ValueError that names the arguments for which a class of diffusers has no place."
+    plain = lambda value: list(value) if isinstance(value, tuple) else value
+    lost = [f"{key}={value!r}" for key, value in config.items()
+            if key not in ELSEWHERE and plain(value) != plain(back.get(key))]
+    if lost:
+        raise ValueError(f"diffusers' {name} has no place for {', '.join(lost)}; export a network "
+                         "without, or use this one with load_model and the samplers of the course")
+
+
+def network_to_diffusers(model, # `UNet`
+                         size=None): # of its images, (H, W)
+    "The same network as a UNet2DModel of diffusers, with its weights, in evaluation mode."
+    theirs = config_to_diffusers(model.config)
+    if theirs["num_class_embeds"] is not None: # a "no label" that was never trained stays here
+        theirs["num_class_embeds"] += getattr(model, "label_drop", None) != 0
+    net = from_extra("diffusers").UNet2DModel(**theirs, sample_size=size).to(model.conv_in.weight)
+    net.load_state_dict(taken_apart(model.state_dict(), net.state_dict(), place_in(model)))
+    return net.eval()

@@ -45,6 +45,8 @@ from ddpm_course import (
     metrics,
     models,
     noising,
+    peers,
+    pipelines,
     players,
     randomness,
     saving,
@@ -168,7 +170,19 @@ def good_calls():
     fit |= dict(save_every=5, accumulate=1, callbacks=[], compile=False)
     lin = dict(T=10, beta_start=1e-4, beta_end=0.02, rescale=False)
     reals = dict(fake=w["seen"], real=w["seen"])
+    walk = peers.walk_of(20, "DDIM", 5)
     calls = [
+        (
+            peers.walk_of,
+            dict(T=20, sampler="DDIM", steps=5, spacing="trailing", variance="small", learned=False),
+        ),
+        (peers.scheduler_config, dict(schedule=schedule, predicts="eps", clip=1.0, walk=walk)),
+        (
+            pipelines.export_pipeline,
+            dict(folder=w["folder"] / "m", out=w["folder"] / "p", sampler="DDIM", steps=5)
+            | dict(spacing="trailing", variance="small", weights="ema", name=".", scores=[]),
+        ),
+        (pipelines.import_pipeline, dict(source=w["folder"] / "p", out=w["folder"] / "q")),
         (noising.check_betas, dict(betas=[0.1, 0.2])),
         (noising.NoiseSchedule, dict(betas=[0.1, 0.2])),
         (noising.linear_schedule, lin),

@@ -264,8 +264,8 @@ DIT_BUGS = {  # noticed in test_transformer: (module, right, wrong)
     ),
     "channels of the output as in diffusers": (
         "dit_interop",
-        "out.movedim(2, 0).flatten(0, 2)",
-        "out.flatten(0, 2)",
+        "((patch, patch, -1), (2, 0))",
+        "((patch, patch, -1), (0, 0))",
     ),
     "the shift of the frequencies is forgotten": (
         "dit_interop",
@@ -274,8 +274,8 @@ DIT_BUGS = {  # noticed in test_transformer: (module, right, wrong)
     ),
     "the MLP's eps for all norms": (
         "dit_interop",
-        '"norm_eps": 1e-6,',
-        '"norm_eps": c["norm_eps"],',
+        '"norm_eps": 1e-6}',
+        '"norm_eps": 0.1}',
     ),
 }
 
@@ -334,6 +334,19 @@ GRADING_BUGS = {  # noticed in test_grading: (right, wrong)
     "magics are no Python": ("[%!]", "[!]"),
     "everything is run": ("if name in cells[j].binds", "if True"),
     "the first question counts": ("found[name] = i, title", "found.setdefault(name, (i, title))"),
+PEER_BUGS = {  # of what a scheduler is told, noticed in test_pipelines: (module, right, wrong)
+    "v is told as eps": ("peers", '"v": "v_prediction"', '"v": "epsilon"'),
+    "what it predicts is not read": ("peers", '.get(c["prediction_type"])', '.get("epsilon")'),
+    "clip is lost": ("peers", '"clip_sample": clip is not None', '"clip_sample": False'),
+    "clip is not read": ("peers", ' if c["clip_sample"] else None', ""),
+    "the size of clip is lost": ("peers", "1.0 if clip is None else clip", "1.0"),
+    "alpha is not set to one": ("peers", '"set_alpha_to_one": True', '"set_alpha_to_one": False'),
+    "the spacing is lost": ("peers", '"timestep_spacing": walk.spacing', '"steps_offset": 0'),
+    "the variance is lost": ("peers", "VARIANCE[walk.variance]", '"fixed_small"'),
+    "betas of float32": ("peers", "else scheduler.betas #", "else scheduler.alphas #"),
+    "betas before they were rescaled": ("peers", 'and not c.get("rescale_betas_zero_snr")', ""),
+    "steps that do not divide": ("peers", "if T % walk.steps:", "if False:"),
+    "noise in the last step": ("peers", 'walk.sampler == "DDPM" and', "False and"),
 }
 
 

@@ -46,7 +46,8 @@ def test_a_model_folder_is_exported_by_the_command(tmp_path, capsys):
     for p in model.parameters():
         torch.nn.init.normal_(p, std=0.2)  # some are zero in a new one
     save_model(tmp_path / "model", model.eval(), ema=model, shape=(1, 4, 4))
-    cli.main(["export", str(tmp_path / "model"), "--out", str(tmp_path / "net.onnx")])
+    file = tmp_path / "net.onnx"
+    cli.main(["export", str(tmp_path / "model"), "--format", "onnx", "--out", str(file)])
     assert "from the network in onnxruntime" in capsys.readouterr().out
     session = needed[1].InferenceSession(tmp_path / "net.onnx")
     assert [i.name for i in session.get_inputs()] == ["x_t", "t", "y"]
@@ -71,8 +72,10 @@ def test_a_file_that_answers_otherwise_is_not_written(tmp_path, monkeypatch):
 
 
 def test_what_cannot_be_exported_is_said(tmp_path, monkeypatch):
-    with pytest.raises(SystemExit, match="no format 'tensorflow' to export; there are "):
+    with pytest.raises(SystemExit, match="--format tensorflow: expected one of diffusers, onnx"):
         cli.main(["export", "digits", "--format", "tensorflow", "--out", str(tmp_path / "x")])
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(SystemExit, match=r"pip install 'ddpm_course\[onnx\]'"):
-        cli.main(["export", "digits", "--out", str(tmp_path / "x")])
+        cli.main(["export", "digits", "--format", "onnx", "--out", str(tmp_path / "x")])
+    with pytest.raises(SystemExit, match="--steps: an ONNX file holds a network and no sampler"):
+        cli.main(["export", "digits", "--format", "onnx", "--steps", "5"])

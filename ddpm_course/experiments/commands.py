@@ -9,9 +9,6 @@ from ..cards import environment
 from ..data import cifar10
 from ..disk import as_folder, as_size, atomic_file
 from ..images import from_uint8, image_grid
-from ..onnx_interop import write_onnx
-from ..saving import load_model
-from ..shipped import load_shipped, names
 from .cost_table import cost_rows
 from .costs import CARDS, SHARE, as_hours, cost_of, hours_on, trial
 from .datasets import SETS
@@ -26,6 +23,7 @@ from .studies import (
     train_experiment)
 from .tables import format_table
 from .training_runs import default_device, read_settings
+
 
 # ---- list ----
 
@@ -138,21 +136,6 @@ def info_run(run):
     commands = "\n".join(f"  {line}" for line in next_commands(run, settings))
     return (f"{json.dumps(head, indent=1)}\n{done}\n{measured_text(run)}\n"
             f"{json.dumps(settings['plan'], indent=1)}\nnext:\n{commands}")
-
-
-# ---- export ----
-
-WRITERS = {"onnx": write_onnx} # write(trained, file or folder) -> what was written, in words
-
-
-def export_network(run, out, format):
-    "Write the network of a run folder, a model folder, or one that ships, for other programs."
-    if format not in WRITERS:
-        raise ValueError(f"no format {format!r} to export; there are {', '.join(WRITERS)}")
-    out = f"{Path(run).name}.{format}" if out is None else out
-    if run in names(): return WRITERS[format](load_shipped(run), out)
-    inner = Path(run) / "model"
-    return WRITERS[format](load_model(inner if inner.is_dir() else run), out)
 
 
 # ---- tables, data ----
