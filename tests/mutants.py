@@ -334,6 +334,7 @@ GRADING_BUGS = {  # noticed in test_grading: (right, wrong)
     "magics are no Python": ("[%!]", "[!]"),
     "everything is run": ("if name in cells[j].binds", "if True"),
     "the first question counts": ("found[name] = i, title", "found.setdefault(name, (i, title))"),
+}
 PEER_BUGS = {  # of what a scheduler is told, noticed in test_pipelines: (module, right, wrong)
     "v is told as eps": ("peers", '"v": "v_prediction"', '"v": "epsilon"'),
     "what it predicts is not read": ("peers", '.get(c["prediction_type"])', '.get("epsilon")'),
