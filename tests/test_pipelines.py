@@ -3,11 +3,14 @@ and what one side cannot hold is refused by its name."""
 
 import json
 import re
+from functools import partial
 
 import diffusers
 import huggingface_hub
 import pytest
 import torch
+from conformance import rules
+from conformance.adapters import Adapter, drive
 from diffusers import (
     AutoencoderKL,
     DDIMPipeline,
@@ -25,7 +28,7 @@ from ddpm_course.ancestral import ddpm_sample
 from ddpm_course.autoencoders import Autoencoder
 from ddpm_course.cache import space_identity
 from ddpm_course.cards import load_scores, save_scores
-from ddpm_course.ddim import ddim_sample
+from ddpm_course.ddim import ddim_sample, spaced_timesteps
 from ddpm_course.experiments import exchange
 from ddpm_course.latents import LatentSpace
 from ddpm_course.learned_variance import learned_range
@@ -333,6 +336,22 @@ def test_latents_are_decoded_by_the_code_of_the_card(tmp_path):
         clip=None,
     )
     assert (done["x"] - space.decode(ours)).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("spacing", ["trailing", "leading"])
+def test_an_exported_scheduler_keeps_the_rules(spacing, tmp_path, monkeypatch):
+    "With numbers of steps that divide T, as an export asks; exact predictors are not clipped."
+    made = pipelines.export_pipeline(
+        saved(tmp_path / "m", schedule=cosine_schedule()), tmp_path / "p", "DDIM", 50, spacing
+    )
+    config = DDIMScheduler.load_config(made.folder / "scheduler") | {"clip_sample": False}
+    own = {k: v for k, v in config.items() if k not in ("num_train_timesteps", "trained_betas")}
+    sample = partial(drive, "DDIMScheduler", own, {}, False)  # which checks its list
+    adapter = Adapter("x", "y", sample, {spacing: partial(spaced_timesteps, spacing=spacing)})
+    monkeypatch.setattr(rules, "STEPS", (10, 20, 40, 50))
+    for name in ("recursion", "previous step", "final step"):
+        verdict = rules.RULES[name](adapter)
+        assert verdict.passed, (name, verdict)
 
 
 # ---- what diffusers would do otherwise ----
