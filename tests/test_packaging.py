@@ -224,7 +224,7 @@ def refuse(event, args):
 sys.addaudithook(refuse)
 """
 ARE_SEVENS = """
-seconds = time.perf_counter() - began
+seconds = time.process_time() - began # of one thread: wall time, where nothing else runs
 from ddpm_course.classifiers import digits_classifier
 read = digits_classifier()(sevens).argmax(1)
 print(seconds, (read == 7).sum().item(), len(sevens))
@@ -237,12 +237,12 @@ def test_five_lines_of_the_readme_draw_digits_in_seconds_without_a_download(envi
     )
     imports, lines = text.split("\n\n")
     assert len(text.split("\n")) - 2 == 5 and "import" not in lines
-    program = OFFLINE + imports + "\nbegan = time.perf_counter()\n" + lines + ARE_SEVENS
+    program = OFFLINE + imports + "\nbegan = time.process_time()\n" + lines + ARE_SEVENS
     seconds, right, n = map(
         float, run(environment, "-c", program, cwd=tmp_path, PYTHONPATH="").split()
     )
     assert n == 16 and right >= 14, f"{right:.0f} of {n:.0f} are read as sevens"
-    assert seconds < 10, f"{seconds:.1f} s after the imports"
+    assert seconds < 10, f"{seconds:.1f} s of one core after the imports"
 
 
 @pytest.mark.slow
