@@ -1,6 +1,7 @@
 "A plan carried out: one trained network in a run folder, with all that decided it beside it."
 
 import json
+import os
 from typing import NamedTuple
 
 import torch
@@ -12,6 +13,7 @@ from ..identity import digest_of
 from ..images import image_grid
 from ..latents import LatentSpace
 from ..models import condition
+from ..ranks import gathered, is_first, meet
 from ..ddim import ddim_sample
 from ..runs import checkpoints
 from ..saving import load_model, save_model
@@ -38,7 +40,7 @@ def pretrained_autoencoder(data, folder, seed, device, progress,
 
 def own_autoencoder(data, folder, seed, device, progress, **options):
     "An autoencoder of this course, trained on the data set itself."
-    if not (folder / "model").exists():
+    if not gathered((folder / "model").exists())[0]:
         options = {"progress": progress, "device": only_cpu(device)} | options
         train_vae(data, folder, seed=seed, resume=True, **options)
     return load_model(folder / "model", device=device).model.requires_grad_(False)
@@ -56,8 +58,13 @@ class Built(NamedTuple):
 
 
 def default_device(device):
-    "The device asked for; where none was, a GPU if there is one."
-    return device or ("cuda" if torch.cuda.is_available() else "cpu")
+    """The device asked for; where none was, a GPU if there is one.
+
+    Processes that a launcher started meet here, and each has a GPU of its own."""
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if int(os.environ.get("WORLD_SIZE", 1)) == 1: return device
+    from accelerate import PartialState
+    return str(PartialState(cpu=device == "cpu").device)
 
 
 def only_cpu(device):
@@ -69,12 +76,13 @@ def latent_space(plan, data, out, seed, device, progress):
     "(`LatentSpace`, its latents of the data), made once for all runs that lie in one folder."
     kind = json.dumps([plan.data.told, plan.latents.told], sort_keys=True)
     folder = out.parent / f"latents-{digest_of(kind)}"
-    if (folder / "vae").exists(): space = LatentSpace.load(folder, device)
+    if gathered((folder / "vae").exists())[0]: space = LatentSpace.load(folder, device)
     else:
         autoencoder = plan.latents.autoencoder.build(data, folder / "autoencoder", seed, device,
                                                      progress)
         space = LatentSpace.measure(autoencoder, data, plan.latents.measured)
-        space.save(folder)
+        if is_first(): space.save(folder)
+        meet()
     return space, cache_latents(data, space, folder / "cache", plan.latents.flip,
                                 progress=progress)
 
@@ -153,6 +161,13 @@ def check_free(out, resume):
                               "folder with --out")
 
 
+def check_can_begin(out, settings, resume):
+    "An error where a run cannot begin or go on in a folder; nobody writes before all have looked."
+    check_free(out, resume)
+    check_claimed(out, settings)
+    meet()
+
+
 # ---- along training ----
 
 def grid_labels(model, n=16):
@@ -169,6 +184,7 @@ def save_grid(run, out, space, n=16, steps=20):
     x = ddim_sample(model, run.about["schedule"], (n, *run.about["shape"]), steps, seed=0,
                     clip=run.about["clip"])
     x = (x if space is None else space.decode(x)).cpu()
+    if not run.is_main: return
     file = out / "grids" / f"{run.step:08d}.png"
     file.parent.mkdir(exist_ok=True)
     with atomic_file(file) as new:
@@ -189,12 +205,11 @@ def train_plan(experiment: str, size: str, variant: str, plan, # names, and the 
     "Train the network of a plan into a run folder, or go on there: (`Run`, `Built`)."
     out = as_folder(out)
     device = default_device(device)
-    check_free(out, resume)
     settings = settings_of_run(experiment, size, variant, plan, seed)
-    check_claimed(out, settings) # before the data are read, which may take minutes
+    check_can_begin(out, settings, resume) # before the data are read, which may take minutes
     parts = built(plan, root, out, seed, device, progress)
     out.mkdir(parents=True, exist_ok=True)
-    claim_run(out, settings | {"data": parts.title})
+    if is_first(): claim_run(out, settings | {"data": parts.title})
     check_room(out, 15 * 4 * sum(p.numel() for p in parts.model.parameters())) # three checkpoints
     options = fit_options(plan, len(parts.data))
     meter = Meter(out, device)
@@ -204,5 +219,6 @@ def train_plan(experiment: str, size: str, variant: str, plan, # names, and the 
         run = fit(parts.model, parts.data, parts.loss, out=out, seed=seed, resume=True,
                   device=only_cpu(device), progress=progress, clip=plan.clip,
                   callbacks=[meter.seen, grid, *callbacks], **options)
-    if parts.space and not (out / "model" / "vae").exists(): parts.space.save(out / "model")
+    if parts.space and is_first() and not (out / "model" / "vae").exists():
+        parts.space.save(out / "model")
     return run, parts
