@@ -113,12 +113,12 @@ WORK = (("train", 2, 3), ("train", 4, 3), ("train", 8, 3), ("sample", 8, 4))
 
 
 def save_scale(file, rounds=2):
-    "Measure `WORK` by one process of two threads and by two of one, in turns; the medians as JSON."
+    "Measure `WORK` by one process and by two, of one thread each, in turns; the medians as JSON."
     found = {}
     for i in range(rounds):
         for work in WORK:
             for processes in ((1, 2) if i % 2 else (2, 1)):
-                one = cost_in(launched(processes, 2 // processes, *work))
+                one = cost_in(launched(processes, 1, *work))
                 print(one, flush=True)
                 found.setdefault((work, processes), []).append(one)
     rows = [runs[0] | {key: statistics.median(one[key] for one in runs)

@@ -64,7 +64,7 @@ def default_device(device):
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if int(os.environ.get("WORLD_SIZE", 1)) == 1: return device
     from accelerate import PartialState
-    return str(PartialState(cpu=device == "cpu").device)
+    return str(PartialState(cpu=str(device).startswith("cpu")).device)
 
 
 def only_cpu(device):
