@@ -679,6 +679,31 @@ def interval_row(quick):
     return row(what, "at most 20 s", value, "s", value <= 20)
 
 
+def rank_seconds(setups, rounds):
+    "{name: seconds of each round} of launches (processes, threads, kind, batch, number), in turns."
+    from ddpm_course.experiments.scale import cost_in, launched
+
+    seconds = {name: [] for name in setups}
+    for i in range(rounds):
+        for name in list(setups)[:: 1 if i % 2 else -1]:
+            seconds[name].append(cost_in(launched(*setups[name]))["seconds"])
+    return seconds
+
+
+def rank_rows(rounds):
+    "Two processes on two cores, on a CPU: training at one batch, and chunks of samples."
+    for what, kind, alone, chunks in (
+        ("training step, two ranks against one process, two threads", "train", (1, 2), 4),
+        ("sampling, two ranks against half of it by one thread", "sample", (1, 1), 2),
+    ):
+        setups = {"alone": (*alone, kind, 16, chunks), "ranks": (2, 1, kind, 16, 4)}
+        seconds = rank_seconds(setups, rounds)
+        value = ratio(seconds["alone"], seconds["ranks"])
+        medians = {k: statistics.median(v) for k, v in seconds.items()}
+        met = value >= 0.95
+        yield row(what, "at least 0.95x", value, "x", met, seconds=medians, rounds=seconds)
+
+
 def show(r):
     "A row as a line of text."
     if r["value"] is None:
@@ -751,6 +776,8 @@ def bench(rounds=9, quick=False, device=None, batch=None, compile=None, threads=
         yield import_row(1 if quick else 5)
         yield from data_rows(min(rounds, 3), quick, device)
         yield attention_row()
+        if device.type == "cpu" and not quick:
+            yield from rank_rows(min(rounds, 3))
 
     for r in rows():
         result["rows"].append(r)

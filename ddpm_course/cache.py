@@ -10,6 +10,7 @@ from tqdm.auto import tqdm
 from .autoencoders import fingerprint
 from .disk import as_folder, as_size, atomic_file, hold, sweep, write_whole
 from .identity import digest_of_array
+from .ranks import gathered, in_turn, is_first, of_first
 from .sets import cache_arguments
 
 
@@ -148,6 +149,7 @@ def make_folder(path):
 
 def open_cache(path, manifest, labels):
     "Make a cache folder, or check the one there, and that the disk is large enough."
+    sweep(path, alone=True)
     check_folder(path, manifest)
     check_space_on_disk(path, manifest)
     if not (path / "manifest.json").exists():
@@ -182,17 +184,15 @@ def cache_latents(data, # labeled `Images`, in memory or on disk
     "Encode a data set once, into memory-mapped files: the `CachedLatents` to train from."
     manifest = manifest_of(data, space, flip, shard)
     check_folder(path, manifest)
-    if (path / "manifest.json").exists() and not missing_shards(path, manifest):
-        return CachedLatents(path) # nothing to write: the folder may be read-only
+    done = (path / "manifest.json").exists() and not missing_shards(path, manifest)
+    if gathered(done)[0]: return CachedLatents(path) # the folder may be read-only
     make_folder(path)
-    with hold(path, wait=math.inf): # who makes the same cache is waited for
-        sweep(path, alone=True)
-        open_cache(path, manifest, data.labels)
-        missing = missing_shards(path, manifest)
-        for i in tqdm(missing, "encoding", unit="shard", disable=not progress):
+    with of_first(hold(path, wait=math.inf)): # who makes the same cache is waited for
+        if is_first(): open_cache(path, manifest, data.labels)
+        missing = gathered(missing_shards(path, manifest))[0]
+        for i in tqdm(in_turn(missing), "encoding", unit="shard", disable=not progress):
             images = range(i * shard, min(len(data), (i + 1) * shard))
-            latents = encode_shard(data, space, images, flip, batch)
-            write_array(shard_file(path, i), latents.numpy())
+            write_array(shard_file(path, i), encode_shard(data, space, images, flip, batch).numpy())
     return CachedLatents(path)
 
 

@@ -1,13 +1,38 @@
 "The folder of a run: claimed or resumed, held by one process, and cleared of what kills left."
 
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
+
+import torch
 
 from .disk import as_folder, discard, hold, sweep
 from .identity import check_same_run, digest_of, identity_of
+from .ranks import gathered, is_joined, of_first
 from .runs import checkpoints, load_checkpoint, save_checkpoint, step_of, told_by
 from .saving import load_weights
 from .states import check_weights
+
+
+def seen_by_rank(run, data, loss, found):
+    "{what: JSON} that all ranks must have in common: settings, code, data, and checkpoints."
+    identity = identity_of(run.model, data, {"loss": loss, "model": type(run.model)})
+    package = [file.read_bytes() for file in sorted(Path(__file__).parent.rglob("*.py"))]
+    return (run.config | identity.pop("code") | identity.pop("pictures") | identity
+            | {"torch": torch.__version__, "ddpm_course": digest_of(*package),
+               "checkpoints in the run folder": [folder.name for folder in found]})
+
+
+def check_ranks(run, data, loss, out): # out: run folder or None
+    "ValueError, on all ranks, where one of them would do something else than the first."
+    if not is_joined(): return
+    found = [] if out is None else checkpoints(out)
+    first, *others = gathered(seen_by_rank(run, data, loss, found))
+    for rank, seen in enumerate(others, 1):
+        differ = [f"{k}: {str(first.get(k))[:60]} on rank 0, {str(seen.get(k))[:60]} on rank {rank}"
+                  for k in first | seen if first.get(k) != seen.get(k)]
+        if differ:
+            raise ValueError(f"the ranks are not of one run ({'; '.join(differ[:3])}); start all "
+                             "with the same code, options and data, in a folder that all see")
 
 
 def check_claim(out, found, resume, untouched):
@@ -62,13 +87,14 @@ def begin_from(run, start):
 def run_folder(out, run, resume, accelerator, data, loss, start=None):
     "Have a run folder while training; None is none. Without one, `start` alone is looked at."
     if start is not None: begin_from(run, start)
+    check_ranks(run, data, loss, out)
     if out is None:
         yield None
         return
     out = as_folder(out)
     run.config |= identity_of(run.model, data, loss)
     out.mkdir(parents=True, exist_ok=True)
-    with hold(out) if run.is_main else nullcontext():
+    with of_first(hold(out)):
         for folder in (out, out / "checkpoints"):
             if run.is_main: sweep(folder, alone=True)
         open_run(out, run, resume, accelerator)

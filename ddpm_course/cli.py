@@ -1,7 +1,10 @@
 "The command `ddpm-course`: it parses, and nothing else."
 
+import io
+import os
 import shlex
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +14,8 @@ from .experiments import commands
 from .experiments.coverage import describe, run_coverage
 from .experiments.demo import QUICK_STEPS, run_demo
 from .experiments.exchange import export_run, import_source, push_run
-from .experiments.registry import EXPERIMENTS
+from .experiments.registry import EXPERIMENTS, TABLES
+from .experiments.shipping import TRAIN
 from .experiments.squares import save_squares
 from .grading import grades_text
 from .training import DIGITS_FIT
@@ -59,12 +63,12 @@ def sample(run:str, # folder that train left
            steps:int=None, # of the sampler
            guidance:float=None, # scale s: 1 is the model itself
            n:int=64, # images
-           batch:int=100, # images at a time
+           chunk:int=100, # images at a time; a part of the result, which rounds differently
            seed:int=0, # image i of a seed is the same in any batch
            device:str=None): # "cpu", or None for an accelerator where there is one
     """Draw samples from a trained run; what is there is not drawn again.
     Example: ddpm-course sample runs/first --sampler DDIM --steps 50 --n 64"""
-    print(commands.sample_run(run, sampler, steps, guidance, n, seed, device, batch))
+    print(commands.sample_run(run, sampler, steps, guidance, n, seed, device, chunk))
 
 
 def evaluate(run:str, # folder that train left
@@ -74,13 +78,13 @@ def evaluate(run:str, # folder that train left
              sampler:str=None, # "DDIM" or "DDPM"; all of the experiment if None
              steps:int=None, # of the sampler
              guidance:float=None, # scale s
-             batch:int=100, # images at a time
+             chunk:int=100, # images at a time; a part of the result, which rounds differently
              seed:int=0, # of the samples
              device:str=None): # "cpu", or None for an accelerator where there is one
     """Score a trained run by the protocols of its experiment; what is there is not done again.
     Example: ddpm-course evaluate runs/first --data ~/cifar10 --sampler DDIM --steps 50"""
     print(commands.evaluate_named(run, data=data, device=device, seed=seed, features=features, n=n,
-                                  batch=batch, sampler=sampler, steps=steps, guidance=guidance))
+                                  chunk=chunk, sampler=sampler, steps=steps, guidance=guidance))
 
 
 def table(name:str, # of a table, an experiment, or all
@@ -186,6 +190,17 @@ COMMANDS = {"demo": demo, "list": list_, "train": train, "sample": sample, "eval
             "grade": grade}
 
 
+SHARED = ("train", "sample", "evaluate", "table") # of experiments: processes can share the work
+
+
+def check_alone(name, what): # command, and what it is about
+    "SystemExit where a launcher started several processes of what is made for one."
+    world = int(os.environ.get("WORLD_SIZE", 1))
+    if world == 1 or name in SHARED and what not in {*TRAIN, *TABLES, "all"}: return
+    sys.exit(f"ddpm-course {name} {what or ''}: got {world} processes of a launcher; expected one "
+             f"alone (of experiments, processes share {', '.join(SHARED)})")
+
+
 def usage():
     "What `ddpm-course` alone prints."
     lines = [f"  {name:10}{command.__doc__.splitlines()[0]}" for name, command in COMMANDS.items()]
@@ -207,7 +222,11 @@ def main(argv=None):
         sys.exit(0 if name in ("-h", "--help") else f"ddpm-course: no command {name!r}")
     parser = anno_parser(COMMANDS[name], prog=f"ddpm-course {name}")
     arguments = vars(parser.parse_args(options))
-    try: COMMANDS[name](**{k: v for k, v in arguments.items() if k not in ("pdb", "xtra")})
+    arguments = {k: v for k, v in arguments.items() if k not in ("pdb", "xtra")}
+    check_alone(name, arguments.get("name"))
+    try:
+        with redirect_stdout(sys.stdout if int(os.environ.get("RANK", 0)) == 0 else io.StringIO()):
+            COMMANDS[name](**arguments)
     except (OSError, ValueError, RuntimeError, MemoryError, ModuleNotFoundError) as e:
         notes = "".join(f"\n{note}" for note in getattr(e, "__notes__", ()))
         sys.exit(f"ddpm-course {name}: {e}{notes}")
@@ -216,3 +235,6 @@ def main(argv=None):
         print(f"ddpm-course {name}: interrupted; go on with: {again(name, options)}",
               file=sys.stderr)
         sys.exit(code)
+
+
+if __name__ == "__main__": main() # torchrun --nproc-per-node 8 -m ddpm_course.cli train ...

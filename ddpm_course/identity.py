@@ -154,7 +154,8 @@ def _object(d, path, value):
 DESCRIBED_BY = {
     (torch.Tensor, np.ndarray): _array,
     np.generic: lambda d, path, value: d.add(path, value.item()),
-    (Path, torch.dtype, torch.device, bytes, complex): _text,
+    (Path, torch.dtype, bytes, complex): _text,
+    torch.device: lambda d, path, value: d.add(path, value.type), # ranks have each their own
     types.ModuleType: _module, NoiseSchedule: _schedule, (list, tuple): _list,
     (set, frozenset): _set, dict: _dict, partial: _partial,
     types.MethodType: _method, types.FunctionType: _function, type: _class,

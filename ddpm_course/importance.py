@@ -4,6 +4,7 @@ import torch
 
 from .arguments import checked
 from .kinds import count, share
+from .ranks import gathered
 
 
 class ImportanceSampler:
@@ -47,18 +48,9 @@ class ImportanceSampler:
     def end_step(self):
         "Take in the losses of a step, in the order of the global batch."
         if not self.pending: return
-        for t, loss in gathered(torch.stack(self.pending)).tolist(): # (passes, B, 2)
+        ranks = gathered(self.pending) # of each its passes (B, 2), as `fit` cuts a batch
+        for t, loss in torch.cat([part for each in zip(*ranks) for part in each]).tolist():
             place = self.state["counts"][int(t)]
             self.state["losses"][int(t), place % self.state["losses"].shape[1]] = loss
             place += 1 # in the table, of which it is a view
         self.pending.clear()
-
-
-def gathered(passes): # float64 (passes, B, 2) of this rank
-    "The rows of all ranks (N, 2): pass by pass, and in each by rank, as batches are cut."
-    distributed = torch.distributed
-    if distributed.is_available() and distributed.is_initialized():
-        parts = [None] * distributed.get_world_size()
-        distributed.all_gather_object(parts, passes)
-        passes = torch.cat(parts, 1)
-    return passes.flatten(0, 1)

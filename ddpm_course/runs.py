@@ -4,10 +4,7 @@ import json
 import math
 import random
 import re
-import signal
-import threading
-import time
-from contextlib import contextmanager
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +17,7 @@ from .disk import atomic_folder, discard
 from .identity import check_same_run, config_of
 from .randomness import BatchRandom, batch_index
 from .saving import Spec, load_weights, save_model, write_model
+from .signals import stop_signals
 from .states import check_weights, put_state, read_state, state_of
 
 # the state of a run
@@ -51,12 +49,13 @@ class Run:
 
 
 def check_run(accelerator, model, data, recipe):
-    "ValueError if the batch does not divide, or a label of the data is none of the model's."
+    "ValueError if the batch has too few images, or a label of the data is none of the model's."
     world = accelerator.num_processes
     k = accelerator.gradient_accumulation_steps
-    if k < 1 or recipe.batch_size % (world * k):
-        raise ValueError(f"batch_size={recipe.batch_size} does not divide into "
-                         f"{world} devices x {k} passes")
+    if recipe.batch_size < world * k:
+        raise ValueError(f"batch_size={recipe.batch_size} leaves some of {world} devices x {k} "
+                         f"passes without an image; use {world * k} or more, fewer devices, or "
+                         "accumulate=1")
     y = getattr(data, "labels", None)
     classes = getattr(model, "num_classes", None)
     if classes and y is not None and not (0 <= y.min() and y.max() < classes):
@@ -82,16 +81,23 @@ def start_run(accelerator, model, data, loss, recipe, clip):
 
 
 def passes(accelerator, recipe, step, n):
-    "(rows, images in them, images of the next pass), for each pass of this process over a batch."
+    """(rows, images in them, images of the next pass), for each pass of this process over a batch.
+
+    The parts of a batch are as equal as can be; a pass counts by its images (`weight_of`)."""
     world = accelerator.num_processes
     k = accelerator.gradient_accumulation_steps
-    size = recipe.batch_size // (world * k)
+    cuts = [i * recipe.batch_size // (world * k) for i in range(world * k + 1)]
     parts = []
     for i in range(k + 1): # and the first pass of the next step
-        first = (i % k * world + accelerator.process_index) * size
-        rows = slice(first, first + size)
+        rows = slice(*cuts[i % k * world + accelerator.process_index:][:2])
         parts.append((rows, batch_index(step + i // k, recipe.batch_size, n, recipe.seed)[rows]))
     return [(rows, now, following) for (rows, now), (_, following) in zip(parts, parts[1:])]
+
+
+def weight_of(accelerator, recipe, index):
+    "What a pass counts, 1 if all are equal: so the mean over ranks and passes is the batch's."
+    parts = accelerator.num_processes * accelerator.gradient_accumulation_steps
+    return len(index) * parts / recipe.batch_size
 
 
 def pass_random(recipe, step, rows, device):
@@ -172,44 +178,12 @@ def load_checkpoint(run, folder):
 # the loop
 
 
-def is_again(number, received, times):
-    "Whether a Ctrl-C comes after another one, which has not ended the step."
-    times.append(time.monotonic())
-    launched = torch.distributed.is_available() and torch.distributed.is_initialized()
-    late = times[-1] - times[0] > 1 or not launched # a launcher passes on what a terminal has sent
-    return number == signal.SIGINT and signal.SIGINT in received and late
-
-
-@contextmanager
-def stop_signals():
-    """A list that gains every SIGTERM, SIGHUP or SIGINT (Ctrl-C); the block ends as the first asks.
-
-    A second Ctrl-C does not wait for the end of the block.
-    """
-    main = threading.current_thread() is threading.main_thread()
-    received = []
-    times = []
-    def handle(number, frame):
-        again = is_again(number, received, times)
-        received.append(number)
-        if again: raise KeyboardInterrupt
-    names = [n for n in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, n) and main]
-    wanted = [n for n in map(signal.Signals.__getitem__, names)
-              if signal.getsignal(n) != signal.SIG_IGN] # no handlers in other threads
-    old = {n: signal.signal(n, handle) for n in wanted}
-    try: yield received
-    finally:
-        for n, handler in old.items(): signal.signal(n, handler or signal.SIG_DFL)
-    if received:
-        raise KeyboardInterrupt if received[0] == signal.SIGINT else SystemExit(128 + received[0])
-
-
 def record_losses(accelerator, run, pending, received):
     "Move pending (loss, norm) pairs to the run; True if any rank was told to stop."
     note = torch.tensor([received[0] if received else 0.0, 0.0], device=accelerator.device)
     table = accelerator.gather(torch.stack([*pending, note])[None]).cpu() # (ranks, steps + 1, 2)
     pending.clear()
-    for loss, norm in table[:, :-1].mean(0).tolist(): # means over ranks
+    for loss, norm in table[:, :-1].mean(0).tolist(): # losses are weighted by their images
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise FloatingPointError(f"step {len(run.losses)} (counted from 0): loss {loss}, "
                                      f"gradient norm {norm}; try a lower lr, or look for NaN "
@@ -254,7 +228,13 @@ def is_between_steps(run):
 
 def rescue(accelerator, run, pending, out, error):
     "Save a run that an error ends, if it stands between two steps; a note on the error says so."
-    if accelerator.num_processes > 1: return # others may be elsewhere, and their losses unknown
+    if accelerator.num_processes > 1: # others may be elsewhere, and their losses unknown
+        rank = accelerator.process_index
+        print(f"Rank {rank} stopped at step {run.step} ({str(error)[:150]}); "
+              f"resume=True goes on in {out}, from {checkpoints(out)[-1].name}. If a connection "
+              "was closed, another rank has ended, and its own output says why.", flush=True,
+              file=sys.stderr) # at once: a launcher is about to end this process
+        return
     if isinstance(error, SystemError): return # of the interpreter: its memory is not to be trusted
     try:
         if pending: record_losses(accelerator, run, pending, [])
@@ -285,12 +265,13 @@ def train_loop(accelerator, run, step, plan):
     "The steps of a plan, saved when it ends, when a signal asks to leave, and when one fails."
     saves = plan.out is not None and run.is_main
     pending = []
+    if not run.step: run.ema.model.load_state_dict(run.model.state_dict()) # rank 0's weights
     bar = tqdm(total=plan.end, initial=run.step, disable=not (plan.progress and run.is_main),
                desc="training", unit=" images", unit_scale=run.recipe.batch_size)
     with stop_signals() as received, bar:
         try: steps_until(accelerator, run, step, plan, received, bar, pending)
         except BaseException as e:
-            if saves: rescue(accelerator, run, pending, plan.out, e)
+            if plan.out is not None: rescue(accelerator, run, pending, plan.out, e)
             raise
         if saves: save_finished(run, plan.out)
         accelerator.wait_for_everyone() # nobody leaves while the first rank writes

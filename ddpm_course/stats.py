@@ -7,6 +7,7 @@ import torch
 
 from .kinds import (
     described, having, reals, some_features, some_rows, tensor, text, whole)
+from .ranks import gathered
 
 SEEN = having("values", "probabilities", what="Features, as extract makes them")
 SEEN_OR_STATS = having("name", what="Features or FeatureStats")
@@ -165,9 +166,7 @@ def check_moments(stats, file):
 
 
 def gather_stats(stats): # `FeatureStats` of one rank
-    "The `FeatureStats` of all ranks of torch.distributed together, the same on each."
-    parts = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(parts, stats)
+    "The `FeatureStats` of all ranks together, the same on each; of one alone, its own."
     whole = FeatureStats(stats.name)
-    for part in parts: whole.merge(part)
+    for part in gathered(stats): whole.merge(part)
     return whole

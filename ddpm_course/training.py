@@ -24,7 +24,8 @@ from .images import load_digits
 from .models import condition, inference_mode
 from .noising import cosine_schedule
 from .randomness import BatchRandom
-from .runs import Plan, Run, pass_random, passes, start_run, train_loop
+from .runs import (
+    Plan, Run, pass_random, passes, start_run, train_loop, weight_of)
 from .saving import Trained
 from .sets import (
     check_recipe, checked, curve_arguments, preview_arguments, read_batch, recipe_of)
@@ -97,7 +98,8 @@ def train_step(accelerator, net, optimizer, run, data, loss): # net: as wrapped
         if hasattr(data, "prefetch"): data.prefetch(following)
         with accelerator.accumulate(net.wrapped):
             x = x.contiguous(memory_format=torch.channels_last)
-            losses.append(loss(net, x, y, rng).mean())
+            weight = weight_of(accelerator, recipe, index)
+            losses.append(loss(net, x, y, rng).mean() * weight)
             accelerator.backward(losses[-1])
             if accelerator.sync_gradients: # the last pass of the batch
                 norm = accelerator.clip_grad_norm_(net.parameters(), recipe.clip_grad)

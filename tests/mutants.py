@@ -22,6 +22,7 @@ MODULES = (
     "guidance",
     "ddpm",
     "estimates",
+    "ranks",
     "importance",
     "bounds",
     "respacing",
@@ -348,6 +349,33 @@ PEER_BUGS = {  # of what a scheduler is told, noticed in test_pipelines: (module
     "betas before they were rescaled": ("peers", 'and not c.get("rescale_betas_zero_snr")', ""),
     "steps that do not divide": ("peers", "if T % walk.steps:", "if False:"),
     "noise in the last step": ("peers", 'walk.sampler == "DDPM" and', "False and"),
+RANK_BUGS = {  # of runs and ranks, noticed in test_ranks: (module, right, wrong)
+    "the mean over ranks of means over unequal parts": (
+        "runs",
+        "return len(index) * parts / recipe.batch_size",
+        "return 1.0",
+    ),
+    "images that do not divide are left out": (
+        "runs",
+        "i * recipe.batch_size // (world * k)",
+        "i * (recipe.batch_size // (world * k))",
+    ),
+    "a rank reads the next pass of another": (
+        "runs",
+        "cuts[i % k * world + accelerator.process_index:]",
+        "cuts[accelerator.process_index * k + i % k:]",
+    ),
+    "the last chunks are left out": (
+        "ranks",
+        "for i in range(0, len(parts), world):",
+        "for i in range(0, len(parts) - world + 1, world):",
+    ),
+    "results come back rank by rank": (
+        "ranks",
+        "return [found[i % len(found)][i // len(found)] for i in range(len(parts))]",
+        "return [result for each in found for result in each]",
+    ),
+    "nobody waits for the end of a round": ("ranks", "        meet()\n", "        pass\n"),
 }
 
 

@@ -295,10 +295,9 @@ def test_sigterm_saves_and_says_how_to_go_on(tmp_path):
 
 
 def test_samples_that_were_stopped_are_the_same_in_the_end(trained, monkeypatch):
-    monkeypatch.setattr(sample_runs, "SHARD", 8)
     opened = studies.opened_run(trained, "cpu")
     sampler = opened.scale.samplers[1]
-    real = sample_runs.keep_shard
+    real = sample_runs.keep_chunk
     kept = []
 
     def killed(file, *args):
@@ -307,26 +306,30 @@ def test_samples_that_were_stopped_are_the_same_in_the_end(trained, monkeypatch)
         kept.append(file.name)
         real(file, *args)
 
-    monkeypatch.setattr(sample_runs, "keep_shard", killed)
-    draw = lambda n, seed=5: sample_runs.draw(
-        opened.ready, sampler, n, seed, levels=16, progress=False
+    monkeypatch.setattr(sample_runs, "keep_chunk", killed)
+    draw = lambda n, seed=5, chunk=8: sample_runs.draw(
+        opened.ready, sampler, n, seed, chunk, levels=16, progress=False
     )[0]
+    read = lambda folder, n, chunk=8: [
+        torch.cat(part)
+        for part in list(
+            zip(*(sample_runs.read_chunk(folder, i, n - i * chunk) for i in range(-(-n // chunk))))
+        )[:2]
+    ]
     with pytest.raises(KeyboardInterrupt):
         draw(30)
-    monkeypatch.setattr(sample_runs, "keep_shard", real)
+    monkeypatch.setattr(sample_runs, "keep_chunk", real)
     before = {p: p.stat().st_mtime_ns for p in draw(12).glob("*.safetensors")}
     folder = draw(30)
     assert all(p.stat().st_mtime_ns == t for p, t in before.items())
-    x, y, _ = map(list, zip(*sample_runs.read_shards(folder, 30)))
-    monkeypatch.setattr(sample_runs, "SHARD", 30)
-    whole = next(sample_runs.read_shards(draw(30, 6), 30))
-    monkeypatch.setattr(sample_runs, "SHARD", 500)
-    assert torch.equal(torch.cat(y), torch.arange(30) % 10)
+    x, y = read(folder, 30)
+    assert torch.equal(y, torch.arange(30) % 10)
     again = opened.ready._replace(folder=trained / "again")
-    alone = sample_runs.draw(again, sampler, 30, 5, levels=16, progress=False)[0]
-    others = next(sample_runs.read_shards(alone, 30))[0]
-    assert (torch.cat(x).int() - others.int()).abs().max() <= 1  # rounding of another batch size
-    assert not torch.equal(whole[0], others)  # another seed
+    alone = sample_runs.draw(again, sampler, 30, 5, 8, levels=16, progress=False)[0]
+    assert torch.equal(read(alone, 30)[0], x)
+    other = draw(30, chunk=30)  # another chunk is another folder, and rounds differently
+    assert other != folder and (read(other, 30, 30)[0].int() - x.int()).abs().max() <= 1
+    assert not torch.equal(read(draw(30, 6), 30)[0], x)  # another seed
 
 
 def test_a_run_is_scored_once_by_the_protocol_of_its_experiment(trained, monkeypatch):
@@ -381,7 +384,7 @@ def test_a_network_of_others_is_a_run_too(tmp_path, monkeypatch):
     assert found.shape == (3, 32, 32) and found.clip == 1.0 and len(found.schedule) == 1000
     assert all(torch.equal(v, found.model.state_dict()[k]) for k, v in network.state_dict().items())
     folder, told = sample_runs.draw(opened.ready, Sampler("DDIM", 2), 3, progress=False)
-    assert next(sample_runs.read_shards(folder, 3))[0].shape == (3, 3, 32, 32)
+    assert sample_runs.read_chunk(folder, 0, 3)[0].shape == (3, 3, 32, 32)
     assert told["guidance"] == 1.0 and told["trained_on"] == "by others"
 
 

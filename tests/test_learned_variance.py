@@ -2,9 +2,6 @@
 sampler that uses it, and the importance sampling of timesteps."""
 
 import math
-import subprocess
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import mpmath
@@ -781,21 +778,6 @@ def test_both_losses_train_networks_of_every_kind(loss, predicts):
     assert made.isfinite().all()
 
 
-@pytest.mark.skipif(
-    not torch.distributed.is_available(), reason="torch was built without distributed"
-)
-def test_two_devices_are_one(whole, tmp_path):
-    command = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", __file__]
-    done = subprocess.run(
-        [sys.executable, *command, str(tmp_path)], capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    run = train(tmp_path / "out", resume=True)
-    assert run.losses == pytest.approx(whole.losses, rel=1e-3)
-    assert torch.equal(run.memory["counts"], whole.memory["counts"])
-    assert torch.allclose(run.memory["losses"], whole.memory["losses"], rtol=1e-3)
-
-
 # ---- the study ----
 
 
@@ -817,7 +799,3 @@ def test_a_row_of_the_study_samples_with_the_variance_that_its_cards_name():
         seed=[7, 8, 9],
     )
     assert torch.equal(last.x_prev, direct)
-
-
-if __name__ == "__main__":
-    train(Path(sys.argv[1]) / "out")

@@ -7,7 +7,6 @@ import pytest
 import scipy.linalg
 import torch
 from PIL import Image
-from torch import distributed
 from torch_fidelity.metric_fid import fid_statistics_to_metric
 from torch_fidelity.metric_isc import isc_features_to_metric
 from torch_fidelity.metric_prc import calculate_precision_recall_full
@@ -31,7 +30,7 @@ from ddpm_course.metrics import (
 )
 from ddpm_course.scores import INCEPTION, compare
 from ddpm_course.shares import share_interval
-from ddpm_course.stats import FeatureStats, gather_stats
+from ddpm_course.stats import FeatureStats
 from fakes import randn
 
 
@@ -264,28 +263,6 @@ def test_merged_stats_are_those_of_all_and_in_any_order():
             and torch.allclose(merged.cov, whole.cov, rtol=1e-12)
         )
     assert whole.merge(FeatureStats("net")).n == 90  # nothing added
-
-
-def gather_on(rank, file, results):
-    distributed.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=2)
-    mine = randn(60, 4, seed=1).split([45, 15])[rank]
-    whole = gather_stats(FeatureStats().update(mine))
-    results[rank] = (whole.n, whole.mean, whole.cov)
-    distributed.destroy_process_group()
-
-
-def test_stats_merge_over_processes(tmp_path):
-    with torch.multiprocessing.Manager() as manager:
-        results = manager.dict()
-        torch.multiprocessing.spawn(gather_on, (str(tmp_path / "rendezvous"), results), nprocs=2)
-        features = randn(60, 4, seed=1)
-        for n, mean, cov in results.values():
-            assert (
-                n == 60
-                and torch.allclose(mean, features.mean(0), atol=1e-14)
-                and torch.allclose(cov, features.T.cov(), rtol=1e-12)
-            )
-        assert torch.equal(results[0][2], results[1][2])  # the same on each rank, to the last bit
 
 
 @pytest.mark.parametrize(

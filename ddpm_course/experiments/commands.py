@@ -3,8 +3,6 @@
 import json
 from pathlib import Path
 
-import torch
-
 from ..cards import environment
 from ..data import cifar10
 from ..disk import as_folder, as_size, atomic_file
@@ -16,7 +14,7 @@ from .plans import parse_changes
 from .preparation import prepare_folders
 from .registry import EXPERIMENTS, TABLES, run_table
 from .run_page import measured_lines, next_commands
-from .sample_runs import draw, read_shards
+from .sample_runs import draw, read_chunk
 from .shipping import TRAIN, recorded, retrain
 from .studies import (
     COLUMNS_OF_RUNS, chosen_samplers, evaluate_run, format_experiment, opened_run, run_experiment,
@@ -109,14 +107,14 @@ def cost_table(runs, device):
 
 # ---- sample, evaluate, info ----
 
-def sample_run(run, sampler=None, steps=None, guidance=None, n=64, seed=0, device=None, batch=100):
-    "Draw samples of a run, and a picture of the first 64."
+def sample_run(run, sampler=None, steps=None, guidance=None, n=64, seed=0, device=None, chunk=100):
+    "Draw samples of a run, and a picture of the first ones."
     from PIL import Image
     opened = opened_run(run, device)
     levels = SETS[opened.plan.data.name].levels
     first = chosen_samplers(opened.scale, sampler, steps, guidance)[0]
-    folder, _ = draw(opened.ready, first, n, seed, batch, levels)
-    images = torch.cat([images for images, _, _ in read_shards(folder, n)])[:64]
+    folder, _ = draw(opened.ready, first, n, seed, chunk, levels)
+    images = read_chunk(folder, 0, min(n, 64))[0]
     with atomic_file(folder / "grid.png") as new:
         grid = image_grid(from_uint8(images, levels), 8)
         Image.fromarray(grid.numpy()).save(new, format="png")

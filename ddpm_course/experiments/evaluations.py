@@ -8,17 +8,18 @@ import torch
 
 from ..cards import environment, load_scores, save_scores
 from ..classifiers import digits_classifier
-from ..features import extract
+from ..features import Features, extract
 from ..identity import digest_of, digest_of_array
 from ..images import from_uint8
 from ..inception import Inception
 from ..metrics import fid, frechet, inception_score, kid
+from ..ranks import gathered, is_first, meet, shared
 from ..saving import load_model
 from ..scores import INCEPTION, Score
 from ..shares import share_interval
 from .datasets import SETS, load_split
 from .protocol import Cards
-from .sample_runs import draw, read_shards, told_of
+from .sample_runs import chunks_of, draw, read_chunk, told_of
 
 
 @lru_cache(maxsize=2)
@@ -42,21 +43,29 @@ def real_features(data, # `DataSet`
                   root, split, features, device):
     "(`Features` of the real images of a split, what cards call them)."
     images, title = load_split(data, root, split)
-    batches = (images.batch(i)[0] for i in torch.arange(len(images)).split(100))
-    return extract(features_network(features, device), batches), title
+    network = features_network(features, device)
+    look = lambda index: extract(network, images.batch(index)[0])
+    return all_features(shared(look, torch.arange(len(images)).split(100))), title
 
 
-def seen_samples(folder, n, levels, features, device):
-    "(`Features` of the first n samples in a folder, their labels, seconds, evaluations an image)."
-    costs = []
-    labels = []
-    def batches():
-        for images, y, cost in read_shards(folder, n):
-            costs.append(cost)
-            labels.append(y)
-            yield from from_uint8(images, levels).split(100)
-    seen = extract(features_network(features, device), batches())
-    return seen, torch.cat(labels), sum(seconds for seconds, _ in costs), int(costs[0][1])
+def all_features(parts):
+    "`Features` of several sets of images as one."
+    values, probabilities = (torch.cat([getattr(part, name) for part in parts])
+                             for name in ("values", "probabilities"))
+    return Features(parts[0].name, values, probabilities)
+
+
+def seen_samples(folder, n, chunk, levels, features, device):
+    """(`Features` of the first n samples in a folder, their labels, seconds, evaluations an image).
+
+    Processes share the chunks; of the images each holds one chunk at a time."""
+    network = features_network(features, device)
+    def look(i):
+        images, labels, cost = read_chunk(folder, i, n - i * chunk)
+        return extract(network, from_uint8(images, levels)), labels, cost
+    seen, labels, costs = zip(*shared(look, range(len(chunks_of(n, chunk)))))
+    seconds, evaluations = zip(*costs)
+    return all_features(seen), torch.cat(labels), sum(seconds), int(evaluations[0])
 
 
 def distance_to(fake, real, reference, **told):
@@ -86,13 +95,13 @@ def accuracy_of(seen, labels, told):
                  features=seen.name, **told)
 
 
-def cards_of(ready, plan, sampler, evaluation, root=None, seed=0, device="cpu", batch=100,
+def cards_of(ready, plan, sampler, evaluation, root=None, seed=0, device="cpu", chunk=100,
              progress=True): # `Ready`, `TrainingPlan`, `Sampler`, `Evaluation`; folder of the data
     "The `Cards` of a sampler on a run: drawn, looked at, held against real images."
     levels = SETS[plan.data.name].levels
-    folder, told = draw(ready, sampler, evaluation.n, seed, batch, levels, progress)
+    folder, told = draw(ready, sampler, evaluation.n, seed, chunk, levels, progress)
     features = evaluation.features
-    seen, labels, seconds, nfe = seen_samples(folder, evaluation.n, levels, features, device)
+    seen, labels, seconds, nfe = seen_samples(folder, evaluation.n, chunk, levels, features, device)
     real, reference = real_features(plan.data, root, evaluation.split, features, device)
     tool = {"instrument": network_digest(features, device), "rounding": f"{levels + 1} gray levels"}
     told |= tool | {"nfe": nfe, "notes": {"seconds": round(seconds, 1)}}
@@ -104,11 +113,13 @@ def cards_of(ready, plan, sampler, evaluation, root=None, seed=0, device="cpu", 
     return cards
 
 
-def evaluated(ready, plan, sampler, evaluation, root=None, seed=0, device="cpu", **options):
+def evaluated(ready, plan, sampler, evaluation, root=None, seed=0, device="cpu", chunk=100,
+              progress=True):
     "The same, kept in scores/ of the run, and read from there."
-    told = [told_of(ready, sampler, seed), asdict(evaluation)]
+    told = [told_of(ready, sampler, seed, chunk), asdict(evaluation)]
     file = ready.folder / "scores" / f"{digest_of(json.dumps(told, sort_keys=True))}.json"
-    if not file.exists():
-        cards = cards_of(ready, plan, sampler, evaluation, root, seed, device, **options)
-        save_scores(file, [cards], environment(str(device)))
+    if not gathered(file.exists())[0]:
+        cards = cards_of(ready, plan, sampler, evaluation, root, seed, device, chunk, progress)
+        if is_first(): save_scores(file, [cards], environment(str(device)))
+        meet()
     return Cards(load_scores(file)[0])

@@ -11,6 +11,7 @@ import torch
 
 from ..cards import environment
 from ..disk import as_size, write_whole
+from ..ranks import place
 
 
 def bytes_in_use(device):
@@ -42,12 +43,14 @@ class Meter:
         self.steps.append(run.step)
 
     def __exit__(self, *error):
-        if not self.steps: return
+        rank, processes = place()
+        if rank or not self.steps: return
         seconds = time.perf_counter() - self.began
         images = len(self.steps) * self.batch_size
         entry = {"from": self.steps[0] - 1, "to": self.steps[-1], "seconds": round(seconds, 2),
                  "images a second": round(images / seconds, 2), "bytes": bytes_in_use(self.device),
-                 "device": str(self.device), **environment(str(self.device))}
+                 "device": str(self.device), "processes": processes,
+                 **environment(str(self.device))}
         write_whole(self.file, json.dumps([*read_measured(self.file), entry], indent=1))
 
 

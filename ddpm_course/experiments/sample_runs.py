@@ -1,10 +1,11 @@
-"Samples of a trained run: drawn shard by shard, so that a stop at any moment loses one at most."
+"Samples of a trained run: drawn chunk by chunk, which processes share; a stop loses one at most."
 
 import json
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
@@ -12,12 +13,12 @@ from ..disk import as_folder, atomic_file, hold, sweep, write_whole
 from ..identity import digest_of
 from ..images import to_uint8
 from ..latents import LatentSpace
+from ..models import device_of
 from ..randomness import image_seeds
+from ..ranks import gathered, in_turn, is_first, of_first, place
 from ..saving import Trained, load_model
 from .generation import generate, protocol_of
 from .measuring import out_of_memory
-
-SHARD = 500 # images a file
 
 
 class Ready(NamedTuple):
@@ -53,13 +54,16 @@ def binder(trained):
     return (lambda model, y: model) if trained.model.num_classes is None else None
 
 
-def told_of(ready, sampler, seed):
-    "What cards say of samples: network, sampler, guidance."
+def told_of(ready, sampler, seed, chunk):
+    """What cards say of samples: network, sampler, guidance, and how many were drawn at a time.
+
+    A network rounds a batch of another size differently: gray levels flip here and there, and a
+    distance moves by up to a thousandth. How many processes shared the chunks changes nothing."""
     s = ready.settings
     about = {"model": s["experiment"], "size": s["size"], "variant": s["variant"],
              "trained_on": s["data"], "train_seed": s["seed"], "weights": ready.weights}
     told = protocol_of(sampler, ready.trained, binder(ready.trained))
-    return json.loads(json.dumps(about | told | {"seed": seed}))
+    return json.loads(json.dumps(about | told | {"seed": seed, "chunk": chunk}))
 
 
 def sample_folder(ready, told):
@@ -68,52 +72,60 @@ def sample_folder(ready, told):
     return ready.folder / "samples" / f"{name}-{digest_of(json.dumps(told, sort_keys=True))[:8]}"
 
 
-def shard_of_images(folder, i):
-    "The file of samples i * SHARD and following."
+def chunk_file(folder, i):
+    "The file of chunk i."
     return folder / f"{i:05d}.safetensors"
 
 
-def shard_count(file):
-    "How many images a shard holds; 0 where there is none."
-    return len(load_file(file)["images"]) if file.exists() else 0
+def chunk_count(file):
+    "How many images a file holds; 0 where there is none."
+    if not file.exists(): return 0
+    with safe_open(file, "pt") as kept: return kept.get_slice("images").get_shape()[0]
+
+
+def chunks_of(n, chunk):
+    "The n images as slices, each of `chunk` but the last."
+    return [slice(i, min(n, i + chunk)) for i in range(0, n, chunk)]
 
 
 def draw(ready, # `Ready`
          sampler, # `Sampler`
          n: int, # images
          seed: int=0,
-         batch: int=100, # images at a time
+         chunk: int=100, # images at a time, and in a file
          levels: int=255, # largest gray level of the data
          progress: bool=True):
     "(folder of n samples, what cards say of them); what is there is not drawn again."
-    told = told_of(ready, sampler, seed)
+    told = told_of(ready, sampler, seed, chunk)
     folder = sample_folder(ready, told)
     folder.mkdir(parents=True, exist_ok=True)
     labels = wanted_labels(ready.trained, n)
     seeds = image_seeds(seed, n)
-    with hold(folder), out_of_memory(batch, 1, next(ready.trained.model.parameters()).device):
-        sweep(folder, alone=True)
-        write_whole(folder / "about.json", json.dumps(told, indent=1))
-        todo = [i for i in range(-(-n // SHARD))
-                if shard_count(shard_of_images(folder, i)) < min(SHARD, n - i * SHARD)]
-        for i in tqdm(todo, folder.name, unit="shard", disable=not progress):
-            rows = slice(i * SHARD, min(n, (i + 1) * SHARD))
-            drawn = generate(sampler, ready.trained, labels[rows], seeds[rows], batch=batch,
-                             progress=progress, bind=binder(ready.trained), decode=ready.decode)
-            keep_shard(shard_of_images(folder, i), drawn, labels[rows], levels)
+    progress = progress and is_first()
+    with of_first(hold(folder)), out_of_memory(chunk, 1, device_of(ready.trained.model)):
+        if is_first():
+            sweep(folder, alone=True)
+            write_whole(folder / "about.json", json.dumps(told, indent=1))
+        todo = gathered([(chunk_file(folder, i), rows) for i, rows in enumerate(chunks_of(n, chunk))
+                         if chunk_count(chunk_file(folder, i)) < rows.stop - rows.start])[0]
+        for file, rows in tqdm(in_turn(todo), folder.name, -(-len(todo) // place()[1]),
+                               unit="chunk", disable=not progress):
+            drawn = generate(sampler, ready.trained, labels[rows], seeds[rows], batch=chunk,
+                             progress=progress and len(todo) == 1, bind=binder(ready.trained),
+                             decode=ready.decode)
+            keep_chunk(file, drawn, labels[rows], levels)
     return folder, told
 
 
-def keep_shard(file, drawn, labels, levels):
+def keep_chunk(file, drawn, labels, levels):
     "Write images as gray levels, their labels, and what they cost."
     cost = torch.tensor([drawn.seconds, drawn.nfe], dtype=torch.float64)
     with atomic_file(file) as new:
         save_file({"images": to_uint8(drawn.images, levels), "labels": labels, "cost": cost}, new)
 
 
-def read_shards(folder, n):
-    "Yield (images in [0, levels] as uint8, labels, (seconds, evaluations)) of the first n samples."
-    for i in range(-(-n // SHARD)):
-        kept = load_file(shard_of_images(folder, i))
-        some = min(SHARD, n - i * SHARD)
-        yield kept["images"][:some], kept["labels"][:some], kept["cost"].tolist()
+def read_chunk(folder, i, most):
+    "(images in [0, levels] as uint8, labels, [seconds, evaluations]) of chunk i, `most` images."
+    kept = load_file(chunk_file(folder, i))
+    labels = kept["labels"][:most].clone() # as a view it would keep the images in memory
+    return kept["images"][:most], labels, kept["cost"].tolist()

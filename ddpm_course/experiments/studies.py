@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from ..cards import save_scores
 from ..disk import as_folder
+from ..ranks import gathered, is_first, meet
 from .datasets import is_copy
 from .evaluations import evaluated
 from .registry import experiment_of
@@ -37,7 +38,8 @@ def train_experiment(name: str, # of an experiment
     if experiment_of(name).pretrained:
         out.mkdir(parents=True, exist_ok=True)
         settings = settings_of_run(name, size, variant, plan, seed)
-        keep_pretrained(experiment_of(name).pretrained(), settings, plan, out)
+        if is_first(): keep_pretrained(experiment_of(name).pretrained(), settings, plan, out)
+        meet()
         return out
     callbacks = tracking(tracker, out, plan.told)
     try:
@@ -45,9 +47,15 @@ def train_experiment(name: str, # of an experiment
                                 progress, callbacks)
     finally:
         for callback in callbacks: callback.finish()
-    save_plots(run, parts.data, out)
-    save_run_page(out, read_settings(out), run.step, run.recipe.steps)
+    if is_first(): leave_page(run, parts.data, out)
+    meet()
     return out
+
+
+def leave_page(run, data, out):
+    "What a finished run shows: index.html and its plots."
+    save_plots(run, data, out)
+    save_run_page(out, read_settings(out), run.step, run.recipe.steps)
 
 
 def check_gpu(plan, size, device):
@@ -91,7 +99,7 @@ def chosen_samplers(scale, sampler=None, steps=None, guidance=None):
     return [Sampler(sampler or "DDIM", steps or 50, {}, 1.0 if guidance is None else guidance)]
 
 
-def evaluate_run(run, data=None, device=None, seed=0, features=None, n=None, batch=100,
+def evaluate_run(run, data=None, device=None, seed=0, features=None, n=None, chunk=100,
                  sampler=None, steps=None, guidance=None, progress=True):
     "Rows of `Cards`: each sampler under each protocol of the run's experiment."
     opened = opened_run(run, device)
@@ -101,7 +109,7 @@ def evaluate_run(run, data=None, device=None, seed=0, features=None, n=None, bat
                              features=features or evaluation.features)
         for one in chosen_samplers(opened.scale, sampler, steps, guidance):
             rows.append(evaluated(opened.ready, opened.plan, one, evaluation, data, seed,
-                                  default_device(device), batch=batch, progress=progress))
+                                  default_device(device), chunk, progress=progress))
     return rows
 
 
@@ -128,10 +136,11 @@ def run_experiment(name: str, size: str="full", out="runs", data=None, seed: int
     rows = []
     for variant in experiment.scale(size).plans:
         folder = out / run_name(name, size, variant, seed)
-        if not (folder / "index.html").exists(): # it is the last that a run leaves
+        if not gathered((folder / "index.html").exists())[0]: # it is the last that a run leaves
             train_experiment(name, size, variant, folder, data, seed, device, True, changes, "none",
                              progress)
         rows += evaluate_run(folder, data, device, seed, features, n, progress=progress)
+    if not is_first(): return rows
     save_scores(out / f"{name}-{size}-{seed}.json", rows)
     save_csv(out / f"{name}-{size}-{seed}.csv", rows, COLUMNS_OF_RUNS[:-1])
     return rows

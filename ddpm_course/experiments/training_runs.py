@@ -1,6 +1,7 @@
 "A plan carried out: one trained network in a run folder, with all that decided it beside it."
 
 import json
+import os
 from typing import NamedTuple
 
 import torch
@@ -13,6 +14,7 @@ from ..images import image_grid
 from ..latents import LatentSpace
 from ..models import condition
 from ..randomness import image_seeds
+from ..ranks import gathered, is_first, meet
 from ..runs import checkpoints
 from ..saving import load_model, save_model
 from ..training import every, fit
@@ -40,7 +42,7 @@ def pretrained_autoencoder(data, folder, seed, device, progress,
 
 def own_autoencoder(data, folder, seed, device, progress, **options):
     "An autoencoder of this course, trained on the data set itself."
-    if not (folder / "model").exists():
+    if not gathered((folder / "model").exists())[0]:
         options = {"progress": progress, "device": only_cpu(device)} | options
         train_vae(data, folder, seed=seed, resume=True, **options)
     return load_model(folder / "model", device=device).model.requires_grad_(False)
@@ -58,8 +60,13 @@ class Built(NamedTuple):
 
 
 def default_device(device):
-    "The device asked for; where none was, a GPU if there is one."
-    return device or ("cuda" if torch.cuda.is_available() else "cpu")
+    """The device asked for; where none was, a GPU if there is one.
+
+    Processes that a launcher started meet here, and each has a GPU of its own."""
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if int(os.environ.get("WORLD_SIZE", 1)) == 1: return device
+    from accelerate import PartialState
+    return str(PartialState(cpu=str(device).startswith("cpu")).device)
 
 
 def only_cpu(device):
@@ -71,12 +78,13 @@ def latent_space(plan, data, out, seed, device, progress):
     "(`LatentSpace`, its latents of the data), made once for all runs that lie in one folder."
     kind = json.dumps([plan.data.told, plan.latents.told], sort_keys=True)
     folder = out.parent / f"latents-{digest_of(kind)}"
-    if (folder / "vae").exists(): space = LatentSpace.load(folder, device)
+    if gathered((folder / "vae").exists())[0]: space = LatentSpace.load(folder, device)
     else:
         autoencoder = plan.latents.autoencoder.build(data, folder / "autoencoder", seed, device,
                                                      progress)
         space = LatentSpace.measure(autoencoder, data, plan.latents.measured)
-        space.save(folder)
+        if is_first(): space.save(folder)
+        meet()
     return space, cache_latents(data, space, folder / "cache", plan.latents.flip,
                                 progress=progress)
 
@@ -155,6 +163,13 @@ def check_free(out, resume):
                               "folder with --out")
 
 
+def check_can_begin(out, settings, resume):
+    "An error where a run cannot begin or go on in a folder; nobody writes before all have looked."
+    check_free(out, resume)
+    check_claimed(out, settings)
+    meet()
+
+
 # ---- along training ----
 
 def grid_labels(model, n=16):
@@ -171,6 +186,7 @@ def save_grid(run, out, space, n=16, steps=20):
     sampler = Sampler("DDIM", steps) if run.about["schedule"] else Sampler("Heun", steps // 2)
     for step in sampler.walk(model, trained_of(run), image_seeds(0, n)): pass
     x = (step.x_prev if space is None else space.decode(step.x_prev)).cpu()
+    if not run.is_main: return
     file = out / "grids" / f"{run.step:08d}.png"
     file.parent.mkdir(exist_ok=True)
     with atomic_file(file) as new:
@@ -191,12 +207,11 @@ def train_plan(experiment: str, size: str, variant: str, plan, # names, and the 
     "Train the network of a plan into a run folder, or go on there: (`Run`, `Built`)."
     out = as_folder(out)
     device = default_device(device)
-    check_free(out, resume)
     settings = settings_of_run(experiment, size, variant, plan, seed)
-    check_claimed(out, settings) # before the data are read, which may take minutes
+    check_can_begin(out, settings, resume) # before the data are read, which may take minutes
     parts = built(plan, root, out, seed, device, progress)
     out.mkdir(parents=True, exist_ok=True)
-    claim_run(out, settings | {"data": parts.title})
+    if is_first(): claim_run(out, settings | {"data": parts.title})
     check_room(out, 15 * 4 * sum(p.numel() for p in parts.model.parameters())) # three checkpoints
     options = fit_options(plan, len(parts.data))
     meter = Meter(out, device)
@@ -206,5 +221,6 @@ def train_plan(experiment: str, size: str, variant: str, plan, # names, and the 
         run = fit(parts.model, parts.data, parts.loss, out=out, seed=seed, resume=True,
                   device=only_cpu(device), progress=progress, clip=plan.clip,
                   callbacks=[meter.seen, grid, *callbacks], **options)
-    if parts.space and not (out / "model" / "vae").exists(): parts.space.save(out / "model")
+    if parts.space and is_first() and not (out / "model" / "vae").exists():
+        parts.space.save(out / "model")
     return run, parts
