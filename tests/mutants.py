@@ -349,6 +349,7 @@ PEER_BUGS = {  # of what a scheduler is told, noticed in test_pipelines: (module
     "betas before they were rescaled": ("peers", 'and not c.get("rescale_betas_zero_snr")', ""),
     "steps that do not divide": ("peers", "if T % walk.steps:", "if False:"),
     "noise in the last step": ("peers", 'walk.sampler == "DDPM" and', "False and"),
+}
 RANK_BUGS = {  # of runs and ranks, noticed in test_ranks: (module, right, wrong)
     "the mean over ranks of means over unequal parts": (
         "runs",
