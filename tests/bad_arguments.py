@@ -174,7 +174,9 @@ def good_calls():
     calls = [
         (
             peers.walk_of,
-            dict(T=20, sampler="DDIM", steps=5, spacing="trailing", variance="small", learned=False),
+            dict(
+                T=20, sampler="DDIM", steps=5, spacing="trailing", variance="small", learned=False
+            ),
         ),
         (peers.scheduler_config, dict(schedule=schedule, predicts="eps", clip=1.0, walk=walk)),
         (

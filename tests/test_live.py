@@ -274,8 +274,10 @@ def test_every_control_of_the_plane_changes_the_picture(browser, site):
             before, seen = seen, picture(page)
             assert seen != before, name
         controls = page.locator(".plane :is(input, select)").all()
-        names = [c.get_attribute("aria-label") or c.evaluate("e => e.labels[0].textContent.trim()")
-                 for c in controls]
+        names = [
+            c.get_attribute("aria-label") or c.evaluate("e => e.labels[0].textContent.trim()")
+            for c in controls
+        ]
         assert {*names} <= {*MOVES}
 
 

@@ -29,9 +29,16 @@ def test_the_file_on_the_site_is_the_shipped_network():
 
 def test_weights_that_half_precision_cannot_hold_are_left():
     weights = {"exact": [0.5, -3], "third": [1 / 3, 0], "large": [1e5, 1]}
-    graph = onnx.helper.make_graph([], "g", [], [], [
-        onnx.numpy_helper.from_array(torch.tensor(v).float().numpy(), k) for k, v in weights.items()
-    ])
+    graph = onnx.helper.make_graph(
+        [],
+        "g",
+        [],
+        [],
+        [
+            onnx.numpy_helper.from_array(torch.tensor(v).float().numpy(), k)
+            for k, v in weights.items()
+        ],
+    )
     proto = onnx.helper.make_model(graph)
     onnx_interop.halve_weights(proto)
     assert [w.name for w in proto.graph.initializer] == ["exact_half", "third", "large"]

@@ -163,6 +163,7 @@ def test_what_a_transformer_of_diffusers_cannot_hold_is_named(change, size, told
 
 # ---- pictures ----
 
+
 def threes():
     "The trained network of the digits that makes threes: their label is part of its bias."
     labeled = load_model(folder_of("digits")).model.float()
@@ -390,9 +391,7 @@ def test_what_is_refused_would_give_other_pictures(walk, tmp_path, monkeypatch):
     monkeypatch.setattr(pipelines, "check_walk", lambda *args: None)
     model = saved(tmp_path / "m", threes(), cosine_schedule())
     made = pipelines.export_pipeline(model, tmp_path / "p", *walk)
-    scheduler = getattr(diffusers, f"{walk[0]}Scheduler").from_pretrained(
-        made.folder / "scheduler"
-    )
+    scheduler = getattr(diffusers, f"{walk[0]}Scheduler").from_pretrained(made.folder / "scheduler")
     scheduler.set_timesteps(walk[1])
     monkeypatch.setitem(globals(), "peers_list", lambda T, walk: scheduler.timesteps.tolist())
     assert deviation(model, made, torch.float32) > 1e-3
@@ -493,9 +492,7 @@ SOURCES = {  # (pipeline, what the scheduler is told, what we read)
     ),
     "cosine, x0": (
         DDIMPipeline,
-        dict(
-            beta_schedule="squaredcos_cap_v2", prediction_type="sample", clip_sample_range=2.0
-        ),
+        dict(beta_schedule="squaredcos_cap_v2", prediction_type="sample", clip_sample_range=2.0),
         ("x0", 2.0),
     ),
     "sigmoid": (DDPMPipeline, dict(beta_schedule="sigmoid"), ("eps", 1.0)),

@@ -118,8 +118,8 @@ def test_parts_and_turns_and_their_bugs(bug, monkeypatch):
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux counts it")
 def test_latents_of_1_300_000_images_stream(tmp_path):
     "What is read stays in files; of its own, a process has some bytes an image."
-    resident = lambda: 1024 * int(
-        re.search(r"RssAnon:\s+(\d+)", Path("/proc/self/status").read_text())[1]
+    resident = lambda: (
+        1024 * int(re.search(r"RssAnon:\s+(\d+)", Path("/proc/self/status").read_text())[1])
     )
     own, more = {}, {}
     for n in (130_000, 1_300_000):
@@ -382,10 +382,12 @@ def test_ranks_that_are_not_of_one_run_are_told_at_the_start(some):
     for told in some[2]:
         says = told["refused"]
         assert says.keys() == {"data", "option", "code", "folder", "small"}
-        for name, what in (("data", "examples: 1000 on rank 0, 797 on rank 1"),
-                           ("option", "lr: 0.01 on rank 0, 1.01 on rank 1"),
-                           ("code", "loss.loss: <lambda> "),
-                           ("folder", "checkpoints in the run folder: [] on rank 0, ['step-")):
+        for name, what in (
+            ("data", "examples: 1000 on rank 0, 797 on rank 1"),
+            ("option", "lr: 0.01 on rank 0, 1.01 on rank 1"),
+            ("code", "loss.loss: <lambda> "),
+            ("folder", "checkpoints in the run folder: [] on rank 0, ['step-"),
+        ):
             assert what in says[name] and "not of one run" in says[name]
         assert f"some of {len(some[2])} devices x 1 passes without" in says["small"]
         assert f"demo : got {len(some[2])} processes" in told["demo"]

@@ -9,9 +9,7 @@ from ddpm_course.site.extras import parts
 from test_notebooks import LESSONS
 from tree import CHAPTERS, ROOT, cells
 
-PAGE = "\n\n".join(
-    c.source for c in cells(ROOT / "nbs" / "teaching.ipynb") if c.kind == "markdown"
-)
+PAGE = "\n\n".join(c.source for c in cells(ROOT / "nbs" / "teaching.ipynb") if c.kind == "markdown")
 
 
 def plan(heading):

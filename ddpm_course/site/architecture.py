@@ -12,7 +12,7 @@ from ddpm_course.site.reference import NOTEBOOKS, chapter_of
 FILE = NOTEBOOKS / "images" / "architecture.svg"
 TINTS = {"1": "#cfe3f5", "2": "#d5ecd4", "3": "#fbe3c0", "4": "#e6dbf3", "5": "#f8d9dc",
          "6": "#d3eeee", "7": "#efe6c8", "8": "#dfe3ea"}
-PLAIN = "#ffffff"
+UNTINTED = "#ffffff"
 SPAN = 1000 # of the map, in its own units
 COLUMN = 106
 ROW = 34
@@ -96,7 +96,7 @@ def line(x, y, to_x, to_y):
 
 def legend():
     "Which color is which part."
-    entries = {f"part {digit}": color for digit, color in TINTS.items()} | {"plain file": PLAIN}
+    entries = {f"part {digit}": color for digit, color in TINTS.items()} | {"plain file": UNTINTED}
     return [module_box(12 + i * 109, 12, text, color, text, width=100)
             for i, (text, color) in enumerate(entries.items())]
 
@@ -115,7 +115,7 @@ def architecture():
     at, height = places(graph)
     homes = {module: path.name for module, path in chapter_of().items()}
     lines = [line(*at[upper], *at[lower]) for upper in at for lower in drawn_lines(graph, upper)]
-    tints = {module: TINTS.get(homes.get(module, "")[:1], PLAIN) for module in graph}
+    tints = {module: TINTS.get(homes.get(module, "")[:1], UNTINTED) for module in graph}
     said = {module: f"{module} imports {', '.join(sorted(uses)) or 'none of the others'}"
             for module, uses in graph.items()}
     boxes = [module_box(*at[name], name, tints[name], said[name], page(name))
