@@ -144,7 +144,7 @@ def test_wheel_says_what_settings_say(built):
     )
     required = [Requirement(line) for line in metadata.get_all("Requires-Dist")]
     assert {canonicalize_name(r.name) for r in required if not r.marker} == REQUIRED
-    assert {*metadata.get_all("Provides-Extra")} == {"course", "dev"}
+    assert {*metadata.get_all("Provides-Extra")} == {"course", "onnx", "dev"}
     assert (
         SETTINGS["console_scripts"].replace("=", " = ") in scripts
         and "ddpm_course.site.links:d" in scripts
