@@ -57,8 +57,8 @@ def binder(trained):
 def told_of(ready, sampler, seed, chunk):
     """What cards say of samples: network, sampler, guidance, and how many were drawn at a time.
 
-    A network rounds a batch of another size differently: gray levels flip here and there, and a
-    distance moves by up to a thousandth. How many processes shared the chunks changes nothing."""
+    A network rounds a batch of another size differently: gray levels may flip here and there, and
+    a distance move a little. How many processes shared the chunks changes nothing."""
     s = ready.settings
     about = {"model": s["experiment"], "size": s["size"], "variant": s["variant"],
              "trained_on": s["data"], "train_seed": s["seed"], "weights": ready.weights}
