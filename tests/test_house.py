@@ -30,14 +30,20 @@ def imported(tree, where=""):
                 yield name
 
 
-def floor(module, seen=()):
+FOUND = {}  # floors of plain files; None while one is looked for
+
+
+def floor(module):
     "The position of a module's chapter; of a plain file, of the last chapter that it imports."
     if module in FLOOR:
         return FLOOR[module]
-    assert module not in seen, f"{module} imports itself, through {seen}"
-    return max(
-        (floor(name, (*seen, module)) for name in imported(PARSED[module], module)), default=-1
-    )
+    if module not in FOUND:
+        FOUND[module] = None
+        below = [floor(name) for name in imported(PARSED[module], module)]
+        FOUND[module] = max(below, default=-1)
+    circle = [name for name, found in FOUND.items() if found is None]
+    assert FOUND[module] is not None, f"{module} imports itself, through {circle}"
+    return FOUND[module]
 
 
 def defined(tree, constants=True):
