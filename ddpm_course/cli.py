@@ -115,7 +115,7 @@ def info(run:str): # folder that train left
     print(commands.info_run(run))
 
 
-def export(run:str, # folder that train left, a model folder, or digits, latent, dit, text, vae
+def export(run:str, # folder that train left, a model folder, or one that ships: digits
            out:str=None, # where to; RUN-diffusers or RUN.onnx if None
            format:str="diffusers", # a folder that it loads, or "onnx": a file of the network alone
            sampler:str=None, # of the pipeline: "DDIM" or "DDPM"; DDIM if None
