@@ -178,7 +178,7 @@ def first_shape(files, read, on_error):
 
 def readers(workers):
     "How many threads read: `workers`, or if None one a core, since they decode, but at most 8."
-    return min(8, os.cpu_count()) if workers is None else workers
+    return min(8, os.cpu_count() or 1) if workers is None else workers
 
 
 def _attempts(files, read, workers):

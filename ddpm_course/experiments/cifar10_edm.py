@@ -9,8 +9,8 @@ from .edm import CONFIGURATIONS, PUBLISHED, Configuration, edm_loss, edm_network
 from .plans import DataSet, Experiment, Part, Published, Scale, TrainingPlan, samplers
 from .small import small_scales
 
-# table 7 there and appendix F: images as there; our rate lands softly where theirs stays, and A
-# and B learn eps at a thousand timesteps
+# Recipes and networks are those of their table 7 and appendix F. Two things differ: our learning
+# rate falls to 0 in the end where theirs stays, and A to C learn eps at a thousand timesteps.
 AS_PUBLISHED = six_steps(
     Configuration(128, 2e-4, 1.0, 0.10, (128, 256, 256, 256), (False, True, False, False),
                   base=128, layers=4, groups=32, warmup=5_000, ema_halflife=900_000,
@@ -46,8 +46,8 @@ def digits_scales(names):
                         samplers("Heun", [3]))
 
 
-AS_CHURNED = dict(S_churn=30.0, S_tmin=0.01, S_tmax=1.0, S_noise=1.007) # table 5 there, VP
-BOTH = samplers("Heun", [18]) + samplers("Heun", [128], churn=AS_CHURNED)
+CIFAR10_CHURN = dict(S_churn=30.0, S_tmin=0.01, S_tmax=1.0, S_noise=1.007) # table 5 there, VP
+BOTH = samplers("Heun", [18]) + samplers("Heun", [128], churn=CIFAR10_CHURN)
 CIFAR10_EDM = Experiment(
     "cifar10-edm", "CIFAR-10 by class, trained as EDM is: configurations A to F, flow matching.",
     digits_scales(CONFIGURATIONS)

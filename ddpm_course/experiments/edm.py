@@ -30,7 +30,7 @@ SCHEDULE = linear_schedule() # VP at a thousand timesteps
 @dataclass(frozen=True)
 class ScheduleLoss(EDMLoss):
     "Error of D at the levels that DDPM trains at, weighed as its loss weighs them."
-    of: NoiseSchedule = SCHEDULE
+    levels_of: NoiseSchedule = SCHEDULE
 
     def weight(self, sigma):
         "lambda(sigma) (B,): that of a squared error of eps."
@@ -38,7 +38,7 @@ class ScheduleLoss(EDMLoss):
 
     def sigma(self, x, rng):
         "Noise levels (B,) for images x: those of timesteps, each as likely as another."
-        alpha_bar = self.of.alpha_bar(rng.randint(len(self.of)))
+        alpha_bar = self.levels_of.alpha_bar(rng.randint(len(self.levels_of)))
         return ((1 - alpha_bar) / alpha_bar).sqrt().to(x)
 
 
@@ -46,7 +46,7 @@ def preconditioned_loss(schedule, sigma_data, log_normal, augment):
     "The loss of a network within `Precond`: EDM's levels and weight, or DDPM's."
     augment = Augment() if augment else None
     if log_normal: return EDMLoss(sigma_data=sigma_data, augment=augment)
-    return ScheduleLoss(sigma_data=sigma_data, augment=augment, of=schedule)
+    return ScheduleLoss(sigma_data=sigma_data, augment=augment, levels_of=schedule)
 
 
 TARGETS = { # what F stands for: (the network around it, its loss, trained: D(x, sigma, y))
