@@ -13,6 +13,7 @@ from ..scores import Score
 from ..stepping import trailing_timesteps
 from ..training import DIGITS_FIT, DIGITS_UNET, fit
 from ..unet import UNet
+from .families import Family, of_card
 from .generation import measure, trained_of
 from .plots import error_bars, floor_line, new_figure, plain_ticks
 from .samplers import VARIANCES, Sampler
@@ -54,7 +55,7 @@ def advanced_row(name, seed, steps, n, sampler_steps, chain):
     run = fit(net, load_digits("train"), kind, seed=seed, device="cpu", progress=False,
               **DIGITS_FIT | {"steps": steps})
     trained = trained_of(run)
-    about = {"variant": name, "train_steps": steps}
+    about = {"variant": name, "train_steps": steps, "train_seed": seed}
     rows = []
     for variance in ["learned"] if technique.learned else ["small", "large"]:
         bits = bits_card(trained, variance, n, chain, about | {"seed": seed})
@@ -83,11 +84,34 @@ def plot_advanced(rows): # means over seeds
     return figure
 
 
+COUNTS = (10, 25, 50, 100, 1000)
+
+
+def at(name, variance, steps):
+    "What picks the row of a technique, sampled with this variance in so many steps."
+    return {"variant": name, "variance": variance, "steps": steps}
+
+
+PANELS = {
+    "learned variance, linear schedule": {
+        f"{n} steps": (at("learned variance", "learned", n), at("plain", "small", n))
+        for n in COUNTS},
+    "learned variance, cosine schedule": {
+        f"{n} steps": (at("combined", "learned", n), at("improved schedule", "small", n))
+        for n in COUNTS},
+    "cosine schedule": {
+        f"{n} steps": (at("improved schedule", "small", n), at("plain", "small", n))
+        for n in COUNTS},
+    "large variance": {
+        f"{n} steps": (at("plain", "large", n), at("plain", "small", n)) for n in COUNTS}}
+BITS = of_card("bits", {f"{title}, bits": pairs["1000 steps"] for title, pairs in PANELS.items()})
 ADVANCED = Table(
     "advanced", "Improved schedule, learned variance, and both, at few steps and at many.",
     advanced_row, plot=plot_advanced,
-    grid={"digits": product(seed=range(5), name=[*TECHNIQUES], steps=400, n=797,
-                            sampler_steps=[[10, 25, 50, 100, 1000]], chain=1000),
+    family=Family(PANELS | {"bits per dimension": BITS}, vary=("variant", "variance"),
+                  margins={"distance": 0.5, "bits": 0.02}),
+    grid={"digits": product(seed=range(5), name=[*TECHNIQUES], steps=400, n=100,
+                            sampler_steps=[[*COUNTS]], chain=1000),
           "smoke": product(seed=range(2), name=[*TECHNIQUES], steps=2, n=100,
                            sampler_steps=[[2, 4]], chain=4)},
     columns=("variant", "variance", "steps", "accuracy", "distance", "nearest", "bits"))

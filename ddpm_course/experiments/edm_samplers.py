@@ -100,9 +100,10 @@ def plot_samplers(rows): # means over seeds, of `EDM_SAMPLERS`
     return figure
 
 
+BUDGETS = (10, 20, 40, 80)
 EDM_SAMPLERS = Table(
     "edm-samplers", "One trained network under every sampler: quality against evaluations.",
-    sampler_row, plot=plot_samplers,
-    grid={"digits": sampler_rows("digits", 100, range(5), (10, 20, 40, 80), 1000),
+    sampler_row, plot=plot_samplers, family=family(BUDGETS, 1000),
+    grid={"digits": sampler_rows("digits", 100, range(5), BUDGETS, 1000),
           "smoke": sampler_rows("smoke", 100, range(2), (2, 3), 5)},
     columns=("sampler", "budget", "steps", "nfe", "seconds", "accuracy", "distance", "nearest"))
