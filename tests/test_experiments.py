@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from sklearn.datasets import load_sample_images
 
 from ddpm_course import cli
+from ddpm_course.cards import load_scores
 from ddpm_course.edm import Precond
 from ddpm_course.experiments import (
     commands,
@@ -371,6 +372,10 @@ def test_one_command_makes_every_table_at_smoke_size(tmp_path):
     names = [*TABLES, *(name for name, e in EXPERIMENTS.items() if "smoke" in e.sizes)]
     assert [line[3:-3] for line in text.splitlines() if line.startswith("== ")] == names
     assert {f"{name}-smoke.csv" for name in TABLES} <= {p.name for p in tmp_path.iterdir()}
+    untrained = {"ddim-steps", "guidance", "question-3", "edm-samplers"}  # they take what ships
+    for name in TABLES:
+        told = load_scores(tmp_path / f"{name}-smoke.json")[0]["distance"].settings
+        assert ("train_seed" in told) == (name not in untrained)
 
 
 def test_a_network_of_others_is_a_run_too(tmp_path, monkeypatch):

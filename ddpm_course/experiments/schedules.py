@@ -91,6 +91,6 @@ SCHEDULES = Table(
                   vary=("variant",), margins={"distance": 0.5, "accuracy": 0.01}),
     grid={"digits": product(seed=range(5), name=[*VARIANTS], steps=400, n=797, network="digits",
                             sampler_steps=50),
-          "smoke": product(seed=range(2), name=[*VARIANTS], steps=10, n=100, network="smoke",
+          "smoke": product(seed=range(2), name=[*VARIANTS], steps=2, n=100, network="smoke",
                            sampler_steps=5)},
     columns=("variant", "accuracy", "distance", "nearest"))
