@@ -81,20 +81,23 @@ def plot_samplers(rows): # means over seeds, of `EDM_SAMPLERS`
     budgets = sorted({row["distance"].budget for row in rows})
     *budgets, full = budgets
     found = family(budgets, full).judge(rows)["distance"]
-    figure = new_figure(7.4, 5.6)
-    for ax, names in zip(figure.subplots(2, 1, sharex=True), ([*WAYS][:5], [*WAYS][5:])):
-        for i, name in enumerate(names):
-            said = [found[f"{name}, {budget}"] for budget in budgets]
-            x = [budget * 1.04**(i - 2) for budget in budgets] # side by side
-            y = [v.estimate.value for v in said]
-            ends = [v.estimate.interval() for v in said]
-            bars = [[b - low for b, (low, _) in zip(y, ends)],
-                    [high - b for b, (_, high) in zip(y, ends)]]
-            ax.errorbar(x, y, bars, fmt="o-", ms=4, capsize=2, lw=1.2, label=name)
+    figure = new_figure(7.4, 6.2)
+    panels = figure.subplots(2, 1, sharex=True, sharey=True)
+    for i, name in enumerate(WAYS):
+        ax = panels[i // 5]
+        said = [found[f"{name}, {budget}"] for budget in budgets]
+        x = [budget * 1.04**(i % 5 - 2) for budget in budgets] # side by side
+        y = [v.estimate.value for v in said]
+        ends = [v.estimate.interval() for v in said]
+        bars = [[b - low for b, (low, _) in zip(y, ends)],
+                [high - b for b, (_, high) in zip(y, ends)]]
+        ax.errorbar(x, y, bars, fmt="o-", ms=4, capsize=2, lw=1.2, label=name, color=f"C{i}")
+    for ax in panels:
         ax.axhspan(-MARGIN, MARGIN, color="gray", alpha=0.2, lw=0)
         ax.set(xscale="log", ylabel=f"distance, less that at {full}")
         ax.set_yscale("symlog", linthresh=1)
-        ax.legend(fontsize=8)
+        plain_ticks(ax.yaxis, (-5, -1, 0, 1, 5, 20, 50))
+    figure.legend(loc="outside lower center", ncols=3, fontsize=8)
     plain_ticks(ax.xaxis, budgets)
     ax.set_xlabel("network evaluations an image (NFE)")
     return figure
