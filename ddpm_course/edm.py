@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from torch import nn
 
 from .arguments import check_fields, checked
-from .denoisers import check_levels
 from .images import check_images
 from .kinds import a_call, optional, positive
 from .models import register
@@ -52,7 +51,6 @@ class Precond(Nested):
         augment (B, 9) tells what was done to them. A network that is told so takes
         `augment=` itself, and embeds zeros as nothing.
         """
-        check_levels(sigma)
         *scales, c_noise = self.coefficients(sigma)
         c_skip, c_out, c_in = (expand_like(c, x) for c in scales)
         labels = () if y is None else (y,)
