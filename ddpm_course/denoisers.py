@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from .ddim import make_distinct
-from .kinds import a_call, amount, flag, having, is_number, listed, number, optional, positive
+from .kinds import a_call, amount, described, flag, having, is_number, listed, number, optional
+from .kinds import positive
 from .models import Wrapper, inference_mode, predicts_of
 from .noising import PREDICTS, eps_from_x0, expand_like
 from .stepping import SAMPLER
@@ -23,6 +24,13 @@ def a_predictor(value, name):
         raise ValueError(f"{name}: got a denoiser already; use it as it is")
     predicts_of(value)
     return value
+
+
+def check_levels(sigma):
+    "TypeError unless sigma holds floats, as (B,)."
+    if isinstance(sigma, torch.Tensor) and sigma.is_floating_point(): return
+    raise TypeError(f"sigma={described(sigma)}; expected floats (B,), a level for each image; what "
+                    "asks at timesteps, as ddim_sample does, takes as_eps(denoiser, schedule)")
 
 
 class Levels:
@@ -43,9 +51,7 @@ class Levels:
 
     def timestep(self, sigma):
         "t at levels sigma (B,): int64 where all are trained levels, else float64 between them."
-        if not sigma.is_floating_point():
-            raise TypeError(f"sigma: got {sigma.dtype}; expected floats (B,); what asks at "
-                            "timesteps, as ddim_sample does, takes as_eps(denoiser, schedule)")
+        check_levels(sigma)
         logs = np.log(sigma.cpu().numpy())
         if logs.min() < self.logs[0] - 1e-6 or logs.max() > self.logs[-1] + 1e-6:
             low, high = np.exp(self.logs[[0, -1]])
@@ -55,7 +61,6 @@ class Levels:
         whole = t.round()
         if abs(t - whole).max() < 1e-3: t = whole.astype(np.int64)
         return torch.from_numpy(t).to(sigma.device)
-
 
 
 def level_range(model, low=0.002, high=80.0): # D(x, sigma), and the range of Karras et al.
@@ -76,9 +81,9 @@ def snapped(sigmas, # wanted levels, strictly decreasing
     return trained[index].tolist()[::-1]
 
 
-def check_span(sigma_min, sigma_max):
-    "ValueError unless one level lies below the other."
-    if sigma_min < sigma_max: return
+def check_span(sigma_min, sigma_max, n):
+    "ValueError unless one level lies below the other, or is the only one."
+    if sigma_min < sigma_max or n == 1 and sigma_min == sigma_max: return
     raise ValueError(f"sigma_min={sigma_min}, sigma_max={sigma_max}; expected sigma_min below "
                      "sigma_max")
 
@@ -141,6 +146,7 @@ class ExactDenoiser:
     def __init__(self, mixture): self.mixture = mixture
 
     def __call__(self, x, sigma):
+        check_levels(sigma)
         x = x.double()
         noise = expand_like(sigma, x)[:, None] # (B, 1, 1, 1, 1)
         log_p, mean, var = self.mixture.components(x, 1.0, noise)

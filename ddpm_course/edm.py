@@ -46,9 +46,10 @@ class Precond(Nested):
         return data**2 / total, sigma * data * c_in, c_in, sigma.log() / 4
 
     def forward(self, x, sigma, y=None, augment=None):
-        """The denoised images, shaped like x; augment (B, 9): what was done to them.
+        """The denoised images, shaped like x, at levels sigma (B,) above 0.
 
-        A network that is told so takes `augment=` itself, and embeds zeros as nothing.
+        augment (B, 9) tells what was done to them. A network that is told so takes
+        `augment=` itself, and embeds zeros as nothing.
         """
         *scales, c_noise = self.coefficients(sigma)
         c_skip, c_out, c_in = (expand_like(c, x) for c in scales)

@@ -43,7 +43,7 @@ def check_timesteps(timesteps, # ints
 
 class Step(NamedTuple):
     "What a sampler yields at every step."
-    t: int # the timestep it left
+    t: float # the timestep that it left; of samplers in sigma, the noise level
     x_t: torch.Tensor # (B, C, H, W)
     x0_hat: torch.Tensor # the model's belief at t
     x_prev: torch.Tensor # where it went

@@ -113,6 +113,11 @@ BUGS = {  # what is wrong: (module, right, wrong)
         "/ 2 * (slope + there)",
         "* there",
     ),
+    "small powers are lost beside large ones": (
+        "solvers",
+        "((1 - u) * high + u * low)",
+        "(high + u * (low - high))",
+    ),
     "DPM-Solver++ extrapolates by a whole step": ("solvers", "(2 * h_before)", "h_before"),
     "Euler steps along a slope of the wrong level": (
         "denoisers",

@@ -347,3 +347,10 @@ def test_parts_of_different_size_are_not_called_right_for_the_size_of_the_larges
     exercise = Exercise(lambda x: (x + 1e7, x), lambda: [(pair()[0],)], {"x": lambda x: (x, x)})
     said = complaint(exercise, lambda x: (x + 1e7, x + 0.1))
     assert "right" not in said and "part 2 of 2" in said
+
+
+@pytest.mark.parametrize("side", [slice(1, None), slice(-1)], ids=["right", "left"])
+def test_levels_from_sums_of_rectangles_are_as_good(side, capsys):
+    check = CHECKED["solvers"]
+    check.levels(lambda *args: check.equal(*args, areas=lambda turn, width: turn[side] * width))
+    assert capsys.readouterr().out.startswith("Right.")

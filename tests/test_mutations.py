@@ -21,7 +21,7 @@ from test_learned_variance import (
     stops_the_gradient,
     weighs_the_whole_bound,
 )
-from test_solvers import asks_at_sigma_hat, has_order, is_ddim
+from test_solvers import asks_at_sigma_hat, has_order, is_ddim, meets_both_ends
 from test_samplers import (
     SCHEDULES,
     agrees_with_diffusers_ddim,
@@ -150,6 +150,7 @@ NOTICED = {  # bug: (checks that notice, checks that cannot)
     "the error of x0 without its factor squared": ([lands_exactly], [learned_parity]),
     "after churn the old level is asked at": ([asks_at_sigma_hat], [heun_order]),
     "Heun goes along the second slope alone": ([heun_order], [euler_order]),
+    "small powers are lost beside large ones": ([meets_both_ends], [heun_order]),
     "DPM-Solver++ extrapolates by a whole step": ([dpmpp_order], [heun_order]),
     "Euler steps along a slope of the wrong level": ([euler_order, heun_order], []),
     "the variance for the standard deviation, on the way up": ([ancestral], [euler_order]),

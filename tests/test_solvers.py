@@ -11,9 +11,10 @@ from conformance.rules import MIXTURE, quantile, rate
 from ddpm_course import sampling
 from ddpm_course.ddim import ddim_sample, ddim_steps
 from ddpm_course.denoisers import ExactDenoiser, as_eps, check_sigmas, snapped
+from ddpm_course.flow import as_velocity, from_velocity
 from ddpm_course.guidance import cfg
 from ddpm_course.models import condition
-from ddpm_course.noising import cosine_schedule, linear_schedule
+from ddpm_course.noising import NoiseSchedule, cosine_schedule, linear_schedule
 from ddpm_course.schedules import zero_terminal_snr
 from ddpm_course.solvers import (
     Churn,
@@ -149,12 +150,36 @@ def test_between_levels_the_network_is_asked_between_timesteps():
             D(x, torch.tensor([sigma, 1.0]))
 
 
+@pytest.mark.parametrize("sigma", [1.0, 3, torch.tensor([5, 3])], ids=["float", "int", "timesteps"])
+def test_levels_are_floats_one_an_image(sigma):
+    for D in (as_denoiser(abs, SCHEDULES["linear"]), ORACLE, from_velocity(as_velocity(ORACLE))):
+        with pytest.raises(TypeError, match=r"sigma=.*expected floats \(B,\).*as_eps"):
+            D(randn(2, 1, 2, 2), sigma)
+
+
+def test_a_network_of_one_timestep_takes_one_step():
+    schedule = NoiseSchedule([0.9])
+    D = as_denoiser(MIXTURE.model(schedule), schedule)
+    x_T = randn(4, 1, 1, 1)
+    found = euler_sample(D, x_T.shape, 1, x_T=x_T)
+    assert apart(found, D(3 * x_T, D.sigmas.expand(4))) < 1e-12
+    with pytest.raises(ValueError, match="expected sigma_min below sigma_max"):
+        euler_sample(D, x_T.shape, 2, x_T=x_T)
+
+
 def test_clip():
     D = as_denoiser(MIXTURE.model(SCHEDULES["linear"]), SCHEDULES["linear"], clip=0.3)
     assert D(randn(9, 1, 1, 1), D.sigmas[:9]).abs().max() == 0.3
 
 
 # ---- levels ----
+
+
+def meets_both_ends(course):
+    "Also where the powers of the two levels are so far apart that a sum forgets the smaller."
+    for rho in (0.1, 1.0, 7.0, 1e6):
+        ends = course.solvers.karras_sigmas(5, rho=rho)[[0, -1]]
+        assert ends.tolist() == pytest.approx([80.0, 0.002], rel=1e-6)
 
 
 def test_karras_levels_are_those_of_the_paper():
@@ -164,11 +189,14 @@ def test_karras_levels_are_those_of_the_paper():
             a, b = high ** (1 / rho), low ** (1 / rho)
             assert t[i] == pytest.approx((a + i / (n - 1) * (b - a)) ** rho, rel=1e-10)
     assert karras_sigmas(1).tolist() == pytest.approx([80.0])
+    assert karras_sigmas(1, 3.0, 3.0).tolist() == pytest.approx([3.0])  # a single level is a span
+    meets_both_ends(sampling_package())
     assert karras_sigmas(18).dtype == torch.float64
     for bad in (
         dict(n=0),
         dict(n=5, sigma_min=0),
         dict(n=5, sigma_max=0.001),
+        dict(n=5, sigma_min=3.0, sigma_max=3.0),
         dict(n=5, rho=0),
         dict(n=5, sigma_max=math.inf),
     ):
@@ -466,6 +494,8 @@ def test_churn_is_worked_out_by_hand():
     assert apart(ours, y - 0.5 * f(y, 0.5)) < 1e-12
     assert churn.gamma(5.01, 2) == churn.gamma(0.99, 2) == 0
     assert Churn(S_churn=100.0).gamma(1.0, 2) == 2**0.5 - 1
+    with pytest.raises(ValueError, match="S_tmin=5.0 is above S_tmax=1.0"):
+        Churn(S_churn=1.0, S_tmin=5.0, S_tmax=1.0)
 
 
 def test_churned_levels_are_snapped_too():
