@@ -84,26 +84,23 @@ def plot_advanced(rows): # means over seeds
     return figure
 
 
-COUNTS = (10, 25, 50, 100, 1000)
+SHOWN_STEPS = (10, 25, 50, 100, 1000)
 
 
-def at(name, variance, steps):
-    "What picks the row of a technique, sampled with this variance in so many steps."
-    return {"variant": name, "variance": variance, "steps": steps}
+def technique(name, variance): # (of `TECHNIQUES`, how its samples vary)
+    "What picks a row, but for its number of steps."
+    return {"variant": name, "variance": variance}
 
 
-PANELS = {
-    "learned variance, linear schedule": {
-        f"{n} steps": (at("learned variance", "learned", n), at("plain", "small", n))
-        for n in COUNTS},
-    "learned variance, cosine schedule": {
-        f"{n} steps": (at("combined", "learned", n), at("improved schedule", "small", n))
-        for n in COUNTS},
-    "cosine schedule": {
-        f"{n} steps": (at("improved schedule", "small", n), at("plain", "small", n))
-        for n in COUNTS},
-    "large variance": {
-        f"{n} steps": (at("plain", "large", n), at("plain", "small", n)) for n in COUNTS}}
+PLAIN = technique("plain", "small")
+COSINE = technique("improved schedule", "small")
+CONTRASTS = {
+    "learned variance, linear schedule": (technique("learned variance", "learned"), PLAIN),
+    "learned variance, cosine schedule": (technique("combined", "learned"), COSINE),
+    "cosine schedule": (COSINE, PLAIN),
+    "large variance": (technique("plain", "large"), PLAIN)}
+PANELS = {title: {f"{n} steps": tuple(pick | {"steps": n} for pick in pair) for n in SHOWN_STEPS}
+          for title, pair in CONTRASTS.items()}
 BITS = of_card("bits", {f"{title}, bits": pairs["1000 steps"] for title, pairs in PANELS.items()})
 ADVANCED = Table(
     "advanced", "Improved schedule, learned variance, and both, at few steps and at many.",
@@ -111,7 +108,7 @@ ADVANCED = Table(
     family=Family(PANELS | {"bits per dimension": BITS}, vary=("variant", "variance"),
                   margins={"distance": 0.5, "bits": 0.02}),
     grid={"digits": product(seed=range(5), name=[*TECHNIQUES], steps=400, n=100,
-                            sampler_steps=[[*COUNTS]], chain=1000),
+                            sampler_steps=[[*SHOWN_STEPS]], chain=1000),
           "smoke": product(seed=range(2), name=[*TECHNIQUES], steps=2, n=100,
                            sampler_steps=[[2, 4]], chain=4)},
     columns=("variant", "variance", "steps", "accuracy", "distance", "nearest", "bits"))

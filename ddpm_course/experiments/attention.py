@@ -52,12 +52,12 @@ def attention_row(name, seed, steps, n, sampler_steps):
     return cards
 
 
-TO_PLAIN = {name: ({"variant": name}, {"variant": "plain"}) for name in NETS if name != "plain"}
+BESIDE_PLAIN = {name: ({"variant": name}, {"variant": "plain"}) for name in NETS if name != "plain"}
 ATTENTION = Table(
     "attention", "Attention at one level, at all, across levels, and with the matrix stored.",
     attention_row, order=distance_of,
     plot=partial(plot_variants, title="Attention in more places, trained equally long"),
-    family=Family({"distance": TO_PLAIN, "accuracy": of_card("accuracy", TO_PLAIN)},
+    family=Family({"distance": BESIDE_PLAIN, "accuracy": of_card("accuracy", BESIDE_PLAIN)},
                   vary=("variant", "parameters"), margins={"distance": 0.5, "accuracy": 0.01}),
     grid={"digits": product(seed=range(3), name=[*NETS], steps=400, n=797, sampler_steps=50),
           "smoke": product(seed=range(2), name=[*NETS], steps=3, n=100, sampler_steps=4)},

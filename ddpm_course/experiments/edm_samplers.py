@@ -76,6 +76,15 @@ def family(budgets, full):
     return Family({"distance": pairs}, ("sampler", "budget", "steps", "nfe"), {"distance": MARGIN})
 
 
+def draw_curve(ax, said, budgets, place, **look):
+    "Differences with their intervals against evaluations; `place` sets curves side by side."
+    y = [v.estimate.value for v in said]
+    ends = [v.estimate.interval() for v in said]
+    bars = [[b - low for b, (low, _) in zip(y, ends)], [high - b for b, (_, high) in zip(y, ends)]]
+    ax.errorbar([n * 1.04**place for n in budgets], y, bars, fmt="o-", ms=4, capsize=2, lw=1.2,
+                **look)
+
+
 def plot_samplers(rows): # means over seeds, of `EDM_SAMPLERS`
     "Distance to the sampler's own long run against evaluations; within the band nothing is lost."
     budgets = sorted({row["distance"].budget for row in rows})
@@ -84,14 +93,8 @@ def plot_samplers(rows): # means over seeds, of `EDM_SAMPLERS`
     figure = new_figure(7.4, 6.2)
     panels = figure.subplots(2, 1, sharex=True, sharey=True)
     for i, name in enumerate(WAYS):
-        ax = panels[i // 5]
-        said = [found[f"{name}, {budget}"] for budget in budgets]
-        x = [budget * 1.04**(i % 5 - 2) for budget in budgets] # side by side
-        y = [v.estimate.value for v in said]
-        ends = [v.estimate.interval() for v in said]
-        bars = [[b - low for b, (low, _) in zip(y, ends)],
-                [high - b for b, (_, high) in zip(y, ends)]]
-        ax.errorbar(x, y, bars, fmt="o-", ms=4, capsize=2, lw=1.2, label=name, color=f"C{i}")
+        said = [found[f"{name}, {n}"] for n in budgets]
+        draw_curve(panels[i // 5], said, budgets, i % 5 - 2, label=name, color=f"C{i}")
     for ax in panels:
         ax.axhspan(-MARGIN, MARGIN, color="gray", alpha=0.2, lw=0)
         ax.set(xscale="log", ylabel=f"distance, less that at {full}")
