@@ -87,18 +87,18 @@ def plot_advanced(rows): # means over seeds
 SHOWN_STEPS = (10, 25, 50, 100, 1000)
 
 
-def technique(name, variance): # (of `TECHNIQUES`, how its samples vary)
+def of_technique(name, variance): # (of `TECHNIQUES`, how its samples vary)
     "What picks a row, but for its number of steps."
     return {"variant": name, "variance": variance}
 
 
-PLAIN = technique("plain", "small")
-COSINE = technique("improved schedule", "small")
+BASELINE = of_technique("plain", "small")
+IMPROVED = of_technique("improved schedule", "small")
 CONTRASTS = {
-    "learned variance, linear schedule": (technique("learned variance", "learned"), PLAIN),
-    "learned variance, cosine schedule": (technique("combined", "learned"), COSINE),
-    "cosine schedule": (COSINE, PLAIN),
-    "large variance": (technique("plain", "large"), PLAIN)}
+    "learned variance, linear schedule": (of_technique("learned variance", "learned"), BASELINE),
+    "learned variance, cosine schedule": (of_technique("combined", "learned"), IMPROVED),
+    "cosine schedule": (IMPROVED, BASELINE),
+    "large variance": (of_technique("plain", "large"), BASELINE)}
 PANELS = {title: {f"{n} steps": tuple(pick | {"steps": n} for pick in pair) for n in SHOWN_STEPS}
           for title, pair in CONTRASTS.items()}
 BITS = of_card("bits", {f"{title}, bits": pairs["1000 steps"] for title, pairs in PANELS.items()})
