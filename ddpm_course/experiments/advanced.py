@@ -45,7 +45,7 @@ def bits_card(trained, variance, images, chain, about):
                  reference="digits, held out", variance=variance, chain=chain, **about)
 
 
-def advanced_row(name, seed, steps, n, sampler_steps, chain):
+def advanced_row(name, seed, steps, n, sampler_steps, chain, images): # these two of the bound
     "Train with one technique; its bound, and the scores of DDPM at each number of steps: rows."
     technique = TECHNIQUES[name]
     kind = HybridLoss(technique.schedule, 16, 0.1) if technique.learned else \
@@ -58,7 +58,7 @@ def advanced_row(name, seed, steps, n, sampler_steps, chain):
     about = {"variant": name, "train_steps": steps, "train_seed": seed}
     rows = []
     for variance in ["learned"] if technique.learned else ["small", "large"]:
-        bits = bits_card(trained, variance, n, chain, about | {"seed": seed})
+        bits = bits_card(trained, variance, images, chain, about | {"seed": seed})
         for count in sampler_steps:
             asked = Sampler("DDPM", count, {"variance": variance})
             cards, _, _ = measure(asked, trained, n, seed, progress=False, about=about)
@@ -108,7 +108,7 @@ ADVANCED = Table(
     family=Family(PANELS | {"bits per dimension": BITS}, vary=("variant", "variance"),
                   margins={"distance": 0.5, "bits": 0.02}),
     grid={"digits": product(seed=range(5), name=[*TECHNIQUES], steps=400, n=100,
-                            sampler_steps=[[*SHOWN_STEPS]], chain=1000),
+                            sampler_steps=[[*SHOWN_STEPS]], chain=1000, images=50),
           "smoke": product(seed=range(2), name=[*TECHNIQUES], steps=2, n=100,
-                           sampler_steps=[[2, 4]], chain=4)},
+                           sampler_steps=[[2, 4]], chain=4, images=20)},
     columns=("variant", "variance", "steps", "accuracy", "distance", "nearest", "bits"))
