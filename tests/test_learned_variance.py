@@ -782,7 +782,7 @@ def test_both_losses_train_networks_of_every_kind(loss, predicts):
 
 
 def test_a_row_of_the_study_samples_with_the_variance_that_its_cards_name():
-    rows = advanced_row("combined", 0, 1, 100, [2], 3)
+    rows = advanced_row("combined", 0, 1, 100, [2], 3, 100)
     assert [(r["distance"].variance, r["distance"].steps) for r in rows] == [("learned", 2)]
     assert rows[0]["bits"].chain == 3 and rows[0]["bits"].variance == "learned"
     trained = Trained(wide_net(num_classes=3), chain(20), (1, 4, 4), 1.0, {})

@@ -45,7 +45,7 @@ def bits_card(trained, variance, images, chain, about):
                  reference="digits, held out", variance=variance, chain=chain, **about)
 
 
-def advanced_row(name, seed, steps, n, sampler_steps, chain, images): # these two of the bound
+def advanced_row(name, seed, steps, n, sampler_steps, chain, images): # the last two: of the bound
     "Train with one technique; its bound, and the scores of DDPM at each number of steps: rows."
     technique = TECHNIQUES[name]
     kind = HybridLoss(technique.schedule, 16, 0.1) if technique.learned else \
