@@ -105,7 +105,7 @@ class TextUNet(nn.Module):
         self.place = nn.Embedding(length, width)
         self.mix = nn.TransformerEncoderLayer(width, 4, 2 * width, 0, batch_first=True)
         self.net = UNet(predicts=predicts, cross_attention=width, **unet)
-        self.register_buffer("ids", None, persistent=False)
+        self.register_buffer("ids", None, persistent=False) # moves along, is not saved
         self.ids = encode([*texts, ""], self.words, length) # "": no text
 
     @property
@@ -127,7 +127,7 @@ def asked(self: TextUNet, texts) -> TextUNet: # list of strings of known words
     "The same network with other texts behind its labels; weights are shared."
     texts = some_texts(texts, "texts")
     new = copy.copy(self)
-    new._buffers = dict(self._buffers)
+    new._buffers = dict(self._buffers) # or `ids` would be replaced in both
     new.ids = encode([*texts, ""], self.words, self.ids.shape[1]).to(self.ids.device)
     return new
 
