@@ -133,15 +133,18 @@ def check_broadcast(**tensors):
         raise ValueError(f"got {got}; expected shapes that broadcast to one") from None
 
 
-def check_keys(q, k, v):
-    "TypeError or ValueError unless these are queries, keys and values that fit one another."
+def check_keys(q, k, v, mask=None):
+    "TypeError or ValueError unless these are queries, keys, values and a mask that fit together."
     for x, name in ((q, "q"), (k, "k"), (v, "v")): tensor(like=None)(x, name)
     fit = min(q.ndim, k.ndim, v.ndim) >= 2 and q.shape[-1] == k.shape[-1]
-    if not fit or k.shape[-2] != v.shape[-2] or not q.dtype == k.dtype == v.dtype:
+    if not fit or not k.shape[-2] == v.shape[-2] > 0 or not q.dtype == k.dtype == v.dtype:
         got = ", ".join(f"{n} {x.dtype} {tuple(x.shape)}" for n, x in dict(q=q, k=k, v=v).items())
         raise ValueError(f"got {got}; expected q (..., N, d), k (..., L, d), v (..., L, c), of one "
                          "dtype")
-    check_broadcast(q=q[..., 0, 0], k=k[..., 0, 0], v=v[..., 0, 0])
+    if mask is not None and getattr(mask, "dtype", None) != torch.bool:
+        got = getattr(mask, "dtype", type(mask).__name__)
+        raise TypeError(f"attn_mask: got {got}; expected bool, True where a source may be seen")
+    check_broadcast(q=q[..., :1], k=k[..., :1].mT, v=v[..., :1].mT, attn_mask=mask)
 
 
 def check_rows(t, x, name="t"):

@@ -29,10 +29,11 @@ from .unet import UNet
 
 # %% ../nbs/70_attention.ipynb #b0ac5adf
 def naive_attention(q, k, v, # (..., N, d), (..., L, d), (..., L, c)
-                    attn_mask=None # bool, broadcast to (..., N, L): True may be seen
+                    attn_mask=None # bool, broadcast to (..., N, L): True may be seen,
+                   # by each place at least one source
                    ) -> torch.Tensor: # (..., N, c)
     "Attention with the matrix written down (Vaswani et al. 2017, eq. 1)."
-    check_keys(q, k, v)
+    check_keys(q, k, v, attn_mask)
     scores = q @ k.transpose(-1, -2) / q.shape[-1]**0.5 # (..., N, L)
     if attn_mask is not None: scores = scores.masked_fill(~attn_mask, -torch.inf)
     return scores.softmax(-1) @ v
@@ -43,7 +44,7 @@ def chunked_attention(q, k, v, attn_mask=None, # as for `naive_attention`
                       chunk: int=128 # keys at a time
                      ) -> torch.Tensor: # (..., N, c)
     "The same without the matrix, chunk by chunk (Rabe & Staats 2021)."
-    check_keys(q, k, v)
+    check_keys(q, k, v, attn_mask)
     top = q.new_full((*q.shape[:-1], 1), -torch.inf) # largest score so far
     total = torch.zeros_like(top) # sum of exponentials
     out = q.new_zeros(*q.shape[:-1], v.shape[-1])
@@ -91,18 +92,20 @@ class TextUNet(nn.Module):
     "A U-Net that reads: label k asks for texts[k], label len(texts) for anything."
     @checked(texts=some_texts, width=count, length=count)
     def __init__(self, texts, # list of strings; their words are all it will know
-                 width: int=32, length: int=8, # of a token; in tokens, with the first
+                 width: int=32, length: int=8, # of a token, in fours; in tokens, with the first
                  predicts: str="eps", **unet): # arguments of `UNet`
         super().__init__()
         self.config = dict(texts=[*texts], width=width, length=length,
                            predicts=predicts, **unet)
         self.predicts = predicts
         self.words = words_of(texts)
+        if width % 4: raise ValueError(f"width={width}; expected a multiple of 4: as many "
+                                       "heads look among the words")
         self.word = nn.Embedding(len(self.words) + 2, width)
         self.place = nn.Embedding(length, width)
         self.mix = nn.TransformerEncoderLayer(width, 4, 2 * width, 0, batch_first=True)
         self.net = UNet(predicts=predicts, cross_attention=width, **unet)
-        self.register_buffer("ids", None, persistent=False)
+        self.register_buffer("ids", None, persistent=False) # moves along, is not saved
         self.ids = encode([*texts, ""], self.words, length) # "": no text
 
     @property
@@ -122,8 +125,9 @@ class TextUNet(nn.Module):
 @patch
 def asked(self: TextUNet, texts) -> TextUNet: # list of strings of known words
     "The same network with other texts behind its labels; weights are shared."
+    texts = some_texts(texts, "texts")
     new = copy.copy(self)
-    new._buffers = dict(self._buffers)
+    new._buffers = dict(self._buffers) # or `ids` would be replaced in both
     new.ids = encode([*texts, ""], self.words, self.ids.shape[1]).to(self.ids.device)
     return new
 

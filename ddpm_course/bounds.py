@@ -29,10 +29,14 @@ BOUND = { # what arguments of the bound and its terms are
 
 
 def as_step(t, prev):
-    "t and the timestep before it, t - 1 if None, as int64 tensors; ValueError if not as many."
+    "t and an earlier timestep, t - 1 if None, as int64 tensors; ValueError unless it is earlier."
     t = torch.as_tensor(t)
-    prev = t - 1 if prev is None else torch.as_tensor(prev)
+    if prev is None: return t, t - 1
+    prev = torch.as_tensor(prev)
     if t.ndim: check_rows(prev, t, "prev")
+    if t.device.type == "cpu" and (late := prev >= t).any(): # a GPU would have to wait
+        t, prev = (x.expand_as(late)[late][0].item() for x in (t, prev))
+        raise ValueError(f"prev={prev}; expected an earlier timestep than t={t}")
     return t, prev
 
 

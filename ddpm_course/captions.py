@@ -1,4 +1,4 @@
-"Pictures of two digits side by side, and what one can say of them: a grammar of thirty words."
+"Pictures of two digits side by side, and what one can say of them: a grammar of 28 words."
 
 from dataclasses import dataclass, replace
 from functools import lru_cache

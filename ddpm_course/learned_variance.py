@@ -31,17 +31,19 @@ from .stepping import SAMPLER
 
 # %% ../nbs/41_learned_variance.ipynb #2985bb25
 @checked(BOUND)
-def log_variances(schedule, # NoiseSchedule of at least 2 steps
+def log_variances(schedule, # NoiseSchedule
                   t, # int64 (B,), 0..T-1, or one int for all
                   prev=None): # an earlier timestep, -1 for clean data; t - 1 if None
-    "log of the posterior's variance and of beta for a step, float64, shaped like t."
-    if len(schedule) < 2: raise ValueError("T=1: a single step has no range, only beta")
+    """log of the posterior's variance and of beta for a step, float64, shaped like t.
+
+    To clean data the posterior's is 0; there it is that of the step from t + 1."""
     t, prev = as_step(t, prev)
     after = (t + 1).clamp(max=len(schedule) - 1)
     ab, ab_prev, ab_after = (schedule.alpha_bar(s) for s in (t, prev, after))
     large = 1 - ab / ab_prev
     small = large * (1 - ab_prev) / (1 - ab)
     second = (1 - ab_after / ab) * (1 - ab) / (1 - ab_after) # of the step from t + 1
+    second = torch.where(after > t, second, large) # where there is none, only beta
     return torch.where(prev < 0, second, small).log(), large.log()
 
 # %% ../nbs/41_learned_variance.ipynb #f893af60
@@ -127,6 +129,8 @@ def variational_bound(model, # model(x_t, t); bind labels with `condition`
 def bits_per_dim(terms) -> Estimate: # (B, n + 1), by `variational_bound`
     "Bits per dimension: mean over images of the sum of terms, and its standard error."
     bits = terms.sum(1)
+    if len(bits) < 2: raise ValueError("terms of one image; expected at least 2 images, "
+                                       "of whose bounds, terms.sum(1), this is the mean")
     return Estimate(bits.mean().item(), (bits.std() / len(bits)**0.5).item())
 
 # %% ../nbs/41_learned_variance.ipynb #4ef83905
@@ -194,6 +198,7 @@ class VLBLoss:
 def optimal_variance(schedule, t, prev, # as for `log_variances`
                      error): # mean squared error of x0_hat at t, as by `x0_errors`
     "The one variance that makes the bound least (Bao et al. 2022, theorem 1)."
+    as_step(t, prev) # an error where prev is not earlier
     ab, ab_prev = (schedule.alpha_bar(s) for s in (t, prev))
     beta = 1 - ab / ab_prev
     on_x0 = ab_prev**0.5 * beta / (1 - ab) # its factor in the mean of the posterior

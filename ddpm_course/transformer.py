@@ -43,7 +43,8 @@ def unpatchify(tokens, # (B, N, C*patch*patch)
 def positions(rows: int, columns: int, # of tokens
               dim: int, # width of a token, a multiple of 4
               device=None) -> torch.Tensor: # float32 (rows*columns, dim)
-    "Waves of each token's column, then of its row (as in Dosovitskiy et al.'s ViT)."
+    "Waves of each token's column, then of its row (He et al. 2021, as in DiT's code)."
+    if dim % 4: raise ValueError(f"dim={dim}; expected a multiple of 4")
     wave = lambda n: timestep_embedding(torch.arange(n, device=device), dim // 2,
                                         freq_shift=0)
     across = wave(columns).expand(rows, -1, -1)
@@ -60,7 +61,9 @@ def modulate(h, # tokens (B, N, D), normed
 # %% ../nbs/71_transformer.ipynb #241f7460
 class DiTEmbedding(nn.Module):
     "Time, and the class where there is one, as one vector (B, width)."
-    def __init__(self, width, num_classes=None, freq_shift=0):
+    def __init__(self, width, # of the vector
+                 num_classes=None, # labels are below it; None: no classes
+                 freq_shift=0): # of the waves
         super().__init__()
         self.num_classes = num_classes
         self.freq_shift = freq_shift
@@ -69,7 +72,7 @@ class DiTEmbedding(nn.Module):
         rows = 0 if num_classes is None else num_classes + 1 # the last is "no label"
         self.label = nn.Embedding(rows, width) if rows else None
 
-    def forward(self, t, y=None):
+    def forward(self, t, y=None): # any real (B,); int64 (B,), num_classes for no label
         waves = timestep_embedding(t, 256, True, self.freq_shift) # cosines first
         emb = self.lin2(F.silu(self.lin1(waves.to(self.lin1.weight.dtype))))
         if self.label is None: return F.silu(emb)
@@ -79,7 +82,8 @@ class DiTEmbedding(nn.Module):
 class DiTBlock(nn.Module):
     "Attention, then a network at each token, both by adaLN-Zero: (B, N, width)."
     kernel = staticmethod(F.scaled_dot_product_attention) # chapter 70 exchanges it
-    def __init__(self, width, heads, norm_eps=1e-6, mlp_norm_eps=1e-6):
+    def __init__(self, width, heads, # of a token; width is a multiple of heads
+                 norm_eps=1e-6, mlp_norm_eps=1e-6): # before attention, before the MLP
         super().__init__()
         self.heads = heads
         self.norm1 = nn.LayerNorm(width, norm_eps, elementwise_affine=False)
@@ -142,7 +146,7 @@ def init_weights(self: DiT):
 
 # %% ../nbs/71_transformer.ipynb #d5661be9
 @patch
-def forward(self: DiT, x, t, y=None): # images, (B,), (B,)
+def forward(self: DiT, x, t, y=None): # (B, C, H, W), any real (B,), int64 (B,)
     "The prediction for x at times t: (B, C, H, W), or (B, 2C, H, W) with a variance."
     check_dit_inputs(x, t, y, self.config)
     p = self.config["patch"]
@@ -176,5 +180,5 @@ def dit_config(name: str) -> dict: # size and patch, "S/2" to "XL/8"
 def from_diffusers(cls: DiT, source, # a DiTTransformer2DModel, its folder or hub name
                    predicts: str="eps", # what it was trained to predict
                    **kwargs) -> DiT: # for DiTTransformer2DModel.from_pretrained
-    "The same network as a diffusers DiTTransformer2DModel, with its weights."
+    "The same network as a DiTTransformer2DModel; ValueError says what it cannot be."
     return dit_from_diffusers(cls, source, predicts, **kwargs)

@@ -53,6 +53,9 @@ def check_config(given): # what `UNet.__init__` knows by name: its arguments, an
                if n % groups or n % 2 or heads and n % (head_dim or 1)]:
         raise ValueError(f"channels={channels}: {bad[0]} is odd, or does not divide into {groups} "
                          f"groups or heads of {head_dim or bad[0]}; choose other widths or groups")
+    if o.cross_attention is not None and not any(attends):
+        raise ValueError(f"cross_attention={o.cross_attention}: no level attends, so nothing would "
+                         "look at the tokens; choose attention at a level, or in the middle")
     check_base(o.base, channels, groups, c["freq_shift"])
     return c
 

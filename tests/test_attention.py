@@ -60,6 +60,23 @@ def test_kernels_and_their_gradients_agree(kernel, mask):
         assert (a - b).abs().max() < 1e-12
 
 
+@pytest.mark.parametrize(
+    "mask, error, word",
+    [
+        (torch.zeros(50, 30), TypeError, "attn_mask: got torch.float32; expected bool"),
+        ([True] * 30, TypeError, "attn_mask: got list; expected bool"),
+        (torch.ones(50, 29).bool(), ValueError, r"attn_mask \(50, 29\)"),
+        (torch.ones(49, 30).bool(), ValueError, r"attn_mask \(49, 30\)"),
+    ],
+)
+def test_a_mask_that_does_not_fit_is_named(mask, error, word):
+    for kernel in (naive_attention, chunked_attention):
+        with pytest.raises(error, match=word):
+            kernel(*drawn(), attn_mask=mask)
+        with pytest.raises(ValueError, match="expected q"):
+            kernel(*drawn(L=0))  # a mean over nothing
+
+
 @pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
 def test_large_scores_do_not_overflow(kernel):
     q, k, v = drawn(dtype=torch.float32)
@@ -197,6 +214,13 @@ def test_words_become_numbers():
 def test_what_cannot_be_read_is_named(text, word):
     with pytest.raises(ValueError, match=word):
         reader().asked([text])
+
+
+def test_one_text_is_no_list_of_texts_and_heads_divide_the_width():
+    with pytest.raises(TypeError, match="texts='two fours'; expected a list"):
+        reader().asked("two fours")
+    with pytest.raises(ValueError, match="width=6; expected a multiple of 4"):
+        TextUNet(TEXTS, width=6, **TEXT_UNET)
 
 
 X, T = torch.randn(2, 1, 8, 16, generator=torch.Generator().manual_seed(0)), torch.tensor([3, 600])

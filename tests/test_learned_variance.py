@@ -100,8 +100,21 @@ def test_the_range_is_interpolated_in_logarithms():
 def test_a_model_without_the_channels_is_told_so():
     with pytest.raises(ValueError, match="learn_variance=True"):
         ddpm_sample(lambda x, t: x, LINEAR, (1, 1, 2, 2), 5, learned_range)
-    with pytest.raises(ValueError, match="T=1"):
-        log_variances(linear_schedule(1), 0)
+
+
+@pytest.mark.parametrize("schedule, t", [(linear_schedule(1), 0), (LINEAR, LINEAR.T - 1)])
+def test_without_a_second_step_both_ends_are_beta(schedule, t):
+    beta = 1 - schedule.alpha_bar(t)  # of the one step from t to clean data
+    assert [v.exp().item() for v in log_variances(schedule, t, -1)] == pytest.approx([beta, beta])
+    one = variational_bound(lambda x, t: x, schedule, digits_like(2), levels=16, timesteps=[t])
+    assert one.shape == (2, 2) and one.isfinite().all()
+
+
+@pytest.mark.parametrize("t, prev", [(5, 5), (5, 7), (torch.tensor([9, 5]), torch.tensor([8, 6]))])
+def test_a_step_leads_to_an_earlier_timestep(t, prev):
+    for call in (log_variances, lambda *args: optimal_variance(*args, 0.1)):
+        with pytest.raises(ValueError, match="expected an earlier timestep than t=5"):
+            call(LINEAR, t, prev)
 
 
 # ---- the terms ----
@@ -282,6 +295,8 @@ def test_drawn_terms_have_the_expectation_of_the_quadrature():
     found = bits_per_dim(terms)
     assert found.value == pytest.approx(terms.sum(1).mean().item())
     assert found.error == pytest.approx(terms.sum(1).std().item() / 4000**0.5)
+    with pytest.raises(ValueError, match="at least 2 images"):  # no spread, and so no error
+        bits_per_dim(terms[:1])
 
 
 def test_a_bound_repeats_and_does_not_depend_on_the_batch():

@@ -367,6 +367,7 @@ def test_every_option_is_used():
     [
         (lambda: small(width=18), ValueError, "width=18; expected a multiple of 4"),
         (lambda: small(heads=3), ValueError, "width=16 does not divide into heads=3"),
+        (lambda: transformer.positions(2, 2, 6), ValueError, "dim=6; expected a multiple of 4"),
         (lambda: small(patch=0), ValueError, "patch=0; expected a whole number"),
         (lambda: small(depth=2.5), (TypeError, ValueError), "depth=2.5; expected a whole number"),
         (lambda: small(predicts="noise"), ValueError, "predicts='noise'"),

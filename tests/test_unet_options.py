@@ -351,6 +351,10 @@ def test_cross_resolution_asks_the_middle():
         (dict(augment=9), "augment=9 needs linear_embedding=True"),
         (dict(head_dim=3), "heads of 3"),
         (dict(cross_attention=0), "cross_attention=0"),
+        (
+            dict(cross_attention=6, attention=(False, False), mid_attention=False),
+            "cross_attention=6: no level attends",
+        ),
         (dict(skip_scale=0), "skip_scale=0"),
     ],
 )
