@@ -26,7 +26,7 @@ def a_predictor(value, name):
     return value
 
 
-def check_levels(sigma):
+def check_noise_levels(sigma):
     "TypeError unless sigma holds floats, as (B,)."
     if isinstance(sigma, torch.Tensor) and sigma.is_floating_point(): return
     raise TypeError(f"sigma={described(sigma)}; expected floats (B,), a level for each image; what "
@@ -51,7 +51,7 @@ class Levels:
 
     def timestep(self, sigma):
         "t at levels sigma (B,): int64 where all are trained levels, else float64 between them."
-        check_levels(sigma)
+        check_noise_levels(sigma)
         logs = np.log(sigma.cpu().numpy())
         if logs.min() < self.logs[0] - 1e-6 or logs.max() > self.logs[-1] + 1e-6:
             low, high = np.exp(self.logs[[0, -1]])
@@ -146,7 +146,7 @@ class ExactDenoiser:
     def __init__(self, mixture): self.mixture = mixture
 
     def __call__(self, x, sigma):
-        check_levels(sigma)
+        check_noise_levels(sigma)
         x = x.double()
         noise = expand_like(sigma, x)[:, None] # (B, 1, 1, 1, 1)
         log_p, mean, var = self.mixture.components(x, 1.0, noise)

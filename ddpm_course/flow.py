@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from .arguments import checked
-from .denoisers import a_denoiser, check_levels
+from .denoisers import a_denoiser, check_noise_levels
 from .images import check_images
 from .kinds import a_call
 from .models import Wrapper, register
@@ -60,7 +60,7 @@ class FlowDenoiser(Wrapper):
     predicts = "denoised"
 
     def __call__(self, x, sigma, y=None):
-        check_levels(sigma)
+        check_noise_levels(sigma)
         t = sigma / (1 + sigma)
         x_t = expand_like(1 - t, x) * x
         return x_t - expand_like(t, x) * super().__call__(x_t, t, y)

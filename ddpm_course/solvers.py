@@ -48,9 +48,7 @@ class Denoiser(Wrapper):
 def as_denoiser(model, # model(x_t, t) that predicts eps, x0 or v; guided or not
                 schedule, # NoiseSchedule
                 clip: float | None=None): # of the answer; 1.0 suits pixels
-    """D(x, sigma) = E[x_0 | x_0 + sigma eps = x] for images x, at levels sigma (B,).
-
-    Its `sigmas` are those of the schedule; ValueError outside of their range."""
+    "D(x, sigma) = E[x_0 | x_0 + sigma eps = x], sigma (B,) within those of schedule."
     return Denoiser(model, schedule, clip)
 
 # %% ../nbs/80_solvers.ipynb #8b3f9f07
