@@ -42,3 +42,10 @@ def one_line(ax, y, verdict):
     mark = "s" if verdict.said in (ALIKE, SMALL) else "o"
     ax.plot(verdict.estimate.value, y, mark, color=color, ms=6.5, mew=1.4,
             mfc=color if apart else "none")
+
+
+def difference_text(verdict, digits=1): # `Verdict`; digits after the point
+    "A difference and its own interval, as a table shows them."
+    numbers = verdict.estimate.value, *verdict.estimate.interval()
+    value, low, high = (f"{v:+.{digits}f}" for v in numbers)
+    return f"{value} [{low}, {high}]"
