@@ -156,7 +156,6 @@ def good_calls():
         w[k] for k in ("x", "y", "t", "eps", "schedule", "net", "bound")
     )
     xt = dict(schedule=schedule, x_t=x, t=5)
-    seen = torch.ones(8, 8, dtype=torch.bool)
     sample = dict(model=bound, schedule=schedule, shape=(2, 1, 8, 8), steps=2, seed=0, clip=1.0)
     sample |= dict(device="cpu")
     along = dict(timesteps=[10, 5], x_T=eps[:2], noise=torch.zeros(2, 2, 1, 8, 8))
@@ -357,8 +356,8 @@ def good_calls():
         (learned_variance.VLBLoss, dict(schedule=schedule, levels=16, drop=0.1)),
         (learned_variance.optimal_variance, dict(schedule=schedule, t=5, prev=3, error=0.1)),
         (importance.ImportanceSampler, dict(T=20, keep=10, uniform=0.001)),
-        (attention.naive_attention, dict(q=x, k=eps, v=eps, attn_mask=seen)),
-        (attention.chunked_attention, dict(q=x, k=eps, v=eps, attn_mask=seen, chunk=4)),
+        (attention.naive_attention, dict(q=x, k=eps, v=eps)),
+        (attention.chunked_attention, dict(q=x, k=eps, v=eps, chunk=4)),
         (attention.encode, dict(texts=["a three"], words=["a", "three"], length=4)),
         (
             attention.TextUNet,
