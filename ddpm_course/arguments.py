@@ -8,8 +8,8 @@ import torch
 
 from .kinds import (
     a_call, a_path, a_schedule, amount, class_names_of, clip_size, count, flag, having, is_number,
-    listed, number, one_of, optional, seed_of_run, share, sizes, some_images, some_labels, tensor,
-    text, timestep, whole)
+    listed, number, one_of, optional, refuse, seed_of_run, share, sizes, some_images, some_labels,
+    tensor, text, timestep, whole)
 
 some_names = listed(text, what="a name, or a list of names")
 
@@ -122,6 +122,14 @@ def check_same_rows(value, like, name, of):
     if value.shape[1:] != like.shape[1:]:
         raise ValueError(f"{name}: got shape {tuple(value.shape)}; expected rows like those of "
                          f"{of}, (N, {', '.join(map(str, like.shape[1:]))})")
+
+
+def a_multiple(of):
+    "The kind of counts that are a multiple of this one."
+    def check(value, name):
+        n = count(value, name)
+        return n if n % of == 0 else refuse(n, name, f"a multiple of {of}")
+    return check
 
 
 def check_broadcast(**tensors):

@@ -16,7 +16,7 @@ import torch
 from fastcore.basics import patch
 from torch import nn
 
-from .arguments import check_keys, checked
+from .arguments import a_multiple, check_keys, checked
 from .captions import training_captions, two_digits
 from .ddpm import DDPMLoss
 from .kinds import anything, count, some_texts
@@ -90,17 +90,15 @@ def encode(texts, # list of strings
 @register
 class TextUNet(nn.Module):
     "A U-Net that reads: label k asks for texts[k], label len(texts) for anything."
-    @checked(texts=some_texts, width=count, length=count)
+    @checked(texts=some_texts, width=a_multiple(4), length=count) # 4 heads mix words
     def __init__(self, texts, # list of strings; their words are all it will know
-                 width: int=32, length: int=8, # of a token, in fours; in tokens, with the first
+                 width: int=32, length: int=8, # of a token; in tokens, with the first
                  predicts: str="eps", **unet): # arguments of `UNet`
         super().__init__()
         self.config = dict(texts=[*texts], width=width, length=length,
                            predicts=predicts, **unet)
         self.predicts = predicts
         self.words = words_of(texts)
-        if width % 4: raise ValueError(f"width={width}; expected a multiple of 4: as many "
-                                       "heads look among the words")
         self.word = nn.Embedding(len(self.words) + 2, width)
         self.place = nn.Embedding(length, width)
         self.mix = nn.TransformerEncoderLayer(width, 4, 2 * width, 0, batch_first=True)

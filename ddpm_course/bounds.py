@@ -21,9 +21,16 @@ def variance_channels(value, name):
     return tensor("(B, C, H, W)")(value, name)
 
 
+def terms_of_images(value, name):
+    "The kind of terms of the bound, of at least two images: of one there is no standard error."
+    if len(tensor("(B, n + 1)", finite=True)(value, name)) > 1: return value
+    raise ValueError(f"{name}: got {len(value)} images; expected at least 2 images, for a standard "
+                     "error; terms.sum(1) is the bound of each")
+
+
 BOUND = { # what arguments of the bound and its terms are
     "prev": timestep, "var_out": variance_channels, "error": numbers, "bound": amount,
-    "terms": tensor("(B, n + 1)", finite=True), "x0": clean_images,
+    "terms": terms_of_images, "x0": clean_images,
     "importance": optional(an_instance(ImportanceSampler)),
     **dict.fromkeys(["mean", "var", "mean1", "var1", "mean2", "var2"], numbers)}
 

@@ -34,9 +34,7 @@ from .stepping import SAMPLER
 def log_variances(schedule, # NoiseSchedule
                   t, # int64 (B,), 0..T-1, or one int for all
                   prev=None): # an earlier timestep, -1 for clean data; t - 1 if None
-    """log of the posterior's variance and of beta for a step, float64, shaped like t.
-
-    To clean data the posterior's is 0; there it is that of the step from t + 1."""
+    "log of the posterior's variance and of beta for a step, float64, shaped like t."
     t, prev = as_step(t, prev)
     after = (t + 1).clamp(max=len(schedule) - 1)
     ab, ab_prev, ab_after = (schedule.alpha_bar(s) for s in (t, prev, after))
@@ -129,8 +127,6 @@ def variational_bound(model, # model(x_t, t); bind labels with `condition`
 def bits_per_dim(terms) -> Estimate: # (B, n + 1), by `variational_bound`
     "Bits per dimension: mean over images of the sum of terms, and its standard error."
     bits = terms.sum(1)
-    if len(bits) < 2: raise ValueError("terms of one image; expected at least 2 images, "
-                                       "of whose bounds, terms.sum(1), this is the mean")
     return Estimate(bits.mean().item(), (bits.std() / len(bits)**0.5).item())
 
 # %% ../nbs/41_learned_variance.ipynb #4ef83905

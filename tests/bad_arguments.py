@@ -356,8 +356,8 @@ def good_calls():
         (learned_variance.VLBLoss, dict(schedule=schedule, levels=16, drop=0.1)),
         (learned_variance.optimal_variance, dict(schedule=schedule, t=5, prev=3, error=0.1)),
         (importance.ImportanceSampler, dict(T=20, keep=10, uniform=0.001)),
-        (attention.naive_attention, dict(q=x, k=eps, v=eps, attn_mask=x.new_ones(8, 8).bool())),
-        (attention.chunked_attention, dict(q=x, k=eps, v=eps, attn_mask=x.new_ones(8, 8).bool(), chunk=4)),
+        (attention.naive_attention, dict(q=x, k=eps, v=eps)),
+        (attention.chunked_attention, dict(q=x, k=eps, v=eps, chunk=4)),
         (attention.encode, dict(texts=["a three"], words=["a", "three"], length=4)),
         (
             attention.TextUNet,
