@@ -48,7 +48,7 @@ class Denoiser(Wrapper):
 def as_denoiser(model, # model(x_t, t) that predicts eps, x0 or v; guided or not
                 schedule, # NoiseSchedule
                 clip: float | None=None): # of the answer; 1.0 suits pixels
-    "D(x, sigma) = E[x_0 | x_0 + sigma eps = x], sigma (B,) within those of schedule."
+    "D(x, sigma) = E[x_0 | x_0 + sigma eps = x], sigma (B,) within the schedule."
     return Denoiser(model, schedule, clip)
 
 # %% ../nbs/80_solvers.ipynb #8b3f9f07
