@@ -34,7 +34,7 @@ class _Cell:
     "A code cell: its source without lines of IPython alone, the global names it binds and uses."
     def __init__(self, number, source):
         self.name = f"<cell {number}>"
-        self.source = re.sub(r"^(\s*)[%!].*$", r"\1pass", source, flags=re.M)
+        self.source = re.sub(r"^(\s*)([%!?].*|[\w.]+\?+)$", r"\1pass", source, flags=re.M)
         try: tables = [*_tables(symtable.symtable(self.source, self.name, "exec"))]
         except SyntaxError: tables = [] # running it tells
         top = tables[0].get_symbols() if tables else []
@@ -82,7 +82,7 @@ class _Asked:
 
 def _verdict(cells, i, name, module, alias):
     "(passes, what is said) of the exercise that cell i hands to a checker."
-    names = {"__name__": "__main__"}
+    names = {"__name__": "__main__", "display": print} # a notebook has it without an import
     asked = _Asked(module)
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
@@ -107,8 +107,9 @@ def _exercises(cells, alias):
 @checked
 def grades(file) -> list: # the learner's copy of a chapter
     "A `Grade` for each exercise of the chapter; the learner's cells are run, solutions are not."
-    text = Path(file).read_text(encoding="utf-8")
-    try: raw = [(c["cell_type"], "".join(c["source"])) for c in json.loads(text)["cells"]]
+    try:
+        whole = json.loads(Path(file).read_text(encoding="utf-8"))
+        raw = [(c["cell_type"], "".join(c["source"])) for c in whole["cells"]]
     except (ValueError, KeyError, TypeError):
         raise ValueError(f"{file} is no notebook; expected an .ipynb file") from None
     found = CHECKS.search("\n".join(source for kind, source in raw if kind == "code"))

@@ -337,7 +337,9 @@ GRADING_BUGS = {  # noticed in test_grading: (right, wrong)
     "an error afterwards takes the grade away": ("if name not in asked.verdicts: ", ""),
     "an exit ends the grading": ("(Exception, SystemExit)", "Exception"),
     "what is not asked is left out": (" and n not in asked]", " and n in ()]"),
-    "magics are no Python": ("[%!]", "[!]"),
+    "magics are no Python": ("[%!?]", "[!?]"),
+    "help is no Python": ("[%!?]", "[%!]"),
+    "display is not known": (', "display": print', ""),
     "everything is run": ("if name in cells[j].binds", "if True"),
     "the first question counts": ("found[name] = i, title", "found.setdefault(name, (i, title))"),
 }

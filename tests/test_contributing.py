@@ -68,13 +68,20 @@ def exchange(path, new):
     path.write_text(json.dumps(notebook | {"cells": kept}), encoding="utf-8")
 
 
+def copied(folder):
+    "A copy of the project, with its tests."
+    copy_to(folder)
+    for name in ("tests", "benchmarks", ".ci", ".github"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in ROOT.glob("*.*"):
+        if path.is_file() and not (folder / path.name).exists():
+            shutil.copy(path, folder)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("copy")
-    copy_to(folder)
-    (folder / "tests").mkdir()
-    shutil.copy(ROOT / "pyproject.toml", folder)
-    return folder
+    return copied(tmp_path_factory.mktemp("copy"))
 
 
 def test_a_sampler_is_added_as_the_recipe_says(copy):
@@ -84,13 +91,24 @@ def test_a_sampler_is_added_as_the_recipe_says(copy):
 
 
 def test_a_metric_is_added_as_the_recipe_says(copy):
-    assert "2 passed" in follow(RECIPES["A metric"], copy)
+    assert "3 passed" in follow(RECIPES["A metric"], copy)
 
 
 def test_an_experiment_is_added_as_the_recipe_says(copy):
     printed = follow(RECIPES["An experiment"], copy)
     for spacing in ("trailing", "leading", "linspace", "quadratic"):
         assert len(re.findall(rf"^ *field +DDIM +5 +{spacing} ", printed, flags=re.M)) == 1, printed
+
+
+@pytest.mark.slow
+def test_what_the_recipes_leave_keeps_to_the_rules_of_the_house(tmp_path):
+    copy = copied(tmp_path)
+    for recipe in RECIPES.values():
+        follow(recipe, copy)
+    house = "tests/test_house.py tests/test_architecture.py"
+    sidebar = "tests/test_notebooks.py::test_the_sidebar_lists_every_page"
+    facade = "tests/test_samplers.py::test_the_facade_offers_the_samplers_and_defines_nothing"
+    carried_out(f".venv/bin/python -m pytest -q {house} {sidebar} {facade}", copy)
 
 
 def test_a_chapter_of_the_template_runs_and_is_listed(copy):

@@ -57,6 +57,7 @@ CASES = {  # {what is tried: (cells for the stub of sigma, passes, part of what 
         True,
         "Right.",
     ),
+    "what notebooks alone know": (["display(2)\nmax?\n?max\n" + RIGHT + ASK], True, "Right."),
     "the newest of two answers": (["def mine(a, b, eta): return 1.0", RIGHT, ASK], True, "Right."),
     "the newest of two questions": (["check.sigma(max)", RIGHT + ASK], True, "Right."),
     "a stub": (["def mine(a, b, eta): ...\n" + ASK], None, "Your turn"),
@@ -120,8 +121,9 @@ def test_the_report_counts(tmp_path):
 
 
 def test_what_is_no_chapter_is_told(tmp_path):
-    (tmp_path / "a.txt").write_text("hello")
-    with pytest.raises(ValueError, match="no notebook; expected an .ipynb file"):
-        grades(tmp_path / "a.txt")
+    for text in (b"hello", b"\xff", b'{"nbformat": 3, "worksheets": []}'):
+        (tmp_path / "a.txt").write_bytes(text)
+        with pytest.raises(ValueError, match="no notebook; expected an .ipynb file"):
+            grades(tmp_path / "a.txt")
     with pytest.raises(ValueError, match="asks no checker; expected a chapter with exercises"):
         grades(ROOT / "nbs" / TOUR)

@@ -303,6 +303,41 @@ def test_components_are_moved_by_hand_and_by_keys(browser, site):
         assert len(page.evaluate(f"{PLANE}.choice.means")) == 2
 
 
+def swipe(page, right, up):
+    "A finger moves from the middle of what the canvas shows."
+    box = page.locator(".plane canvas").first.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    touch = page.context.new_cdp_session(page)
+    for kind, part in (("Start", 0), *(("Move", i / 8) for i in range(1, 9)), ("End", None)):
+        at = [] if part is None else [{"x": x + right * part, "y": y - up * part}]
+        touch.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": at})
+    page.wait_for_timeout(100)
+
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+
+
+def test_a_finger_moves_and_draws_on_the_plane_and_scrolls_the_landing_page(browser, site):
+    means, scrolled = f"JSON.stringify({PLANE}.choice.means)", "scrollY"
+    with opened(browser, f"{site}/plane.html", **PHONE) as page:
+        canvas = page.locator(".plane canvas").first
+        canvas.scroll_into_view_if_needed()
+        page.evaluate(f"{PLANE}.set({{data: 'own', means: [[0, 0], [2, 2]], stds: [0.2, 0.2]}})")
+        before = page.evaluate(scrolled)
+        swipe(page, 40, 40)
+        (x, y), other = page.evaluate(f"{PLANE}.choice.means")
+        assert x > 0.3 and y > 0.3 and other == [2, 2] and page.evaluate(scrolled) == before
+        page.get_by_role("button", name="Draw").tap()
+        canvas.scroll_into_view_if_needed()
+        swipe(page, 100, 60)
+        assert len(page.evaluate(f"{PLANE}.choice.means")) > 2
+    with opened(browser, f"{site}/index.html", **PHONE) as page:
+        page.locator(".plane canvas").scroll_into_view_if_needed()
+        before = page.evaluate(f"[{means}, {scrolled}]")
+        swipe(page, 0, 120)
+        assert page.evaluate(means) == before[0] and page.evaluate(scrolled) > before[1]
+
+
 def test_the_code_shown_gives_the_points_of_the_page(browser, site):
     with opened(browser, f"{site}/plane.html") as page:
         for choice in ({}, {"sampler": "DDPM"}, {"sampler": "Heun", "spacing": "karras"}):

@@ -53,6 +53,7 @@ def test_settings_pyproject_and_version_agree():
     assert (ROOT / "LICENSE").read_text().split()[:4] == ["Apache", "License", "Version", "2.0,"]
     assert {
         "version",
+        "readme",
         "description",
         "dependencies",
         "optional-dependencies",
@@ -142,6 +143,9 @@ def test_wheel_says_what_settings_say(built):
         ddpm_course.__version__,
         SETTINGS["description"],
     )
+    links = re.findall(r"""\]\(([^)]+)|src="([^"]+)""", metadata.get_payload())
+    assert len(links) > 40, "PyPI shows README.md"
+    none(f"{a or b} leads nowhere on PyPI" for a, b in links if not re.match("https:|#", a or b))
     required = [Requirement(line) for line in metadata.get_all("Requires-Dist")]
     assert {canonicalize_name(r.name) for r in required if not r.marker} == REQUIRED
     assert {*metadata.get_all("Provides-Extra")} == {"course", "onnx", "dev"}

@@ -738,8 +738,7 @@ def test_the_facade_offers_the_samplers_and_defines_nothing():
         "ddpm_steps",
     }
     for name in sampling.__all__:
-        home = getattr(sampling, name).__module__.removeprefix("ddpm_course.")
-        assert home in ("ddim", "ancestral", "solvers", "denoisers")
+        assert getattr(sampling, name).__module__ != "ddpm_course.sampling"
 
 
 def test_the_facade_needs_torch_and_little_else():

@@ -36,6 +36,30 @@ def test_a_workflow_names_files_and_targets_that_are_there(name):
     assert WORKFLOWS[name]["permissions"] == {"contents": "read"}
 
 
+def test_the_page_of_digits_is_tested_with_the_program_that_it_loads():
+    page = (ROOT / "nbs" / "live" / "digits.js").read_text("utf-8")
+    loads = re.search(r"onnxruntime-web@[\d.]+", page)[0]
+    assert any(loads in line.split() for line in commands(WORKFLOWS["test"]))
+
+
+def test_who_may_write_runs_what_cannot_change_unseen():
+    for name, workflow in WORKFLOWS.items():
+        for job in workflow["jobs"].values():
+            steps = [step for step in job.get("steps", []) if "uses" in step]
+            none(
+                f"{name} leaves its token in the checkout"
+                for step in steps
+                if step["uses"].startswith("actions/checkout@")
+                and step.get("with") != {"persist-credentials": False}
+            )
+            none(
+                f"{name}: {step['uses']} is named by no commit"
+                for step in steps
+                if "write" in {*job.get("permissions", {}).values()}
+                and not re.match(r"actions/|\S+@[0-9a-f]{40}$", step["uses"])
+            )
+
+
 def test_all_pythons_and_the_oldest_torch_are_tested():
     matrix = WORKFLOWS["test"]["jobs"]["test"]["strategy"]["matrix"]
     assert matrix["python"] == [SETTINGS["min_python"], "3.12", "3.13"]

@@ -7,9 +7,10 @@ import ast
 from html import escape
 
 from ddpm_course.site.links import modules, page
-from ddpm_course.site.reference import NOTEBOOKS, chapter_of
+from ddpm_course.site.reference import NOTEBOOKS, chapter_of, with_references
 
 FILE = NOTEBOOKS / "images" / "architecture.svg"
+SIDEBAR = NOTEBOOKS.parent / "_quarto.yml"
 TINTS = {"1": "#cfe3f5", "2": "#d5ecd4", "3": "#fbe3c0", "4": "#e6dbf3", "5": "#f8d9dc",
          "6": "#d3eeee", "7": "#efe6c8", "8": "#dfe3ea"}
 UNTINTED = "#ffffff"
@@ -129,4 +130,6 @@ def architecture():
 
 if __name__ == "__main__":
     FILE.write_text(architecture(), "utf-8", newline="\n")
-    print(f"drew {FILE.name}")
+    sidebar = with_references(SIDEBAR.read_text("utf-8"))
+    SIDEBAR.write_text(sidebar, "utf-8", newline="\n")
+    print(f"drew {FILE.name}, and listed each module's reference page in {SIDEBAR.name}")

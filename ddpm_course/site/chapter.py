@@ -25,9 +25,7 @@ class Code(str):
 # MODULE, FILE, NUMBER, TITLE and VERSION are filled in
 CELLS = ["""# NUMBER TITLE
 
-> One line that says what the reader sees here.
-
-- skip_showdoc: true""",
+> One line that says what the reader sees here.""",
 BADGE + """
 
 After this chapter you can
@@ -46,10 +44,9 @@ if "google.colab" in sys.modules:
     !pip install -q ddpm_course==VERSION || pip install -q {repository}"""),
 Code("#| default_exp MODULE"),
 Code("""#| export
-import torch
-
 from ddpm_course.arguments import checked"""),
 Code("""import matplotlib.pyplot as plt
+import torch
 
 from ddpm_course.checks import MODULE as check
 from ddpm_course.images import load_digits, show_images
@@ -147,10 +144,8 @@ def with_lines(name, before):
         line = f'{old[0]}\n{old[0].split("| ")[0]}' + (f'{new}\\n",' if not folder else new)
         found[file] = text.replace(old[0], line)
     text = (ROOT / "_quarto.yml").read_text("utf-8")
-    text = text.replace(f"{before}.ipynb", f"{before}.ipynb, {name}.ipynb", 1)
-    page = fill_in("reference_MODULE.ipynb", name)
-    later = next(r for r in re.findall(r"reference_\w+\.ipynb", text) if r > page)
-    return found | {"_quarto.yml": text.replace(later, f"{page}, {later}", 1)}
+    added = text.replace(f"{before}.ipynb", f"{before}.ipynb, {name}.ipynb", 1)
+    return found | {"_quarto.yml": added}
 
 
 def new_chapter(name): # "17_adams": part and place, module

@@ -96,7 +96,7 @@ def part(digit):
     "All chapters of a part on one page."
     name = parts()[digit]
     subtitle = "The whole part on one page; solutions stand in the chapters."
-    settings = "- search: false\n- skip_exec: true\n- skip_showdoc: true"
+    settings = "- search: false\n- skip_exec: true"
     cells = [cell(f"# Part {digit}, {name}\n\n> {subtitle}\n\n{settings}")]
     for path in (path for path in chapters() if path.name[0] == digit):
         subtitle = read(path)[0]["source"].partition("> ")[2].splitlines()[0]

@@ -112,13 +112,13 @@ CAPTION = (
 
 
 def panel(name, alt, kind="photo"):
-    "A still, and what moves before it, which says nothing that the still does not."
+    "A still, and what moves before it: a dot where styles are taken away, as in JupyterLab."
     ending = name.rpartition(".")[2]
     stem = name.removesuffix("." + ending)
     return (f'<div class="{kind}"><img class="still" src="images/still-{stem}.{ending}"'
             f' alt="{html.escape(alt)}, drawn from noise">'
             f'<img class="moves" src="images/film-{stem}.{ending}" aria-hidden="true"'
-            ' alt="The steps from noise"></div>')
+            ' width="1" height="1" alt="The steps from noise"></div>')
 
 
 def key_frames(there=45, hold=88): # percent of the time: when the still is reached, and left

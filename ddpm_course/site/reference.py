@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import textwrap
 
 from ddpm_course.site.entries import entries, plain
 from ddpm_course.site.links import PACKAGE, anchor, modules, page, public_names
@@ -70,7 +71,7 @@ def facade(tree):
 
 def reference_page(module, home):
     "The notebook of one module; home is the chapter that derives it, or None."
-    heading = f"# {module}\n\n> {first_line(module)}\n\n- skip_exec: true\n- skip_showdoc: true"
+    heading = f"# {module}\n\n> {first_line(module)}\n\n- skip_exec: true"
     derived = f"[{title(home)}]({home.name}) derives what stands here.\n\n" if home else ""
     rest = (ast.get_docstring(modules()[module]) or "").partition("\n")[2]
     rest = re.sub(r"^Docs: \S+$", "", rest, flags=re.M).strip()
@@ -87,6 +88,18 @@ def documented():
     "The modules that have a page: those that define or, like `sampling`, collect public names."
     return [module for module, tree in modules().items()
             if [*public_names(tree)] or module == "sampling"]
+
+
+def with_references(text):
+    "The text of _quarto.yml, with the reference page of every module in its sidebar."
+    for wing in ("library", "experiments"):
+        pages = [f"{page(module)}.ipynb" for module in documented()
+                 if module.startswith("experiments.") == (wing == "experiments")]
+        lines = textwrap.wrap(", ".join(pages), 84)
+        head = rf'(- section: "Reference: the {wing}"\n +contents:\n( +))\[.*?\]'
+        text = re.sub(head, lambda at: at[1] + "[" + f"\n{at[2]}  ".join(lines) + "]", text,
+                      flags=re.S)
+    return text
 
 
 def references():

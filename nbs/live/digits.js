@@ -184,6 +184,7 @@ class Digits {
   }
 
   paint(k) { // the state at the k-th timestep, or the end
+    if (!this.states.length) return // another walk has only begun
     const {before, belief, x} = this.states[Math.min(k, this.states.length - 1)]
     const held = k < this.states.length ? before : x
     for (let i = 0; i < N; i++) {

@@ -181,6 +181,11 @@ class Plane {
     return far[k] < Math.max(.2, 2 * this.choice.stds[k]) ? k : -1
   }
 
+  grasped(event, finger) { // "pen", a component, or -1; on the landing page a finger scrolls
+    if (this.drawing) return "pen"
+    return this.hero && finger ? -1 : this.under(this.picture.fromScreen(event))
+  }
+
   stroke(point) { // the first of a drawing replaces the data
     const last = this.choice.means.at(-1)
     if (this.fresh) this.edit([point.map(round)], [.1], {label: null})
@@ -192,7 +197,7 @@ class Plane {
     const {canvas, picture} = this
     canvas.onpointerdown = event => {
       const point = picture.fromScreen(event)
-      this.held = this.drawing ? "pen" : this.under(point)
+      this.held = this.grasped(event, event.pointerType === "touch")
       if (this.held === "pen") this.fresh ? this.stroke(point) : this.add(point, .1)
       else if (this.held >= 0) this.selected = this.held
       if (this.held !== -1) canvas.setPointerCapture(event.pointerId)
@@ -208,8 +213,7 @@ class Plane {
     canvas.onpointerup = canvas.onpointercancel = () => { this.held = -1 }
     canvas.ondblclick = event => { if (!this.drawing) this.add(picture.fromScreen(event)) }
     canvas.addEventListener("touchstart", event => { // else a finger scrolls the page
-      const held = this.under(picture.fromScreen(event.touches[0])) >= 0
-      if (this.drawing || held) event.preventDefault()
+      if (this.grasped(event.touches[0], true) !== -1) event.preventDefault()
     }, {passive: false})
     canvas.onkeydown = event => this.key(event)
   }
