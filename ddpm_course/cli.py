@@ -5,11 +5,11 @@ import os
 import shlex
 import sys
 from contextlib import redirect_stdout
-from pathlib import Path
 from typing import Annotated
 
 from fastcore.script import anno_parser
 
+from .disk import as_file, told
 from .experiments import commands
 from .experiments.coverage import describe, run_coverage
 from .experiments.demo import QUICK_STEPS, run_demo
@@ -175,7 +175,7 @@ def coverage(out:str="runs/coverage.json", # a file that is there is gone on wit
              only:str=""): # kinds of intervals that hold this text; all if empty
     """Simulate how often each kind of interval holds the truth; a run that was stopped goes on.
     Example: ddpm-course coverage --repetitions 100 --out runs/few.json"""
-    print(describe(run_coverage(Path(out), repetitions, only)))
+    print(describe(run_coverage(as_file(out, "--out"), repetitions, only)))
 
 
 def grade(notebook:str): # the learner's copy of a chapter
@@ -227,9 +227,9 @@ def main(argv=None):
     try:
         with redirect_stdout(sys.stdout if int(os.environ.get("RANK", 0)) == 0 else io.StringIO()):
             COMMANDS[name](**arguments)
-    except (OSError, ValueError, RuntimeError, MemoryError, ModuleNotFoundError) as e:
-        notes = "".join(f"\n{note}" for note in getattr(e, "__notes__", ()))
-        sys.exit(f"ddpm-course {name}: {e}{notes}")
+    except (OSError, ValueError, RuntimeError, ArithmeticError, MemoryError,
+            ModuleNotFoundError) as e:
+        sys.exit("\n".join([f"ddpm-course {name}: {told(e)}", *getattr(e, "__notes__", ())]))
     except (KeyboardInterrupt, SystemExit) as e: # SIGTERM during training: it was saved
         code = 130 if isinstance(e, KeyboardInterrupt) else e.code
         print(f"ddpm-course {name}: interrupted; go on with: {again(name, options)}",

@@ -40,6 +40,36 @@ def as_folder(path, name="out"):
     return path
 
 
+def as_file(path, name="out"):
+    "The same for a file to be written; the folders above it are made."
+    text = str(path)
+    if not text.strip() or Path(text).is_dir():
+        raise IsADirectoryError(errno.EISDIR, f"{name}={text!r} is a folder, or no name; expected "
+                                "the name of a file")
+    folder = as_folder(str(Path(text).parent), name)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / Path(text).name
+
+
+ADVICE = { # by the number of a system's error
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS),
+                    "expected a path that you may use; choose another one, or change who may"),
+    errno.ENOENT: "expected something that is there; look for a slip in the path",
+    errno.ENOTDIR: "expected a folder, and a part of the path is a file; choose another one",
+    errno.EISDIR: "expected a file; name one in that folder",
+    errno.ENAMETOOLONG: "expected a shorter name",
+    **dict.fromkeys(FULL, "make room and start again; what was there before is as it was")}
+
+
+def told(error):
+    "What an error says; one in the system's words gets its path first, and what to do last."
+    words = getattr(error, "strerror", None)
+    if words is None: return str(error)
+    path = "" if error.filename is None else f"{error.filename}: "
+    if words != os.strerror(error.errno): return f"{path}{words}"
+    return f"{path}{words}; {ADVICE.get(error.errno, 'choose another path')}"
+
+
 def as_size(n):
     "A number of bytes for people, two digits or more."
     for unit in ("bytes", "kB", "MB", "GB"):
