@@ -468,11 +468,13 @@ def test_odd_values_are_said_before_a_run_begins(options, says, tmp_path, monkey
         ("evaluate --n 0", "n=0; expected at least 10 images"),
         ("evaluate --n 9", "n=9; expected at least 10 images"),
         ("evaluate --chunk -1", "chunk=-1; expected a whole number of at least 1"),
+        ("evaluate --features nowhere", "--features nowhere: no model is there; expected incep"),
+        ("evaluate --features RUN", "a UNet is there; expected inception, or the folder of"),
     ],
 )
 def test_odd_values_are_said_before_anything_is_drawn(options, says, trained):
     before = files(trained)
-    command, *options = options.split()
+    command, *options = options.replace("RUN", str(trained)).split()
     assert says in said(command, str(trained), "--device", "cpu", *options)
     assert files(trained) == before
 

@@ -189,6 +189,15 @@ def failing(at, error=RuntimeError):
     return callback
 
 
+@pytest.mark.parametrize("write", [atomic_file, atomic_folder])
+def test_what_cannot_be_written_is_called_by_its_name(write, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(NotADirectoryError) as e:
+        with write(tmp_path / "file" / "there") as new:
+            new.write_text("text")
+    assert e.value.filename == str(tmp_path / "file" / "there")  # not the hidden one
+
+
 def test_a_kill_in_a_callback_skips_no_call(tmp_path, whole):
     calls = []
 

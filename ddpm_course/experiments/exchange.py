@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from ..cards import load_entries, save_scores
-from ..disk import as_file, as_folder
+from ..disk import as_file, as_folder, check_unused
 from ..interop import from_extra
 from ..onnx_interop import write_onnx
 from ..pipelines import export_pipeline, import_pipeline
@@ -37,6 +37,7 @@ def to_onnx(folder, out, weights="ema", **walk):
     "Write the network alone as ONNX; ValueError for options of a sampler."
     if walk: raise ValueError(f"--{min(walk)}: an ONNX file holds a network and no sampler; leave "
                               "it out, or pass --format diffusers")
+    check_unused(out)
     return write_onnx(load_model(folder, weights), out)
 
 
