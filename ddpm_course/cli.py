@@ -205,7 +205,8 @@ def usage():
     "What `ddpm-course` alone prints."
     lines = [f"  {name:10}{command.__doc__.splitlines()[0]}" for name, command in COMMANDS.items()]
     return ("usage: ddpm-course COMMAND [options]; ddpm-course COMMAND --help tells more, with an "
-            "example\n\ncommands:\n" + "\n".join(lines))
+            "example\n\ncommands:\n" + "\n".join(lines) + f"\n\nOf an experiment, processes share "
+            f"{', '.join(SHARED)}:\n  torchrun --nproc-per-node 8 -m ddpm_course.cli COMMAND ...")
 
 
 def again(name, options):
@@ -237,4 +238,4 @@ def main(argv=None):
         sys.exit(code)
 
 
-if __name__ == "__main__": main() # torchrun --nproc-per-node 8 -m ddpm_course.cli train ...
+if __name__ == "__main__": main() # as launchers start it
