@@ -5,11 +5,11 @@ import os
 import shlex
 import sys
 from contextlib import redirect_stdout
-from pathlib import Path
 from typing import Annotated
 
 from fastcore.script import anno_parser
 
+from .disk import as_file, told
 from .experiments import commands
 from .experiments.coverage import describe, run_coverage
 from .experiments.demo import QUICK_STEPS, run_demo
@@ -175,7 +175,7 @@ def coverage(out:str="runs/coverage.json", # a file that is there is gone on wit
              only:str=""): # kinds of intervals that hold this text; all if empty
     """Simulate how often each kind of interval holds the truth; a run that was stopped goes on.
     Example: ddpm-course coverage --repetitions 100 --out runs/few.json"""
-    print(describe(run_coverage(Path(out), repetitions, only)))
+    print(describe(run_coverage(as_file(out, "--out"), repetitions, only)))
 
 
 def grade(notebook:str): # the learner's copy of a chapter
@@ -205,7 +205,8 @@ def usage():
     "What `ddpm-course` alone prints."
     lines = [f"  {name:10}{command.__doc__.splitlines()[0]}" for name, command in COMMANDS.items()]
     return ("usage: ddpm-course COMMAND [options]; ddpm-course COMMAND --help tells more, with an "
-            "example\n\ncommands:\n" + "\n".join(lines))
+            "example\n\ncommands:\n" + "\n".join(lines) + f"\n\nOf an experiment, processes share "
+            f"{', '.join(SHARED)}:\n  torchrun --nproc-per-node 8 -m ddpm_course.cli COMMAND ...")
 
 
 def again(name, options):
@@ -227,9 +228,9 @@ def main(argv=None):
     try:
         with redirect_stdout(sys.stdout if int(os.environ.get("RANK", 0)) == 0 else io.StringIO()):
             COMMANDS[name](**arguments)
-    except (OSError, ValueError, RuntimeError, MemoryError, ModuleNotFoundError) as e:
-        notes = "".join(f"\n{note}" for note in getattr(e, "__notes__", ()))
-        sys.exit(f"ddpm-course {name}: {e}{notes}")
+    except (OSError, ValueError, RuntimeError, ArithmeticError, MemoryError,
+            ModuleNotFoundError) as e:
+        sys.exit("\n".join([f"ddpm-course {name}: {told(e)}", *getattr(e, "__notes__", ())]))
     except (KeyboardInterrupt, SystemExit) as e: # SIGTERM during training: it was saved
         code = 130 if isinstance(e, KeyboardInterrupt) else e.code
         print(f"ddpm-course {name}: interrupted; go on with: {again(name, options)}",
@@ -237,4 +238,4 @@ def main(argv=None):
         sys.exit(code)
 
 
-if __name__ == "__main__": main() # torchrun --nproc-per-node 8 -m ddpm_course.cli train ...
+if __name__ == "__main__": main() # as launchers start it

@@ -9,7 +9,7 @@ import torch
 
 from .models import Wrapper
 from .randomness import untouched_random
-from .sets import check_data, fit_arguments
+from .sets import a_precision, check_data, fit_arguments
 
 
 def auto_precision(device):
@@ -63,8 +63,7 @@ def make_accelerator(precision="auto", # "bf16", "no" (float32), or "auto"
                      device=None, # "cpu" to stay off an accelerator that is there
                      compile=False): # True, or the name of a torch.compile backend
     "accelerate's `Accelerator` with its precision resolved; each call may ask for another one."
-    if precision not in ("auto", "bf16", "no"):
-        raise ValueError(f"precision={precision!r}; expected 'auto', 'bf16' or 'no' (float32)")
+    a_precision(precision, "precision")
     accelerate.state.AcceleratorState._reset_state(reset_partial_state=True) # one a process
     as_device(device)
     here = accelerate.PartialState(cpu=str(device).startswith("cpu")).device

@@ -9,7 +9,7 @@ import secrets
 import shutil
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -38,6 +38,36 @@ def as_folder(path, name="out"):
     if path.exists() and not path.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, f"{name}: {text} is a file; expected a folder")
     return path
+
+
+def as_file(path, name="out"):
+    "The same for a file to be written; the folders above it are made."
+    text = str(path)
+    if not text.strip() or Path(text).is_dir():
+        raise IsADirectoryError(errno.EISDIR, f"{name}={text!r} is a folder, or no name; expected "
+                                "the name of a file")
+    folder = as_folder(str(Path(text).parent), name)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / Path(text).name
+
+
+ADVICE = { # by the number of a system's error
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS),
+                    "expected a path that you may use; choose another one, or change who may"),
+    errno.ENOENT: "expected something that is there; look for a slip in the path",
+    errno.ENOTDIR: "expected a folder, and a part of the path is a file; choose another one",
+    errno.EISDIR: "expected a file; name one in that folder",
+    errno.ENAMETOOLONG: "expected a shorter name",
+    **dict.fromkeys(FULL, "make room and start again; what was there before is as it was")}
+
+
+def told(error):
+    "What an error says; one in the system's words gets its path first, and what to do last."
+    words = getattr(error, "strerror", None)
+    if words is None: return str(error)
+    path = "" if error.filename is None else f"{error.filename}: "
+    if words != os.strerror(error.errno): return f"{path}{words}"
+    return f"{path}{words}; {ADVICE.get(error.errno, 'choose another path')}"
 
 
 def as_size(n):
@@ -87,7 +117,8 @@ def remove(path):
     "Delete a file or folder; what cannot be deleted is left, and tried again by a later `sweep`."
     path = Path(path)
     if path.is_dir() and not path.is_symlink(): shutil.rmtree(path, ignore_errors=True)
-    else: path.unlink(missing_ok=True)
+    else:
+        with suppress(OSError): path.unlink()
 
 
 def discard(folder):
@@ -110,13 +141,15 @@ def sweep(folder, name=None, alone=False):
 
 
 @contextmanager
-def writing(path):
-    "An error of a full disk says what was being written, and what to do."
+def writing(path, new): # `new`: its name until it is whole
+    "An error of a full disk says what was being written, and what to do; others give its name."
     try: yield
     except (OSError, SafetensorError) as e:
         told = re.search(r"os error (\d+)", str(e)) # safetensors gives the system's error as text
         number = int(told[1]) if told else getattr(e, "errno", None)
-        if isinstance(e, OSError) and number not in FULL: raise
+        if isinstance(e, OSError) and number not in FULL:
+            if str(e.filename) != str(new): raise
+            raise OSError(number, e.strerror, str(path)) from e
         why = "there is no space left" if number in FULL else str(e)
         raise OSError(number or errno.EIO, f"{path} could not be written: {why}; nothing of it was "
                       "kept, and what was there before is as it was; make room and start again"
@@ -139,7 +172,7 @@ def atomic_file(file):
     "A path to write to that takes the name `file` when it is on disk, or never."
     new = beside(file)
     try:
-        with writing(file):
+        with writing(file, new):
             yield new
             sync(new)
             new.replace(file)
@@ -166,10 +199,10 @@ def atomic_folder(folder):
     folder = Path(folder)
     check_unused(folder)
     new = beside(folder)
-    new.mkdir(parents=True)
+    with writing(folder, new): new.mkdir(parents=True)
     sweep(folder.parent, folder.name)
     try:
-        with writing(folder):
+        with writing(folder, new):
             yield new
             check_whole(new)
             for path in (*new.rglob("*"), new): sync(path)

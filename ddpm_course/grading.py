@@ -107,8 +107,9 @@ def _exercises(cells, alias):
 @checked
 def grades(file) -> list: # the learner's copy of a chapter
     "A `Grade` for each exercise of the chapter; the learner's cells are run, solutions are not."
+    text = Path(file).read_bytes()
     try:
-        whole = json.loads(Path(file).read_text(encoding="utf-8"))
+        whole = json.loads(text)
         raw = [(c["cell_type"], "".join(c["source"])) for c in whole["cells"]]
     except (ValueError, KeyError, TypeError):
         raise ValueError(f"{file} is no notebook; expected an .ipynb file") from None

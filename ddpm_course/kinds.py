@@ -188,8 +188,10 @@ def having(*attributes, what):
 
 def a_path(value, name):
     "The kind of paths: texts, or `Path`s."
-    if isinstance(value, (str, Path)) and str(value).strip(): return Path(value)
-    raise TypeError(f"{name}={described(value)}; expected a path, such as 'runs/first.json'")
+    known = isinstance(value, (str, Path))
+    if known and str(value).strip(): return Path(value)
+    raise (ValueError if known else TypeError)(
+        f"{name}={described(value)}; expected a path, such as 'runs/first.json'")
 
 
 a_schedule = having("alpha_bar", "rates", what="a NoiseSchedule, such as cosine_schedule()")

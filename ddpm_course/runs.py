@@ -256,9 +256,9 @@ def steps_until(accelerator, run, step, plan, received, bar, pending):
         due = run.step == plan.end or bool(plan.save_every) and run.step % plan.save_every == 0
         if due or run.step % often == 0:
             leave = record_losses(accelerator, run, pending, received)
-        if saves and (due or leave): save_checkpoint(run, plan.out)
         show_progress(bar, run)
         for callback in plan.callbacks: callback(run)
+        if saves and (due or leave): save_checkpoint(run, plan.out) # else a kill would skip a call
 
 
 def train_loop(accelerator, run, step, plan):

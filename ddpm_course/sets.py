@@ -12,7 +12,7 @@ from .disk import as_folder
 from .images import Images
 from .kinds import (
     a_call, amount, anything, clean_images, count, described, flag, having, in_range, listed,
-    number, some_images, some_labels, tensor, whole)
+    number, one_of, some_images, some_labels, tensor, whole)
 from .models import check_labels, predicts_of, said_by
 
 # ---- the network and the recipe ----
@@ -35,12 +35,16 @@ def a_network_to_train(model, name):
     return model
 
 
+a_precision = one_of("auto", "bf16", "no") # "no": float32
+
+
 def check_recipe(recipe): # `training.Recipe`
     "Its fields as Python's numbers, or an error that says what they should be."
     counted = whole(1, expected="more than 0, a whole number")
     rate = number(above=0, expected="more than 0, a finite number")
     check_fields(recipe, steps=counted, batch_size=counted, warmup=whole(0), lr=rate,
-                 clip_grad=rate, weight_decay=amount, ema_halflife=amount)
+                 clip_grad=rate, weight_decay=amount, ema_halflife=amount,
+                 precision=a_precision)
 
 
 def recipe_of(cls, options): # `training.Recipe`, {name: value}

@@ -1,5 +1,7 @@
 "The command line: the quick demo end to end, and what it says when it cannot run."
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +10,7 @@ import pytest
 
 from ddpm_course import cli
 from ddpm_course.cards import load_scores
+from ddpm_course.disk import told
 from ddpm_course.experiments import demo as demos
 from ddpm_course.experiments.registry import TABLES
 from ddpm_course.saving import cache_folder
@@ -113,6 +116,46 @@ def test_an_empty_option_is_refused(arguments, says, tmp_path, monkeypatch):
     with pytest.raises(SystemExit) as e:
         cli.main([*arguments])
     assert says in str(e.value) and not [*tmp_path.iterdir()]
+
+
+def test_errors_of_the_system_say_what_to_do(tmp_path, monkeypatch):
+    for number, does in (
+        (errno.EACCES, "choose another one"),
+        (errno.ENOENT, "look for a slip"),
+        (errno.ENOTDIR, "a part of the path is a file"),
+        (errno.EISDIR, "name one in that folder"),
+        (errno.ENOSPC, "make room and start again"),
+        (errno.EIO, "choose another path"),
+    ):
+        for path in ("there", None):
+            error = told(OSError(number, os.strerror(number), path))
+            assert error.startswith(path or os.strerror(number)) and does in error
+    assert told(OSError(errno.ENOSPC, "mine")) == "mine" and told(OSError("hub")) == "hub"
+    (tmp_path / "bytes.ipynb").write_bytes(b"\xff\x00\xff")
+    for arguments, says in (
+        (["grade", "nowhere"], "nowhere: No such file or directory; expected something"),
+        (["grade", str(tmp_path)], "Is a directory; expected a file"),
+        (["grade", str(tmp_path / "bytes.ipynb")], "is no notebook; expected an .ipynb file"),
+        (["grade", ""], "expected a path"),
+        (["import", ""], "expected a path"),
+        (["export", "digits", "--format", "onnx", "--out", str(tmp_path)], "is a folder, or no"),
+        (["export", "digits", "--format", "onnx", "--out", str(tmp_path / "bytes.ipynb")],
+         "is a file; delete it or choose another"),
+        (["coverage", "--repetitions", "0"], "repetitions=0; expected a whole number of at le"),
+        (["coverage", "--out", str(tmp_path / "bytes.ipynb")], "holds no cells of coverage"),
+        (["coverage", "--out", str(tmp_path)], "expected the name of a file"),
+        (["squares", "x", str(tmp_path / "bytes.ipynb" / "x")], "is a file; expected a folder"),
+    ):
+        with pytest.raises(SystemExit) as e:
+            cli.main(arguments)
+        assert says in str(e.value) and "Errno" not in str(e.value)
+
+    def diverges(run):
+        raise FloatingPointError("loss nan; try a lower lr")
+
+    monkeypatch.setattr(cli.commands, "info_run", diverges)
+    with pytest.raises(SystemExit, match="info: loss nan; try a lower lr"):
+        cli.main(["info", "run"])
 
 
 def test_no_home_is_said(monkeypatch):

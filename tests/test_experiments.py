@@ -1,11 +1,14 @@
 "Experiments as data, as runs and as commands: on the digits, in seconds; and what they refuse."
 
 import json
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -422,8 +425,103 @@ def test_what_a_user_gets_wrong_is_said(tmp_path, monkeypatch):
     assert "no run of an experiment" in said("sample", ".")
     assert "at full size: cifar10-schedules" in said("table", "schedules", "--size", "full")
     assert "and all" in said("table", "nothing")
+    assert "size='huge'; tables have smoke" in said("table", "all", "--size", "huge")
+    assert "has smoke, digits, full" in said("list", "--name", "cifar10-edm", "--size", "cpu")
+    few = ("table", "ddim-steps", "--size", "smoke", "--workers", "-1", "--out", "t")
+    assert "workers=-1; expected a whole number of at least 0" in said(*few)
     assert "pass its directory with --data" in said("prepare", "imagenet100", "p")
     assert not [*tmp_path.iterdir()]
+
+
+def files(folder):
+    return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        (["--set", "steps=inf"], "expected a whole number for steps"),
+        (["--set", "epochs=nan"], "epochs=nan; expected a finite number above 0"),
+        (["--set", "epochs=-1"], "epochs=-1.0; expected a finite number above 0"),
+        (["--set", "lr=nan"], "lr=nan; expected more than 0"),
+        (["--set", "accumulate=0"], "accumulate=0; expected a whole number of at least 1"),
+        (["--set", "precision=fp8"], "precision='fp8'; expected one of auto, bf16, no"),
+        (["--set", "seed=1"], "--set seed: a recipe has no such field"),
+        (["--seed", "-1"], "seed=-1; expected"),
+        (["--device", "tpu"], "device='tpu' names no device"),
+        (["--device", "meta"], "device='meta' cannot be used here (Cannot copy out of meta"),
+        (["--device", ""], "device='' names no device"),
+    ],
+)
+def test_odd_values_are_said_before_a_run_begins(options, says, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    usual = ["--size", "smoke"] + ["--device", "cpu"] * ("--device" not in options)
+    assert says in said("train", "cifar10-guidance", *usual, *options)
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        ("sample --n 0", "n=0; expected a whole number of at least 1"),
+        ("sample --chunk 0", "chunk=0; expected a whole number of at least 1"),
+        ("sample --steps 0", "steps=0; expected a whole number of at least 1"),
+        ("sample --seed -1", "seed=-1 for 64 images; expected a seed of 0..65535"),
+        ("sample --n 65537", "at most 65536 images"),
+        ("sample --guidance nan", "guidance=nan; expected a finite number of at least 0"),
+        ("sample --sampler=", "no sampler ''; there are DDIM, DDPM"),
+        ("evaluate --n 0", "n=0; expected at least 10 images"),
+        ("evaluate --n 9", "n=9; expected at least 10 images"),
+        ("evaluate --chunk -1", "chunk=-1; expected a whole number of at least 1"),
+        ("evaluate --features nowhere", "--features nowhere: no model is there; expected incep"),
+        ("evaluate --features RUN", "a UNet is there; expected inception, or the folder of"),
+    ],
+)
+def test_odd_values_are_said_before_anything_is_drawn(options, says, trained):
+    before = files(trained)
+    command, *options = options.replace("RUN", str(trained)).split()
+    assert says in said(command, str(trained), "--device", "cpu", *options)
+    assert files(trained) == before
+
+
+def test_a_run_of_another_version_or_half_a_run_says_what_to_do(trained, tmp_path):
+    settings = json.loads((trained / "experiment.json").read_text())
+    run = tmp_path / "a run"
+    shutil.copytree(trained, run)
+    plan = {k: v for k, v in settings["plan"].items() if k != "recipe"}
+    for other, says in (
+        ([], "is damaged (TypeError"),
+        (settings | {"plan": plan}, "is damaged (KeyError: 'recipe')"),
+        (settings | {"format": 2}, "has format 2; this version of the course reads 1"),
+        (settings | {"plan": settings["plan"] | {"grids": 3}}, "no longer has (grids: 3 there, 2"),
+        (settings | {"experiment": "old"}, "no experiment 'old'"),
+    ):
+        (run / "experiment.json").write_text(json.dumps(other))
+        assert says in said("sample", str(run), "--device", "cpu")
+    (run / "experiment.json").write_text(json.dumps(settings))
+    (run / "measured.json").write_text('[{"from": 0}]')
+    assert "measured.json is damaged (KeyError: ('bytes', 'cpu'" in said("info", str(run))
+    (run / "measured.json").unlink()
+    shutil.rmtree(run / "model")
+    told = said("sample", str(run), "--device", "cpu")
+    assert "not trained to its end" in told
+    command = shlex.split(told.partition("go on with: ")[2])
+    assert command[-2:] == ["--set", "save_every=3"]
+    assert shlex.join(command) in commands.info_run(run)
+    cli.main([*command[1:], "--device", "cpu"])  # it is the command that goes on
+    now = weights(run)
+    assert all(torch.equal(v, now[k]) for k, v in weights(trained).items())
+
+
+def test_a_start_that_is_killed_has_said_what_it_took(tmp_path):
+    run = SimpleNamespace(recipe=SimpleNamespace(batch_size=4))
+    for first, last in ((1, 5), (5, 6)):
+        meter = measuring.Meter(tmp_path, "cpu", often=2)
+        meter.__enter__()
+        for run.step in range(first, last + 1):
+            meter.seen(run)
+    entries = measuring.read_measured(tmp_path / "measured.json")
+    assert [(m["from"], m["to"]) for m in entries] == [(0, 4), (4, 6)]
 
 
 def test_full_memory_says_what_to_change():

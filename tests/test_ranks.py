@@ -173,8 +173,8 @@ def test_what_a_launch_of_the_benchmark_measures():
 # ---- launchers ----
 
 
-def launched_to_debug():
-    "What accelerate's debug_launcher starts: in a fresh process, as it forks."
+def launched_from_a_notebook():
+    "What accelerate's launchers for notebooks start: in a fresh process, as they fork."
     run = train(None, stop_at=2)
     print(run.losses, flush=True)
 
@@ -415,19 +415,40 @@ def test_a_killed_process_ends_the_run_with_a_message_and_another_number_goes_on
     assert run.losses == pytest.approx(alone[1].losses, rel=1e-4)
 
 
-def test_the_launcher_of_notebooks_for_cpus_works_in_a_fresh_process(alone):
-    code = "from accelerate import debug_launcher; import test_ranks as t; "
+@pytest.mark.parametrize("launcher", ["debug_launcher", "notebook_launcher"])
+def test_launchers_of_notebooks_work_in_a_fresh_process(launcher, alone):
+    code = f"from accelerate import {launcher}; import test_ranks as t; "
     done = subprocess.run(
-        [sys.executable, "-c", code + "debug_launcher(t.launched_to_debug, num_processes=2)"],
+        [
+            sys.executable,
+            "-c",
+            code + f"{launcher}(t.launched_from_a_notebook, num_processes=2)",
+        ],
         cwd=Path(__file__).parent,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=300,
     )
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line[0] == "["]
     assert done.returncode == 0 and len(lines) == 2, done.stderr[-3000:]
     assert lines[0] == lines[1] == pytest.approx(alone[1].losses[:2], rel=1e-3)
+
+
+def test_accelerate_launch_starts_the_processes_that_the_pages_say(tmp_path):
+    how = ["--multi_gpu", "--num_processes", "2", "--module", "ddpm_course.cli"]
+    train = ["train", "cifar10-guidance", "--size", "smoke", "--device", "cpu", "--set", "steps=1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "accelerate.commands.launch", *how, *train, "--out", "run"],
+        cwd=tmp_path,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "HF_HOME": str(tmp_path / "hf")},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("2 processes on") == 1  # one of them prints
+    assert checkpoints(tmp_path / "run")[-1].name == "step-00000001"
 
 
 if __name__ == "__main__":

@@ -189,6 +189,29 @@ def failing(at, error=RuntimeError):
     return callback
 
 
+@pytest.mark.parametrize("write", [atomic_file, atomic_folder])
+def test_what_cannot_be_written_is_called_by_its_name(write, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(NotADirectoryError) as e:
+        with write(tmp_path / "file" / "there") as new:
+            new.write_text("text")
+    assert e.value.filename == str(tmp_path / "file" / "there")  # not the hidden one
+
+
+def test_a_kill_in_a_callback_skips_no_call(tmp_path, whole):
+    calls = []
+
+    def callback(run):
+        calls.append(run.step)
+        if calls == [1, 2, 3, 4]:
+            raise SystemError  # after which nothing is saved, as after a kill
+
+    with pytest.raises(SystemError):
+        train(tmp_path, callbacks=[callback])
+    run = train(tmp_path, net(9), resume=True, callbacks=[callback])
+    assert calls == [1, 2, 3, 4, 3, 4, 5, 6] and same_run(run, whole)
+
+
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, MemoryError])
 def test_an_error_in_a_callback_saves_first(error, tmp_path, whole):
     with pytest.raises(error, match="mine") as raised:

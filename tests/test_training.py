@@ -453,7 +453,7 @@ def test_a_damaged_checkpoint_is_named(whole, tmp_path):
         (dict(lr=math.nan), "lr=nan"),
         (dict(clip_grad=-1.0), "clip_grad=-1.0"),
         (dict(accumulate=17), "batch_size=16 leaves some of 1 devices x 17 passes without"),
-        (dict(precision="fp16"), "precision='fp16'; expected 'auto', 'bf16' or 'no'"),
+        (dict(precision="fp16"), "precision='fp16'; expected one of auto, bf16, no"),
         (dict(model=net(num_classes=5)), "labels go from 0 to 9; .*num_classes=5"),
     ],
 )

@@ -7,12 +7,13 @@ from ..cards import environment
 from ..data import cifar10
 from ..disk import as_folder, as_size, atomic_file
 from ..images import from_uint8, image_grid
+from ..ranks import is_first
 from .cost_table import cost_rows
 from .costs import CARDS, SHARE, as_hours, cost_of, hours_on, trial
 from .datasets import SETS
 from .plans import parse_changes
 from .preparation import prepare_folders
-from .registry import EXPERIMENTS, TABLES, run_table
+from .registry import EXPERIMENTS, TABLES, experiment_of, run_table
 from .run_page import measured_lines, next_commands
 from .sample_runs import draw, read_chunk
 from .shipping import TRAIN, recorded, retrain
@@ -44,8 +45,7 @@ LIST_NOTE = (
 
 def list_experiments(size="full", name=None, use_trial=False, device=None):
     "All experiments of a size with what they cost."
-    if name is not None and name not in EXPERIMENTS:
-        raise ValueError(f"no experiment {name!r}; there are {', '.join(EXPERIMENTS)}")
+    if name is not None: experiment_of(name).scale(size) # a ValueError says what there is
     device = default_device(device)
     shown = [e for e in EXPERIMENTS.values() if size in e.sizes and name in (None, e.name)]
     if not shown: raise ValueError(f"no experiment has the size {size!r}; sizes are "
@@ -114,10 +114,10 @@ def sample_run(run, sampler=None, steps=None, guidance=None, n=64, seed=0, devic
     levels = SETS[opened.plan.data.name].levels
     first = chosen_samplers(opened.scale, sampler, steps, guidance)[0]
     folder, _ = draw(opened.ready, first, n, seed, chunk, levels)
-    images = read_chunk(folder, 0, min(n, 64))[0]
-    with atomic_file(folder / "grid.png") as new:
-        grid = image_grid(from_uint8(images, levels), 8)
-        Image.fromarray(grid.numpy()).save(new, format="png")
+    if is_first():
+        grid = image_grid(from_uint8(read_chunk(folder, 0, min(n, 64))[0], levels), 8)
+        with atomic_file(folder / "grid.png") as new:
+            Image.fromarray(grid.numpy()).save(new, format="png")
     return f"{n} images in {folder}; see {folder / 'grid.png'}"
 
 
@@ -131,7 +131,7 @@ def info_run(run):
     settings = read_settings(run)
     head = {k: settings[k] for k in ("experiment", "size", "variant", "seed", "data")}
     done = "trained" if (Path(run) / "model").exists() else "not trained to its end"
-    commands = "\n".join(f"  {line}" for line in next_commands(run, settings))
+    commands = "\n".join(f"  {line}" for line in next_commands(Path(run), settings))
     return (f"{json.dumps(head, indent=1)}\n{done}\n{measured_text(run)}\n"
             f"{json.dumps(settings['plan'], indent=1)}\nnext:\n{commands}")
 
@@ -140,9 +140,12 @@ def info_run(run):
 
 def make_table(name, size, out, workers, data, device, seed, features=None):
     "A table of the digits, or of an experiment; \"all\": every one that has the size."
-    if name == "all": return "\n\n".join(
-        f"== {one} ==\n{make_table(one, size, out, workers, data, device, seed, features)}"
-        for one, what in (TABLES | EXPERIMENTS).items() if size in sizes_of(what))
+    if name == "all":
+        chosen = [one for one, what in (TABLES | EXPERIMENTS).items() if size in sizes_of(what)]
+        if not chosen: raise ValueError(f"size={size!r}; tables have {', '.join(sizes_there())}")
+        return "\n\n".join(
+            f"== {one} ==\n{make_table(one, size, out, workers, data, device, seed, features)}"
+            for one in chosen)
     if name in TABLES:
         if size == "full" and (others := full_of(name)):
             raise ValueError(f"{name} is a table of the digits; at full size: {', '.join(others)}")

@@ -3,14 +3,15 @@
 import json
 import time
 import zlib
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from tqdm import tqdm
 
+from ..arguments import checked
 from ..cards import environment
 from ..identity import code_of
+from ..kinds import count
 from ..shares import normal_quantile, wilson
 from .coverage_cells import (
     bootstrap_cell, frechet_cell, frechet_difference_cell, kernel_cell, kernel_difference_cell,
@@ -120,12 +121,12 @@ def covers_nominally(cell):
     return cell["band"][1] >= NOMINAL[0] and cell["band"][0] <= NOMINAL[1]
 
 
+@checked(repetitions=count)
 def run_coverage(file, # JSON, written after each cell
                  repetitions: int=2000,
                  only: str=""): # a part of the kinds to make; others are left as they are
     "Make all cells that are not there yet, or were made by other code; returns all in order."
-    file = Path(file)
-    kept = json.loads(file.read_text(encoding="utf-8"))["cells"] if file.exists() else []
+    kept = read_cells(file) if file.exists() else []
     plan = planned(repetitions)
     for cell, make in tqdm(plan, "coverage", unit="cell", disable=None):
         old = find_cell(kept, cell)
@@ -133,6 +134,14 @@ def run_coverage(file, # JSON, written after each cell
         kept = [other for other in kept if other is not old] + [simulate(cell, make)]
         write_cells(file, in_order(kept, plan))
     return in_order(kept, plan)
+
+
+def read_cells(file):
+    "The cells in a file; ValueError where it holds none."
+    try: return json.loads(file.read_text(encoding="utf-8"))["cells"]
+    except (ValueError, TypeError, KeyError):
+        raise ValueError(f"{file} holds no cells of coverage; expected a file that this command "
+                         "left, or none: choose another one") from None
 
 
 def find_cell(cells, cell):

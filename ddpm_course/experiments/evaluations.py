@@ -8,6 +8,7 @@ import torch
 
 from ..cards import environment, load_scores, save_scores
 from ..classifiers import digits_classifier
+from ..disk import as_folder
 from ..features import Features, extract
 from ..identity import digest_of, digest_of_array
 from ..images import from_uint8
@@ -28,7 +29,11 @@ def features_network(name: str, # "digits", "inception", or the folder of a `tra
     "The network that distances look through."
     if name == "digits": return digits_classifier().to(device)
     if name == "inception": return Inception().to(device)
-    return load_model(f"{name}/model", device=device).model
+    folder = as_folder(name, "--features") / "model"
+    net = load_model(folder, device=device).model if folder.exists() else None
+    if all(hasattr(net, part) for part in ("features", "head", "name")): return net
+    raise ValueError(f"--features {name}: {f'a {type(net).__name__}' if net else 'no model'} is "
+                     "there; expected inception, or the folder of a run of train_features")
 
 
 @lru_cache(maxsize=2)
@@ -99,10 +104,10 @@ def cards_of(ready, plan, sampler, evaluation, root=None, seed=0, device="cpu", 
              progress=True): # `Ready`, `TrainingPlan`, `Sampler`, `Evaluation`; folder of the data
     "The `Cards` of a sampler on a run: drawn, looked at, held against real images."
     levels = SETS[plan.data.name].levels
-    folder, told = draw(ready, sampler, evaluation.n, seed, chunk, levels, progress)
-    features = evaluation.features
-    seen, labels, seconds, nfe = seen_samples(folder, evaluation.n, chunk, levels, features, device)
+    features = evaluation.features # what may be missing is looked for before hours of drawing
     real, reference = real_features(plan.data, root, evaluation.split, features, device)
+    folder, told = draw(ready, sampler, evaluation.n, seed, chunk, levels, progress)
+    seen, labels, seconds, nfe = seen_samples(folder, evaluation.n, chunk, levels, features, device)
     tool = {"instrument": network_digest(features, device), "rounding": f"{levels + 1} gray levels"}
     told |= tool | {"nfe": nfe, "notes": {"seconds": round(seconds, 1)}}
     cards = Cards(distance=distance_to(seen, real, reference, **told),

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from ..cards import load_entries, save_scores
-from ..disk import as_folder
+from ..disk import as_file, as_folder, check_unused
 from ..interop import from_extra
 from ..onnx_interop import write_onnx
 from ..pipelines import export_pipeline, import_pipeline
@@ -37,11 +37,13 @@ def to_onnx(folder, out, weights="ema", **walk):
     "Write the network alone as ONNX; ValueError for options of a sampler."
     if walk: raise ValueError(f"--{min(walk)}: an ONNX file holds a network and no sampler; leave "
                               "it out, or pass --format diffusers")
+    check_unused(out)
     return write_onnx(load_model(folder, weights), out)
 
 
-# --format of `export`: {name: (what writes it, what follows the name of the run)}
-EXPORTS = {"diffusers": (to_diffusers, "-diffusers"), "onnx": (to_onnx, ".onnx")}
+# --format of `export`: {name: (what writes it, to what kind of path, how RUN goes on by default)}
+EXPORTS = {"diffusers": (to_diffusers, as_folder, "-diffusers"),
+           "onnx": (to_onnx, as_file, ".onnx")}
 
 
 def export_run(run, out=None, format="diffusers", **options):
@@ -49,14 +51,15 @@ def export_run(run, out=None, format="diffusers", **options):
     if format not in EXPORTS:
         raise ValueError(f"--format {format}: expected one of {', '.join(EXPORTS)}")
     given = {k: v for k, v in options.items() if v is not None}
-    write, ending = EXPORTS[format]
-    out = as_folder(out or f"{as_folder(run, 'RUN')}{ending}", "--out")
-    return write(model_in(run), out, **given)
+    write, as_path, ending = EXPORTS[format]
+    folder = model_in(run)
+    out = f"{as_folder(run, 'RUN')}{ending}" if out is None else out
+    return write(folder, as_path(out, "--out"), **given)
 
 
 def import_source(source, out=None):
     "Import a pipeline of diffusers, and say what it was."
-    out = as_folder(out or f"runs/{Path(source).name}", "--out")
+    out = as_folder(f"runs/{Path(source).name}" if out is None else out, "--out")
     told = import_pipeline(source, out)
     if told.schedule is None: return f"An autoencoder is in {out}"
     return (f"A model that predicts {told.predicts}, of {len(told.schedule)} timesteps, clip "
@@ -94,7 +97,8 @@ def push_run(run, repo, out=None, dry=False, private=False, **options):
     "Export a run for diffusers and upload it, with a model card that carries its scores."
     from_extra("huggingface_hub.utils").validate_repo_id(repo)
     given = {k: v for k, v in options.items() if v is not None}
-    kept = as_folder(out or f"runs/hub/{repo}", "--out") if out or dry else None
+    out = f"runs/hub/{repo}" if out is None and dry else out
+    kept = None if out is None else as_folder(out, "--out")
     folder = kept or Path(tempfile.mkdtemp()) / "model"
     fill_repository(folder, run, repo, **given)
     if dry: return f"{folder} is what would be pushed to {repo}; nothing was uploaded"

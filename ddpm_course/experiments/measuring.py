@@ -26,14 +26,17 @@ def bytes_in_use(device):
 class Meter:
     "Measures a run while it trains: one entry of measured.json for each time it was started."
     def __init__(self, out, # run folder
-                 device):
+                 device,
+                 often): # steps after which the entry is written, for a run that may be killed
         self.file = out / "measured.json"
         self.device = device
+        self.often = often
         self.steps = []
         self.batch_size = 0
 
     def __enter__(self):
         if str(self.device).startswith("cuda"): torch.cuda.reset_peak_memory_stats()
+        self.before = read_measured(self.file)
         self.began = time.perf_counter()
         return self
 
@@ -41,8 +44,12 @@ class Meter:
         "Called after each step of `fit`."
         self.batch_size = run.recipe.batch_size
         self.steps.append(run.step)
+        if run.step % self.often == 0: self.write()
 
-    def __exit__(self, *error):
+    def __exit__(self, *error): self.write()
+
+    def write(self):
+        "Write the entry of this start, by the first process."
         rank, processes = place()
         if rank or not self.steps: return
         seconds = time.perf_counter() - self.began
@@ -51,12 +58,23 @@ class Meter:
                  "images a second": round(images / seconds, 2), "bytes": bytes_in_use(self.device),
                  "device": str(self.device), "processes": processes,
                  **environment(str(self.device))}
-        write_whole(self.file, json.dumps([*read_measured(self.file), entry], indent=1))
+        write_whole(self.file, json.dumps([*self.before, entry], indent=1))
+
+
+MEASURED = {"from", "to", "seconds", "images a second", "bytes", "gpu", "cpu", "date"}
 
 
 def read_measured(file):
-    "The entries of measured.json; none where there is no such file."
-    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
+    "The entries of measured.json; none where there is no such file, ValueError where damaged."
+    if not file.exists(): return []
+    try:
+        entries = json.loads(file.read_text(encoding="utf-8"))
+        for entry in entries:
+            if lacks := MEASURED - entry.keys(): raise KeyError(*sorted(lacks))
+        return entries
+    except (ValueError, TypeError, AttributeError, KeyError) as e:
+        raise ValueError(f"{file} is damaged ({type(e).__name__}: {e}); delete it: it holds what "
+                         "training took, and nothing of the network") from e
 
 
 def check_room(folder, need): # bytes

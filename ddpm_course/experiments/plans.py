@@ -4,7 +4,9 @@ import json
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Callable
 
+from ..arguments import check_fields
 from ..ddpm import DDPMLoss
+from ..kinds import count, flag, positive, whole
 from ..training import Recipe
 from .samplers import Sampler
 
@@ -50,7 +52,17 @@ class Latents:
 
 
 RUN_OPTIONS = {"epochs": float, "accumulate": int, "compile": bool, "save_every": int}
-RECIPE_FIELDS = {f.name: f.type for f in fields(Recipe)} | RUN_OPTIONS
+RECIPE_FIELDS = {f.name: f.type for f in fields(Recipe) if f.name != "seed"} | RUN_OPTIONS
+A_RUN_OPTION = {"epochs": positive, "accumulate": count, "compile": flag, "save_every": whole(0)}
+
+
+def check_changes(changes): # {field: value}
+    "ValueError unless these are fields of a recipe, and values that they can have."
+    if unknown := changes.keys() - RECIPE_FIELDS.keys():
+        raise ValueError(f"--set {sorted(unknown)[0]}: a recipe has no such field; it has "
+                         f"{', '.join(RECIPE_FIELDS)}")
+    for name in changes.keys() & A_RUN_OPTION.keys(): A_RUN_OPTION[name](changes[name], name)
+    Recipe.of(**{"steps": 1} | {k: v for k, v in changes.items() if k not in RUN_OPTIONS})
 
 
 @dataclass(frozen=True)
@@ -81,9 +93,7 @@ class TrainingPlan:
 
     def with_recipe(self, changes): # {field: value}
         "The plan with some fields of its recipe set; a number of steps takes the place of epochs."
-        if unknown := changes.keys() - RECIPE_FIELDS.keys():
-            raise ValueError(f"--set {sorted(unknown)[0]}: a recipe has no such field; it has "
-                             f"{', '.join(RECIPE_FIELDS)}")
+        check_changes(changes)
         other = {"steps": "epochs", "epochs": "steps"}
         left_out = {other[name] for name in changes if name in other}
         kept = {k: v for k, v in self.recipe.items() if k not in left_out}
@@ -98,12 +108,17 @@ class TrainingPlan:
     def batch_size(self): return self.recipe.get("batch_size", Recipe.batch_size)
 
 
+SOME_IMAGES = whole(10, expected="at least 10 images, one for each part of an Inception score")
+
+
 @dataclass(frozen=True)
 class Evaluation:
     "How many images are held against which real ones, seen through which network."
     n: int
     split: str # of the data set: "train", "test" or "val"
     features: str = "inception" # "digits", "inception", or the folder of a `ResNet`
+
+    def __post_init__(self): check_fields(self, n=SOME_IMAGES)
 
 
 @dataclass(frozen=True)
@@ -161,7 +176,7 @@ def parse_changes(given): # ["lr=1e-4", ...]
         kind = RECIPE_FIELDS.get(name, str)
         if not equals: raise ValueError(f"--set {text!r}; expected field=value, as lr=1e-4")
         try: changes[name] = as_kind(kind, value)
-        except ValueError:
+        except (ValueError, OverflowError): # int(inf)
             raise ValueError(f"--set {text!r}; expected {KIND_NAMES[kind]} for {name}") from None
     return changes
 

@@ -2,14 +2,17 @@
 
 import html
 import json
+import shlex
 
 import torch
 
 from ..disk import as_size, atomic_file, write_whole
 from ..training import loss_by_t
+from .datasets import SETS
 from .demo import plot_loss
 from .measuring import read_measured
 from .plots import new_figure
+from .registry import experiment_of
 
 STYLE = """body { font-family: system-ui, sans-serif; max-width: 60rem; margin: 2rem auto;
 padding: 0 1rem } img { max-width: 100% } pre { overflow-x: auto; background: #f4f4f4;
@@ -43,19 +46,40 @@ def save_plots(run, data, out):
         with atomic_file(out / f"{name}.png") as new: figure.savefig(new, format="png", dpi=100)
 
 
+def data_option(settings):
+    "The words that say where the data set is, for one that has to be named."
+    return " --data FOLDER" * SETS[settings["plan"]["data"]["name"]].needs_folder
+
+
+def resume_command(out, settings):
+    "The command that goes on with a run as it was begun."
+    name, size, variant = (settings[key] for key in ("experiment", "size", "variant"))
+    usual = experiment_of(name).plan(size, variant)[1].recipe
+    recipe = settings["plan"]["recipe"].items()
+    words = ["ddpm-course", "train", name, "--size", size, "--variant", variant, "--seed",
+             str(settings["seed"]), "--out", str(out), "--resume"]
+    for key, value in recipe:
+        if usual.get(key) != value: words += ["--set", f"{key}={value}"]
+    return shlex.join(words) + data_option(settings)
+
+
 def next_commands(out, settings):
     "What to type next."
-    name = settings["experiment"]
-    return [f"ddpm-course sample {out} --n 64", f"ddpm-course evaluate {out}",
-            f"ddpm-course info {out}", f"ddpm-course table {name} --size {settings['size']}"]
+    if not (out / "model").exists(): return [resume_command(out, settings)]
+    data = data_option(settings)
+    return [f"ddpm-course sample {out} --n 64", f"ddpm-course evaluate {out}{data}",
+            f"ddpm-course info {out}",
+            f"ddpm-course table {settings['experiment']} --size {settings['size']}{data}"]
 
 
 def measured_lines(out):
     "One line for each time that a run was started."
     for m in read_measured(out / "measured.json"):
         memory = f", {as_size(m['bytes'])} at most" if m["bytes"] else ""
+        n = m.get("processes", 1)
         yield (f"steps {m['from']} to {m['to']}: {m['seconds']:.0f} s, {m['images a second']:g} "
-               f"images/s{memory}, {m['gpu'] or m['cpu']}, {m['date']}")
+               f"images/s{memory}, {n} process{'es' * (n > 1)} on {m['gpu'] or m['cpu']}, "
+               f"{m['date']}")
 
 
 def figure_of(src, alt):

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from ..cards import environment, load_entries, save_scores
 from ..disk import as_folder, hold, sweep
 from ..identity import code_of
+from ..kinds import whole
 
 
 def row_name(row):
@@ -76,6 +77,7 @@ def run_rows(name, # of the table; finished rows are kept in out/.name/
              command: str=""): # how to make them again
     "All rows, computed or read: (list of cards, list of what made them)."
     folder = as_folder(out) / f".{name}"
+    whole(0)(workers, "workers")
     code = code_of(function)
     jobs = [(function, row, folder / f"{row_name(row)}.json",
              {"command": command, "processes": max(1, workers), "code": code}) for row in rows]

@@ -9,6 +9,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
+from ..arguments import checked
 from ..disk import as_folder, atomic_file, hold, sweep, write_whole
 from ..identity import digest_of
 from ..images import to_uint8
@@ -19,6 +20,7 @@ from ..ranks import gathered, in_turn, is_first, of_first, place
 from ..saving import Trained, load_model
 from .generation import generate, protocol_of
 from .measuring import out_of_memory
+from .run_page import resume_command
 
 
 class Ready(NamedTuple):
@@ -34,9 +36,8 @@ def open_run_folder(run, settings, plan, device):
     "The `Ready` network of a finished run; an error says how to finish it."
     run = as_folder(run, "RUN")
     if not (run / "model").exists():
-        raise FileNotFoundError(f"{run} is not trained to its end; go on with: ddpm-course train "
-                                f"{settings['experiment']} --size {settings['size']} --out {run} "
-                                "--resume")
+        raise FileNotFoundError(f"{run} is not trained to its end; go on with: "
+                                f"{resume_command(run, settings)}")
     trained = load_model(run / "model", plan.weights, device)
     space = LatentSpace.load(run / "model", device) if plan.latents else None
     digest = digest_of((run / "model" / f"{plan.weights}.safetensors").read_bytes())
@@ -83,7 +84,8 @@ def chunk_count(file):
     with safe_open(file, "pt") as kept: return kept.get_slice("images").get_shape()[0]
 
 
-def chunks_of(n, chunk):
+@checked
+def chunks_of(n: int, chunk: int):
     "The n images as slices, each of `chunk` but the last."
     return [slice(i, min(n, i + chunk)) for i in range(0, n, chunk)]
 
@@ -96,17 +98,18 @@ def draw(ready, # `Ready`
          levels: int=255, # largest gray level of the data
          progress: bool=True):
     "(folder of n samples, what cards say of them); what is there is not drawn again."
+    parts = chunks_of(n, chunk)
+    labels = wanted_labels(ready.trained, n)
+    seeds = image_seeds(seed, n)
     told = told_of(ready, sampler, seed, chunk)
     folder = sample_folder(ready, told)
     folder.mkdir(parents=True, exist_ok=True)
-    labels = wanted_labels(ready.trained, n)
-    seeds = image_seeds(seed, n)
     progress = progress and is_first()
     with of_first(hold(folder)), out_of_memory(chunk, 1, device_of(ready.trained.model)):
         if is_first():
             sweep(folder, alone=True)
             write_whole(folder / "about.json", json.dumps(told, indent=1))
-        todo = gathered([(chunk_file(folder, i), rows) for i, rows in enumerate(chunks_of(n, chunk))
+        todo = gathered([(chunk_file(folder, i), rows) for i, rows in enumerate(parts)
                          if chunk_count(chunk_file(folder, i)) < rows.stop - rows.start])[0]
         for file, rows in tqdm(in_turn(todo), folder.name, -(-len(todo) // place()[1]),
                                unit="chunk", disable=not progress):

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from ..cards import environment
-from ..disk import write_whole
+from ..disk import as_file, write_whole
 from ..preprocessing import PREPROCESSING
 from ..reading import find_images
 
@@ -42,7 +42,8 @@ def square_table(root, sizes=(64, 128), n=1000, title="photographs"):
 
 def save_squares(root, out, title, sizes=(64, 128), n=1000):
     "The same as a JSON file; the table as text."
+    out = as_file(out) # before minutes of work
     table = square_table(root, sizes, n, title)
-    write_whole(Path(out), json.dumps(table, indent=1) + "\n")
+    write_whole(out, json.dumps(table, indent=1) + "\n")
     return "\n".join(f"{row['size']:4} {' against '.join(row['pair']):28} {row['mean']:.2f} gray "
                      f"levels, {row['low']:.2f} to {row['high']:.2f}" for row in table["rows"])

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from ..cards import save_scores
 from ..disk import as_folder
+from ..kinds import seed_of_run
 from ..ranks import gathered, is_first, meet
 from .datasets import is_copy
 from .evaluations import evaluated
@@ -14,7 +15,7 @@ from .sample_runs import Ready, open_run_folder
 from .tables import format_table, save_csv
 from .trackers import tracking
 from .training_runs import (
-    default_device, keep_pretrained, read_settings, settings_of_run, train_plan)
+    default_device, differences, keep_pretrained, read_settings, settings_of_run, train_plan)
 
 
 def run_name(name, size, variant, seed):
@@ -33,6 +34,7 @@ def train_experiment(name: str, # of an experiment
     "Train one network of an experiment: its run folder, with an index.html."
     variant, plan = experiment_of(name).plan(size, variant)
     plan = plan.with_recipe(changes or {})
+    seed_of_run(seed, "seed")
     check_gpu(plan, size, device)
     out = as_folder(out or f"runs/{run_name(name, size, variant, seed)}")
     if experiment_of(name).pretrained:
@@ -80,10 +82,12 @@ def opened_run(run, device=None):
     settings = read_settings(run)
     experiment = experiment_of(settings["experiment"])
     plan = experiment.plan(settings["size"], settings["variant"])[1]
-    plan = plan.with_recipe(settings["plan"]["recipe"])
+    plan = replace(plan, recipe=settings["plan"]["recipe"])
     if plan.told != settings["plan"]:
-        raise ValueError(f"{run} was trained under settings that {experiment.name} no longer has; "
-                         "train it again, or use the version of the course that it was made by")
+        differ = differences(settings, settings | {"plan": plan.told})
+        raise ValueError(f"{run} was trained under settings that {experiment.name} no longer has "
+                         f"({differ}); train it again, or use the version of the course that it "
+                         "was made by")
     ready = open_run_folder(run, settings, plan, default_device(device))
     return Opened(ready, plan, experiment.scale(settings["size"]).of(settings["variant"]))
 
@@ -91,12 +95,14 @@ def opened_run(run, device=None):
 def chosen_samplers(scale, sampler=None, steps=None, guidance=None):
     "The samplers of a scale, or those of them that were asked for; a new one if there is none."
     from .samplers import Sampler
-    asked = {"name": sampler, "steps": steps}
+    asked = {"name": sampler, "steps": steps, "guidance": guidance}
     def fits(s):
-        right = all(v is None or getattr(s, k) == v for k, v in asked.items())
-        return right and guidance in (None, s.guidance["scale"])
+        has = {"name": s.name, "steps": s.steps, "guidance": s.guidance["scale"]}
+        return all(v is None or has[k] == v for k, v in asked.items())
     if found := [s for s in scale.samplers if fits(s)]: return found
-    return [Sampler(sampler or "DDIM", steps or 50, {}, 1.0 if guidance is None else guidance)]
+    usual = {"name": "DDIM", "steps": 50, "guidance": 1.0}
+    given = {k: v for k, v in asked.items() if v is not None}
+    return [Sampler(**usual | given)]
 
 
 def evaluate_run(run, data=None, device=None, seed=0, features=None, n=None, chunk=100,
@@ -105,8 +111,8 @@ def evaluate_run(run, data=None, device=None, seed=0, features=None, n=None, chu
     opened = opened_run(run, device)
     rows = []
     for evaluation in opened.scale.evaluations:
-        evaluation = replace(evaluation, n=n or evaluation.n,
-                             features=features or evaluation.features)
+        given = {k: v for k, v in {"n": n, "features": features}.items() if v is not None}
+        evaluation = replace(evaluation, **given)
         for one in chosen_samplers(opened.scale, sampler, steps, guidance):
             rows.append(evaluated(opened.ready, opened.plan, one, evaluation, data, seed,
                                   default_device(device), chunk, progress=progress))

@@ -8,6 +8,7 @@ import torch
 
 from ..autoencoders import load_autoencoder, train_vae
 from ..cache import cache_latents
+from ..devices import as_device
 from ..disk import as_folder, atomic_file, write_whole
 from ..identity import digest_of
 from ..images import image_grid
@@ -59,11 +60,21 @@ class Built(NamedTuple):
     title: str # what cards call the data
 
 
+def check_there(device):
+    "ValueError unless tensors can be made on a device here."
+    as_device(device)
+    try: torch.zeros(1, device=device).cpu()
+    except (RuntimeError, AssertionError) as e: # torch without CUDA asserts
+        raise ValueError(f"device={device!r} cannot be used here ({str(e).splitlines()[0]}); "
+                         "expected cpu, or an accelerator of this machine") from None
+
+
 def default_device(device):
     """The device asked for; where none was, a GPU if there is one.
 
     Processes that a launcher started meet here, and each has a GPU of its own."""
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if device is None: device = "cuda" if torch.cuda.is_available() else "cpu"
+    else: check_there(device)
     if int(os.environ.get("WORLD_SIZE", 1)) == 1: return device
     from accelerate import PartialState
     return str(PartialState(cpu=str(device).startswith("cpu")).device)
@@ -123,6 +134,14 @@ def entries_of(settings):
         k: part for k, part in settings["plan"].items() if not isinstance(part, dict)}
 
 
+def differences(there, here):
+    "Which entries of two settings differ, as text; \"\" if none does, or `here` leaves it open."
+    was = entries_of(there)
+    now = entries_of(here)
+    differ = {k for k in was | now if was.get(k) != now.get(k)} - ({"data"} - here.keys())
+    return "; ".join(f"{k}: {was.get(k)} there, {now.get(k)} here" for k in sorted(differ))[:400]
+
+
 def check_claimed(out, settings):
     "ValueError or FileExistsError where a folder holds another run than that of these settings."
     if not (out / SETTINGS_FILE).exists():
@@ -130,13 +149,8 @@ def check_claimed(out, settings):
             raise FileExistsError(f"{out} holds a run that no experiment left; choose another "
                                   "--out")
         return
-    was = entries_of(read_settings(out))
-    now = entries_of(settings)
-    differ = {k for k in was | now if was.get(k) != now.get(k)} - ({"data"} - settings.keys())
-    if differ:
-        told = "; ".join(f"{k}: {was.get(k)} there, {now.get(k)} here" for k in sorted(differ))
-        raise ValueError(f"{out} is a run of another experiment ({told[:400]}); choose another "
-                         "--out")
+    if told := differences(read_settings(out), settings):
+        raise ValueError(f"{out} is a run of another experiment ({told}); choose another --out")
 
 
 def claim_run(out, settings):
@@ -152,8 +166,16 @@ def read_settings(run):
     if not file.exists():
         raise FileNotFoundError(f"{run} is no run of an experiment: it has no {SETTINGS_FILE}; one "
                                 "is left by: ddpm-course train NAME --out RUN")
-    try: return json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as e: raise ValueError(f"{file} is damaged ({e})") from e
+    try:
+        settings = json.loads(file.read_text(encoding="utf-8"))
+        for name in ("format", "experiment", "size", "variant", "seed", "data"): settings[name]
+        settings["plan"]["recipe"].items()
+    except (ValueError, TypeError, KeyError, AttributeError) as e:
+        raise ValueError(f"{file} is damaged ({type(e).__name__}: {e}); expected what ddpm-course "
+                         "train writes: restore it, or train again into another folder") from e
+    if settings["format"] == 1: return settings
+    raise ValueError(f"{file} has format {settings['format']!r}; this version of the course reads "
+                     "1: use the one that the run was made by")
 
 
 def check_free(out, resume):
@@ -214,7 +236,7 @@ def train_plan(experiment: str, size: str, variant: str, plan, # names, and the 
     if is_first(): claim_run(out, settings | {"data": parts.title})
     check_room(out, 15 * 4 * sum(p.numel() for p in parts.model.parameters())) # three checkpoints
     options = fit_options(plan, len(parts.data))
-    meter = Meter(out, device)
+    meter = Meter(out, device, options["save_every"] or options["steps"])
     grid = every(max(1, options["steps"] // max(1, plan.grids)),
                  lambda run: save_grid(run, out, parts.space))
     with out_of_memory(plan.batch_size, plan.recipe.get("accumulate", 1), device), meter:
