@@ -108,9 +108,7 @@ def _exercises(cells, alias):
 def grades(file) -> list: # the learner's copy of a chapter
     "A `Grade` for each exercise of the chapter; the learner's cells are run, solutions are not."
     text = Path(file).read_bytes()
-    try:
-        whole = json.loads(text)
-        raw = [(c["cell_type"], "".join(c["source"])) for c in whole["cells"]]
+    try: raw = [(c["cell_type"], "".join(c["source"])) for c in json.loads(text)["cells"]]
     except (ValueError, KeyError, TypeError):
         raise ValueError(f"{file} is no notebook; expected an .ipynb file") from None
     found = CHECKS.search("\n".join(source for kind, source in raw if kind == "code"))

@@ -18,7 +18,7 @@ def state_of(run):
     return state | {f"memory:{name}": v.clone() for name, v in run.memory.items()}
 
 
-def differences(found, expected): # both {name: tensor}
+def wrong_tensors(found, expected): # both {name: tensor}
     "What is wrong with tensors that should be like others, as a text; empty if nothing is."
     if lacks := sorted(expected.keys() - found.keys()): return f"it lacks {lacks[:3]}"
     if more := sorted(found.keys() - expected.keys()): return f"nothing is known of its {more[:3]}"
@@ -47,7 +47,7 @@ def expected_state(state, run, step):
 def read_state(file, run, step, moments=None): # of how many weights, where that is told
     "The training state of a run at a step; ValueError where it is none."
     state = load_file(file)
-    wrong = differences(state, expected_state(state, run, step))
+    wrong = wrong_tensors(state, expected_state(state, run, step))
     there = sum(name.endswith(".step") for name in state)
     if step and not there:
         warnings.warn(f"{file} holds no moments: the run goes on with a new optimizer",
@@ -65,7 +65,7 @@ def check_weights(file, model):
     "ValueError unless a safetensors file holds finite weights just like a model's."
     with safe_open(file, "pt") as f:
         names = f.keys()
-        wrong = differences({name: f.get_tensor(name) for name in names}, model.state_dict())
+        wrong = wrong_tensors({name: f.get_tensor(name) for name in names}, model.state_dict())
     if wrong: raise ValueError(f"{file.name}: {wrong}")
 
 
