@@ -1,4 +1,4 @@
-"""One formula that makes a model follow its label, and what that costs in variety.
+"""One formula that makes a model follow its label, and what that costs in variety and in time.
 
 Docs: https://ddpm-course.github.io/ddpm_course/guidance.html.md"""
 
