@@ -155,6 +155,11 @@ BUGS = {  # what is wrong: (module, right, wrong)
         "torch.where(prev < 0, second, small)",
         "small",
     ),
+    "a range where there is no second step": (
+        "learned_variance",
+        "torch.where(after > t, second, large)",
+        "second",
+    ),
     "the bound trains the mean": (
         "learned_variance",
         "if not learn_mean: x0_hat",

@@ -14,6 +14,7 @@ from test_guidance import (
 from test_learned_variance import (
     agrees_with_diffusers,
     interpolates_logarithms,
+    is_beta_without_a_second_step,
     keeps_the_closed_form,
     lands_exactly,
     respaces,
@@ -141,6 +142,10 @@ NOTICED = {  # bug: (checks that notice, checks that cannot)
         [keeps_the_closed_form],
     ),  # a chain without gaps has no other betas
     "the log of no variance at the first step": ([scores_the_decoder], [learned_parity]),
+    "a range where there is no second step": (
+        [is_beta_without_a_second_step],
+        [scores_the_decoder],
+    ),
     "the bound trains the mean": ([stops_the_gradient], [learned_parity, keeps_the_closed_form]),
     "a thousandth of the bound": ([weighs_the_whole_bound, stops_the_gradient], [learned_parity]),
     "one term for the whole bound": ([weighs_the_whole_bound], [keeps_the_closed_form]),
@@ -181,6 +186,7 @@ def test_the_bug_is_noticed(bug, broken):
         guided_within,
         rescaled,
         interpolates_logarithms,
+        is_beta_without_a_second_step,
         keeps_the_closed_form,
         lands_exactly,
         learned_parity,

@@ -173,14 +173,15 @@ def steps():
 
 
 def gradient_too(f):
-    "f as (its loss, its gradient with respect to the estimate)."
-    def both(simple, x0_hat, term_of, T, bound):
-        x0_hat = x0_hat.clone().requires_grad_()
-        loss = f(simple, x0_hat, term_of, T, bound)
+    "f as (its loss, its gradients with respect to L_simple and to the estimate)."
+    def all_three(simple, x0_hat, term_of, T, bound):
+        given = [x.clone().requires_grad_() for x in (simple, x0_hat)]
+        loss = f(*given, term_of, T, bound)
         if not isinstance(loss, torch.Tensor): return loss
-        if not loss.requires_grad: return loss, torch.zeros_like(x0_hat)
-        return loss.detach(), torch.autograd.grad(loss.sum(), x0_hat)[0]
-    return both
+        if not loss.requires_grad: return loss, *map(torch.zeros_like, given)
+        found = torch.autograd.grad(loss.sum(), given, materialize_grads=True)
+        return loss.detach(), *found
+    return all_three
 
 
 unstopped = Exercise(
@@ -191,6 +192,9 @@ unstopped = Exercise(
         "this stops the gradient before the estimate, as the right loss does; let it run here":
             lambda simple, x0_hat, term_of, T, bound=0.001:
             simple + bound * T * term_of(x0_hat.detach()),
+        "this stops the gradient of L_simple, of which the mean learns most; stop nothing here":
+            lambda simple, x0_hat, term_of, T, bound=0.001:
+            simple.detach() + bound * T * term_of(x0_hat),
         "one term was drawn of T; without T the bound weighs a thousandth of what it should":
             lambda simple, x0_hat, term_of, T, bound=0.001: simple + bound * term_of(x0_hat),
         "this divides by 1000 beside lambda; lambda T is all there is":
@@ -264,6 +268,8 @@ per_pixel = Exercise(
             with_parts(lambda beta, a, small, mean, errors: small + a**2 * errors.amax(0, True)),
         "the factor of x0 is sqrt(alpha_bar_prev) beta / (1 - alpha_bar); here beta is missing":
             with_parts(lambda beta, a, small, mean, errors: small + (a / beta)**2 * mean),
+        "the factor of x0 holds the root of alpha_bar_prev; this takes that of alpha_bar":
+            with_parts(lambda beta, a, small, mean, errors: small + (1 - beta) * a**2 * mean),
     },
     praise="It is a map of where images like these are hard to guess.",
     keeps_inputs=True,
