@@ -48,7 +48,7 @@ def follow(recipe, copy):
             new = old.replace(f"\n{below[2]}\n", f"\n{below[2]}\n{text}")
             (copy / below[1]).write_text(new, encoding="utf-8")
         else:
-            assert said.endswith("instead of the cells that it exports:") or cells, said
+            assert said.endswith("exports and of the check below them:") or cells, said
             cells.append(text.rstrip())
     return printed
 
