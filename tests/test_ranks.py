@@ -165,9 +165,11 @@ def test_an_evaluation_holds_one_chunk_of_images(tmp_path, monkeypatch):
     assert (len(seen), len(labels), seconds, nfe) == (1160, 1160, 24.0, 2)
 
 
-def test_what_a_launch_of_the_benchmark_measures():
+def test_what_a_launch_of_the_benchmark_measures(monkeypatch):
     found = scale.sample_cost(1, 2)
     assert found["seconds"] > 0 and found["bytes"] > 0
+    monkeypatch.setattr(scale, "place", lambda: (1, 2))
+    assert scale.apart([*range(5)]) == [1, 3]
 
 
 # ---- launchers ----
