@@ -9,7 +9,7 @@ from typing import Annotated
 
 from fastcore.script import anno_parser
 
-from .disk import as_file, told
+from .disk import as_file, in_words
 from .experiments import commands
 from .experiments.coverage import describe, run_coverage
 from .experiments.demo import QUICK_STEPS, run_demo
@@ -230,7 +230,7 @@ def main(argv=None):
             COMMANDS[name](**arguments)
     except (OSError, ValueError, RuntimeError, ArithmeticError, MemoryError,
             ModuleNotFoundError) as e:
-        sys.exit("\n".join([f"ddpm-course {name}: {told(e)}", *getattr(e, "__notes__", ())]))
+        sys.exit("\n".join([f"ddpm-course {name}: {in_words(e)}", *getattr(e, "__notes__", ())]))
     except (KeyboardInterrupt, SystemExit) as e: # SIGTERM during training: it was saved
         code = 130 if isinstance(e, KeyboardInterrupt) else e.code
         print(f"ddpm-course {name}: interrupted; go on with: {again(name, options)}",

@@ -10,7 +10,7 @@ import pytest
 
 from ddpm_course import cli
 from ddpm_course.cards import load_scores
-from ddpm_course.disk import told
+from ddpm_course.disk import in_words
 from ddpm_course.experiments import demo as demos
 from ddpm_course.experiments.registry import TABLES
 from ddpm_course.saving import cache_folder
@@ -128,9 +128,9 @@ def test_errors_of_the_system_say_what_to_do(tmp_path, monkeypatch):
         (errno.EIO, "choose another path"),
     ):
         for path in ("there", None):
-            error = told(OSError(number, os.strerror(number), path))
+            error = in_words(OSError(number, os.strerror(number), path))
             assert error.startswith(path or os.strerror(number)) and does in error
-    assert told(OSError(errno.ENOSPC, "mine")) == "mine" and told(OSError("hub")) == "hub"
+    assert in_words(OSError(errno.ENOSPC, "mine")) == "mine" and in_words(OSError("hub")) == "hub"
     (tmp_path / "bytes.ipynb").write_bytes(b"\xff\x00\xff")
     for arguments, says in (
         (["grade", "nowhere"], "nowhere: No such file or directory; expected something"),

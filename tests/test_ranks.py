@@ -446,7 +446,7 @@ def test_accelerate_launch_starts_the_processes_that_the_pages_say(tmp_path):
         env=os.environ | {"OMP_NUM_THREADS": "1", "HF_HOME": str(tmp_path / "hf")},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("2 processes on") == 1  # one of them prints
