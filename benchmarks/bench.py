@@ -692,12 +692,13 @@ def rank_seconds(setups, rounds):
 
 def rank_rows(rounds):
     "Two processes on two cores, on a CPU: training at one batch, and chunks of samples."
-    for what, kind, alone, chunks in (
-        ("training step, two ranks against one process, two threads", "train", (1, 2), 4),
-        ("sampling, two ranks against half of it by one thread", "sample", (1, 1), 2),
+    train, sample = (2, 1, "train", 16, 4), (2, 1, "sample", 16, 4)
+    for what, other, ranks in (
+        ("training step, two ranks against one process, two threads", (1, 2, *train[2:]), train),
+        ("sampling, two ranks against half of it by one thread", (1, 1, "sample", 16, 2), sample),
+        ("sampling, two ranks against two that never meet", (2, 1, "apart", 16, 4), sample),
     ):
-        setups = {"alone": (*alone, kind, 16, chunks), "ranks": (2, 1, kind, 16, 4)}
-        seconds = rank_seconds(setups, rounds)
+        seconds = rank_seconds({"alone": other, "ranks": ranks}, rounds)
         value = ratio(seconds["alone"], seconds["ranks"])
         medians = {k: statistics.median(v) for k, v in seconds.items()}
         met = value >= 0.95

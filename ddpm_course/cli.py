@@ -9,7 +9,7 @@ from typing import Annotated
 
 from fastcore.script import anno_parser
 
-from .disk import as_file, error_text
+from .disk import as_file, in_words
 from .experiments import commands
 from .experiments.coverage import describe, run_coverage
 from .experiments.demo import QUICK_STEPS, run_demo
@@ -63,7 +63,7 @@ def sample(run:str, # folder that train left
            steps:int=None, # of the sampler
            guidance:float=None, # scale s: 1 is the model itself
            n:int=64, # images
-           chunk:int=100, # images at a time; a part of the result, which rounds differently
+           chunk:int=100, # images at a time, which processes share; other sizes round otherwise
            seed:int=0, # image i of a seed is the same in any batch
            device:str=None): # "cpu", or None for an accelerator where there is one
     """Draw samples from a trained run; what is there is not drawn again.
@@ -78,7 +78,7 @@ def evaluate(run:str, # folder that train left
              sampler:str=None, # "DDIM" or "DDPM"; all of the experiment if None
              steps:int=None, # of the sampler
              guidance:float=None, # scale s
-             chunk:int=100, # images at a time; a part of the result, which rounds differently
+             chunk:int=100, # images at a time, which processes share; other sizes round otherwise
              seed:int=0, # of the samples
              device:str=None): # "cpu", or None for an accelerator where there is one
     """Score a trained run by the protocols of its experiment; what is there is not done again.
@@ -230,7 +230,7 @@ def main(argv=None):
             COMMANDS[name](**arguments)
     except (OSError, ValueError, RuntimeError, ArithmeticError, MemoryError,
             ModuleNotFoundError) as e:
-        sys.exit("\n".join([f"ddpm-course {name}: {error_text(e)}", *getattr(e, "__notes__", ())]))
+        sys.exit("\n".join([f"ddpm-course {name}: {in_words(e)}", *getattr(e, "__notes__", ())]))
     except (KeyboardInterrupt, SystemExit) as e: # SIGTERM during training: it was saved
         code = 130 if isinstance(e, KeyboardInterrupt) else e.code
         print(f"ddpm-course {name}: interrupted; go on with: {again(name, options)}",

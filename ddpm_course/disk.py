@@ -61,7 +61,7 @@ ADVICE = { # by the number of a system's error
     **dict.fromkeys(FULL, "make room and start again; what was there before is as it was")}
 
 
-def error_text(error):
+def in_words(error):
     "What an error says; one in the system's words gets its path first, and what to do last."
     words = getattr(error, "strerror", None)
     if words is None: return str(error)

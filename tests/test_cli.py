@@ -10,7 +10,7 @@ import pytest
 
 from ddpm_course import cli
 from ddpm_course.cards import load_scores
-from ddpm_course.disk import error_text
+from ddpm_course.disk import in_words
 from ddpm_course.experiments import demo as demos
 from ddpm_course.experiments.registry import TABLES
 from ddpm_course.saving import cache_folder
@@ -128,11 +128,9 @@ def test_errors_of_the_system_say_what_to_do(tmp_path, monkeypatch):
         (errno.EIO, "choose another path"),
     ):
         for path in ("there", None):
-            error = error_text(OSError(number, os.strerror(number), path))
+            error = in_words(OSError(number, os.strerror(number), path))
             assert error.startswith(path or os.strerror(number)) and does in error
-    assert (
-        error_text(OSError(errno.ENOSPC, "mine")) == "mine" and error_text(OSError("hub")) == "hub"
-    )
+    assert in_words(OSError(errno.ENOSPC, "mine")) == "mine" and in_words(OSError("hub")) == "hub"
     (tmp_path / "bytes.ipynb").write_bytes(b"\xff\x00\xff")
     for arguments, says in (
         (["grade", "nowhere"], "nowhere: No such file or directory; expected something"),
@@ -141,10 +139,8 @@ def test_errors_of_the_system_say_what_to_do(tmp_path, monkeypatch):
         (["grade", ""], "expected a path"),
         (["import", ""], "expected a path"),
         (["export", "digits", "--format", "onnx", "--out", str(tmp_path)], "is a folder, or no"),
-        (
-            ["export", "digits", "--format", "onnx", "--out", str(tmp_path / "bytes.ipynb")],
-            "is a file; delete it or choose another",
-        ),
+        (["export", "digits", "--format", "onnx", "--out", str(tmp_path / "bytes.ipynb")],
+         "is a file; delete it or choose another"),
         (["coverage", "--repetitions", "0"], "repetitions=0; expected a whole number of at le"),
         (["coverage", "--out", str(tmp_path / "bytes.ipynb")], "holds no cells of coverage"),
         (["coverage", "--out", str(tmp_path)], "expected the name of a file"),

@@ -18,10 +18,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from ddpm_course import cache
+from ddpm_course import cache, cli
 from ddpm_course.cards import load_scores
+from ddpm_course.disk import TEMPORARY
 from ddpm_course.experiments import demo
 from ddpm_course.experiments.runner import run_rows
+from ddpm_course.experiments.sample_runs import read_chunk
 from ddpm_course.experiments.samplers import Sampler
 from ddpm_course.images import load_digits
 from ddpm_course.latents import LatentSpace
@@ -30,7 +32,8 @@ from ddpm_course.scores import Score
 from test_runs import net, train
 from ddpm_course.vae import VAE
 
-KILLS = {"training": 15, "cache": 10, "table": 8, "demo": 9, "folder": 6, "double": 6, "full": 6}
+KILLS = {"training": 15, "cache": 10, "table": 8, "demo": 9, "folder": 6, "run": 12, "scores": 10,
+         "double": 6, "full": 6}
 
 
 # Jobs: what is done, and what has to come out
@@ -77,11 +80,17 @@ def show(out):
     demo.run_demo(out, 0, 8, "cpu", "quick")
 
 
-def shown(out):
-    scores = load_scores(out / "scores.json")
+def timeless(file):
+    "The cards of a file without the seconds that they took."
+    scores = load_scores(file)
     for card in (card for row in scores for card in row.values() if card):
         card.notes.pop("seconds", None)
-    return contents(out, "model"), scores, [p.read_bytes() for p in sorted(out.glob("*.png"))]
+    return scores
+
+
+def shown(out):
+    pictures = [p.read_bytes() for p in sorted(out.glob("*.png"))]
+    return contents(out, "model"), timeless(out / "scores.json"), pictures
 
 
 def folders(out):
@@ -95,12 +104,49 @@ def foldered(out):
     return contents(out, *map(str, range(30)))
 
 
+# The commands on an experiment in latents: its autoencoder, its cache, its network, its samples
+
+
+def run(out):
+    options = "--size smoke --variant own --set save_every=1 --device cpu --resume --out"
+    cli.main(["train", "imagenet100-latent", *options.split(), str(out / "run")])
+
+
+def ran(out):
+    found = contents(out, ".")
+    timed = {"run/index.html", "run/measured.json"}
+    assert timed <= {*found}
+    spans = [(m["from"], m["to"]) for m in json.loads(found["run/measured.json"])]
+    assert {i for a, b in spans for i in range(a, b)} == {*range(12)}, spans
+    return {k: v for k, v in found.items() if k not in timed and "autoencoder/ch" not in k}
+
+
+def scores(out):
+    out.mkdir(exist_ok=True)
+    for name in ("model", "experiment.json"):
+        if not (out / name).exists():
+            (out / name).symlink_to(out.parent / "lab" / "run" / name)
+    cli.main(["sample", str(out), "--n", "90", "--chunk", "15", "--seed", "3"])
+    cli.main(["evaluate", str(out), "--n", "90", "--chunk", "15"])
+
+
+def scored(out):
+    folders = sorted((out / "samples").iterdir())
+    chunks = [read_chunk(folder, i, 15) for folder in folders for i in range(6)]
+    images = [(images.tolist(), labels.tolist(), cost[1]) for images, labels, cost in chunks]
+    files = sorted((out / "scores").glob("*.json"))
+    grids = [p.read_bytes() for p in sorted(out.rglob("*.png"))]
+    return images, [timeless(file) for file in files], [f.name for f in files], grids
+
+
 JOBS = {
     "training": (training, trained),
     "cache": (make_cache, lambda out: contents(out, ".")),
     "table": (table, tabled),
     "demo": (show, shown),
     "folder": (folders, foldered),
+    "run": (run, ran),
+    "scores": (scores, scored),
 }
 
 
@@ -137,15 +183,27 @@ def whole(job, result, out):
     return result(out), time.monotonic() - began
 
 
+def done(out):
+    "What a kill must not take: the steps of the last checkpoint, and the files that are whole."
+    paths = [p.relative_to(out) for p in out.rglob("*") if p.is_file()]
+    paths = [p for p in paths if p.name != ".lock" and not any(map(TEMPORARY.fullmatch, p.parts))]
+    steps = [int(part[5:]) for p in paths for part in p.parts if part.startswith("step-")]
+    return max(steps, default=0), {p for p in paths if "checkpoints" not in p.parts}
+
+
 def killed(name, folder, rng):
     "A job killed until that has happened often enough, and then left to end."
     job, result = JOBS[name]
+    if name == "scores":
+        whole(run, ran, folder / "lab")  # what is sampled from
     expected, seconds = whole(job, result, folder / "whole")
     kills = rounds = 0
     while kills < KILLS[name]:
         out = folder / f"round{rounds}"
         rounds += 1
         code = None
+        steps = 0
+        files = set()
         while code != 0:
             pid = start(job, out)
             if kills < KILLS[name]:
@@ -154,6 +212,9 @@ def killed(name, folder, rng):
             code = end_of(pid)
             kills += code == -signal.SIGKILL
             assert code <= 0, Path(f"{out}.err").read_text()
+            before = steps, files
+            steps, files = done(out)
+            assert steps >= before[0] and files >= before[1], f"{name}: lost {before[1] - files}"
         assert result(out) == expected, f"{name}: round {rounds} differs after {kills} kills"
         assert not [p for p in out.rglob(".*") if p.name != ".toy"], "rubbish was left"
         shutil.rmtree(out)

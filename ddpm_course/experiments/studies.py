@@ -15,7 +15,7 @@ from .sample_runs import Ready, open_run_folder
 from .tables import format_table, save_csv
 from .trackers import tracking
 from .training_runs import (
-    default_device, differences, keep_pretrained, read_settings, settings_of_run, train_plan)
+    default_device, keep_pretrained, read_settings, settings_differ, settings_of_run, train_plan)
 
 
 def run_name(name, size, variant, seed):
@@ -84,7 +84,7 @@ def opened_run(run, device=None):
     plan = experiment.plan(settings["size"], settings["variant"])[1]
     plan = replace(plan, recipe=settings["plan"]["recipe"])
     if plan.told != settings["plan"]:
-        differ = differences(settings, settings | {"plan": plan.told})
+        differ = settings_differ(settings, settings | {"plan": plan.told})
         raise ValueError(f"{run} was trained under settings that {experiment.name} no longer has "
                          f"({differ}); train it again, or use the version of the course that it "
                          "was made by")

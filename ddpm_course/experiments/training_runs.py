@@ -134,7 +134,7 @@ def entries_of(settings):
         k: part for k, part in settings["plan"].items() if not isinstance(part, dict)}
 
 
-def differences(there, here):
+def settings_differ(there, here):
     "Which entries of two settings differ, as text; \"\" if none does, or `here` leaves it open."
     was = entries_of(there)
     now = entries_of(here)
@@ -149,7 +149,7 @@ def check_claimed(out, settings):
             raise FileExistsError(f"{out} holds a run that no experiment left; choose another "
                                   "--out")
         return
-    if told := differences(read_settings(out), settings):
+    if told := settings_differ(read_settings(out), settings):
         raise ValueError(f"{out} is a run of another experiment ({told}); choose another --out")
 
 
