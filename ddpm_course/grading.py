@@ -3,6 +3,7 @@
 # The learner's own cells are run, each exercise with those before it that define what it uses, so
 # that nothing is trained or drawn for a grade. It is a stranger's code: grade what you would run.
 
+import ast
 import contextlib
 import importlib
 import io
@@ -39,15 +40,22 @@ class _Cell:
         except SyntaxError: tables = [] # running it tells
         top = tables[0].get_symbols() if tables else []
         self.binds = {s.get_name() for s in top if s.is_assigned() or s.is_imported()}
-        used = {s.get_name() for table in tables for s in table.get_symbols()
-                if s.is_referenced() and (table is tables[0] or s.is_global())}
-        self.uses = used - self.binds
+        self.uses = {s.get_name() for table in tables for s in table.get_symbols()
+                     if s.is_referenced() and (table is tables[0] or s.is_global())}
 
-    def run(self, names): # the namespace
-        "Run the cell; errors show its lines."
+    def run(self, names, wanted): # the namespace; the names that any of the cells run uses
+        "Run the cell, without imports of what is not wanted; errors show its lines."
         lines = self.source.splitlines(keepends=True)
         linecache.cache[self.name] = len(self.source), None, lines, self.name
-        exec(compile(self.source, self.name, "exec"), names)
+        tree = ast.parse(self.source, self.name)
+        tree.body = [s for s in tree.body if not _imported(s) or _imported(s) & {*wanted, "*"}]
+        exec(compile(tree, self.name, "exec"), names)
+
+
+def _imported(statement):
+    "The names that an import statement binds; none for another statement."
+    if not isinstance(statement, (ast.Import, ast.ImportFrom)): return set()
+    return {alias.asname or alias.name.split(".")[0] for alias in statement.names}
 
 
 def _tables(table):
@@ -63,7 +71,7 @@ def _needed(cells, i):
     while todo:
         at = todo.pop()
         homes = [next((j for j in reversed(range(at)) if name in cells[j].binds), None)
-                 for name in cells[at].uses]
+                 for name in cells[at].uses - cells[at].binds]
         todo += {*homes} - found - {None}
         found.update(todo)
     return [cells[j] for j in sorted(found)]
@@ -86,8 +94,10 @@ def _verdict(cells, i, name, module, alias):
     asked = _Asked(module)
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            for cell in _needed(cells, i): cell.run(names)
-            cells[i].run(names | {alias: asked})
+            needed = _needed(cells, i)
+            wanted = set().union(*(cell.uses for cell in (*needed, cells[i])))
+            for cell in needed: cell.run(names, wanted)
+            cells[i].run(names | {alias: asked}, wanted)
     except (Exception, SystemExit) as error: # whatever a learner's cell may raise
         if name not in asked.verdicts: return False, f"{type(error).__name__}: {error}"
     return asked.verdicts.get(name, (False, "the checker was not called"))

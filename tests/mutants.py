@@ -343,6 +343,8 @@ GRADING_BUGS = {  # noticed in test_grading: (right, wrong)
     "an exit ends the grading": ("(Exception, SystemExit)", "Exception"),
     "what is not asked is left out": (" and n not in asked]", " and n in ()]"),
     "magics are no Python": ("[%!?]", "[!?]"),
+    "imports that nothing uses are made": ("if not _imported(s) or", "if True or"),
+    "no import is made": (' & {*wanted, "*"}', " & {None}"),
     "help is no Python": ("[%!?]", "[%!]"),
     "display is not known": (', "display": print', ""),
     "everything is run": ("if name in cells[j].binds", "if True"),

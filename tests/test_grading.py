@@ -58,6 +58,16 @@ CASES = {  # {what is tried: (cells for the stub of sigma, passes, part of what 
         "Right.",
     ),
     "what notebooks alone know": (["display(2)\nmax?\n?max\n" + RIGHT + ASK], True, "Right."),
+    "an import that is not used": (
+        ["import nowhere\nhalf = 0.5", RIGHT.replace("0.5", "half") + ASK],
+        True,
+        "Right.",
+    ),
+    "an import that is used": (
+        ["import nowhere\n" + RIGHT + "nowhere\n" + ASK],
+        False,
+        "ModuleNotFoundError",
+    ),
     "the newest of two answers": (["def mine(a, b, eta): return 1.0", RIGHT, ASK], True, "Right."),
     "the newest of two questions": (["check.sigma(max)", RIGHT + ASK], True, "Right."),
     "a stub": (["def mine(a, b, eta): ...\n" + ASK], None, "Your turn"),
