@@ -647,7 +647,7 @@ def test_sizes_are_values_and_rows_name_their_files(table):
 
 RESULTS = Path(__file__).parents[1] / "nbs" / "results"
 # no page shows figures of theirs
-UNCOMPUTED = {"advanced", "backbones"}
+UNCOMPUTED = {"advanced"}
 
 
 def test_a_table_is_committed_or_said_to_be_uncomputed():
