@@ -42,6 +42,7 @@ from ddpm_course.experiments.tables import (
     TableView,
     find_row,
     format_table,
+    mean_note,
     mean_over_seeds,
     product,
     smoke_model,
@@ -724,3 +725,11 @@ def test_tables_have_their_comparisons_in_their_definition():
     for name in TABLES.keys() - {"dynamics"}:  # a curve along one run
         family = TABLES[name].family
         assert family.panels and family.margins["distance"] == 0.5
+
+
+def test_a_note_is_averaged_over_the_seeds_of_each_variant():
+    rows = [
+        {"distance": Score("d", 1.0, variant=v, notes={"step_seconds": s})}
+        for v, s in (("a", 0.25), ("b", 1.0), ("a", 0.75))
+    ]
+    assert mean_note(rows, "step_seconds") == {"a": 0.5, "b": 1.0}

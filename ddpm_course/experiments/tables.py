@@ -95,6 +95,14 @@ def mean_of(cards, vary=()): # `Score`s or None, one a run
     return average(cards, [name for name in vary if name in first.settings])
 
 
+def mean_note(rows, name): # of the rows of a file, such as "step_seconds"
+    "{variant: mean over its seeds of a note of its distances}."
+    found = {}
+    for row in rows:
+        found.setdefault(row["distance"].variant, []).append(row["distance"].notes[name])
+    return {variant: sum(values) / len(values) for variant, values in found.items()}
+
+
 def distance_of(row):
     "The value of a row's distance, to sort by."
     return row["distance"].value
