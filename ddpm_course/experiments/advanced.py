@@ -75,11 +75,13 @@ def plot_advanced(rows): # means over seeds
         cards = [r["distance"] for r in rows
                  if (r["distance"].variant, r["distance"].variance) == (name, variance)]
         ax.errorbar([s.steps for s in cards], [s.value for s in cards], error_bars(cards),
-                    fmt="o-", ms=4, capsize=2, lw=1.2, label=f"{name}, {variance}")
+                    fmt="o-", ms=4, capsize=2, lw=1.2,
+                    label=name if variance == "learned" else f"{name}, {variance}")
     floor_line(ax, rows)
     ax.set(title="Schedule and variance", xlabel="steps", ylabel="Fréchet distance", xscale="log",
            yscale="log")
     plain_ticks(ax.xaxis, sorted({r["distance"].steps for r in rows}))
+    plain_ticks(ax.yaxis, (10, 15, 20, 30, 50))
     figure.legend(loc="outside lower center", ncols=2)
     return figure
 
