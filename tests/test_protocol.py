@@ -31,8 +31,8 @@ from ddpm_course.experiments.protocol import (
     score_digits,
     stratified_order,
 )
-from ddpm_course.estimates import Estimate, verdicts
-from ddpm_course.experiments.contrasts import forest
+from ddpm_course.estimates import OPEN, Estimate, Verdict, verdicts
+from ddpm_course.experiments.contrasts import difference_text, forest
 from ddpm_course.experiments.plots import new_figure
 from ddpm_course.experiments.registry import TABLES
 from ddpm_course.experiments.runner import compute_row, row_name, run_rows
@@ -720,6 +720,12 @@ def test_tables_have_their_comparisons_in_their_definition():
     for name in TABLES.keys() - {"dynamics"}:  # a curve along one run
         family = TABLES[name].family
         assert family.panels and family.margins["distance"] == 0.5
+
+
+def test_a_difference_as_text_has_a_sign_and_its_own_interval():
+    verdict = Verdict(Estimate(-0.25, 0.1), 1.0, None, OPEN)
+    assert difference_text(verdict, 2) == "-0.25 [-0.45, -0.05]"
+    assert difference_text(verdict) == "-0.2 [-0.4, -0.1]"
 
 
 def test_a_note_is_averaged_over_the_seeds_of_each_variant():
