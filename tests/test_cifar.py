@@ -7,13 +7,14 @@ import torch
 from torch.testing import assert_close
 
 from ddpm_course import cards, cifar
+from ddpm_course.cards import load_scores
 from ddpm_course.cifar import NAME, cifar_model, train_cifar
 from ddpm_course.ddim import ddim_sample
 from ddpm_course.folded import FoldedUNet
 from ddpm_course.images import Images, from_uint8
 from ddpm_course.models import condition
 from ddpm_course.noising import cosine_schedule
-from ddpm_course.saving import load_model, save_model
+from ddpm_course.saving import Trained, load_model, save_model
 
 SMALL = dict(channels=(8, 16), layers=1, attention=(False, True), groups=4)
 
@@ -192,3 +193,34 @@ def test_scores_stand_beside_those_of_real_images():
     assert cards.real_accuracy.sampler == "real" and cards.distance.reference == "toys, test"
     assert cards.floor.value < cards.distance.value
     assert cards.accuracy.settings["rounding"] == "256 gray levels"
+
+
+def test_every_sampler_is_held_against_its_own_long_run(tmp_path):
+    from ddpm_course.experiments.color import (
+        against_long_runs,
+        color_protocol,
+        samplers_and_long_runs,
+        score_samplers,
+    )
+
+    train, test = bright(torch.arange(200) % 10), bright(torch.arange(60) % 10)
+    torch.manual_seed(0)
+    model = FoldedUNet(3, **SMALL, num_classes=10).eval()
+    trained = Trained(model, cosine_schedule(), (3, 16, 16), 1.0, {})
+    samplers, file = samplers_and_long_runs((3, 5), 9), tmp_path / "rows.json"
+    images = score_samplers(
+        trained, color_protocol(train, test, Judge(), "toys"), file, samplers, 12, progress=False
+    )
+    rows = load_scores(file)
+    spent = {"DDPM": (3, 5, 9), "DDIM": (3, 5, 9), "Heun": (3, 5), "DPM-Solver++(2M)": (3, 5)}
+    for name, budgets in spent.items():
+        assert [r["distance"].nfe for r in rows if r["distance"].sampler == name] == [*budgets]
+    assert len(images) == 10 and not torch.equal(images[0], images[1])
+    said = against_long_runs((3, 5), 9).judge(rows)["distance"]
+    assert len(said) == 8
+    values = {(r["distance"].sampler, r["distance"].nfe): r["distance"].value for r in rows}
+    for name in ("Heun", "DPM-Solver++(2M)"):  # whose long run is that of DDIM
+        difference = values[name, 5] - values["DDIM", 9]
+        assert said[f"{name}, 5"].estimate.value == pytest.approx(difference)
+    own = values["DDPM", 5] - values["DDPM", 9]
+    assert said["DDPM, 5"].estimate.value == pytest.approx(own)

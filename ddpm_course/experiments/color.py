@@ -8,6 +8,7 @@ from ..cifar import NAME
 from ..images import from_uint8, to_uint8
 from ..scores import Score
 from ..slopes import share_influence
+from .families import Family
 from .generation import measure
 from .protocol import (
     Protocol, Reals, accuracy_card, distance_card, features_of_reals, floor_card,
@@ -38,17 +39,45 @@ def color_protocol(train, # labeled `Images`, for floors
          "floor": floor_card, "matched_floor": matched_floor_card})
 
 
-def score_guidance(trained, # `Trained`, class-conditional
+def score_samplers(trained, # `Trained`, class-conditional
                    protocol, # of `color_protocol`
                    file, # JSON file for the rows
-                   scales=(1.0, 2.0, 3.0), # of guidance
-                   n: int=1000, # images a scale, the same noise for each
-                   steps: int=50, # of DDIM
+                   samplers, # of `Sampler`
+                   n: int=1000, # images a sampler, the same noise and labels for each
                    seed: int=0,
                    about=None, # for the cards: more of the model, such as {"train_steps": 400}
                    progress: bool=True):
-    "A row of cards for each scale of guidance, kept in a file; {scale: the images}."
-    found = {scale: measure(Sampler("DDIM", steps, guidance=scale), trained, n, seed, model=NAME,
-                            protocol=protocol, about=about, progress=progress) for scale in scales}
-    save_scores(file, [cards for cards, _, _ in found.values()], environment())
-    return {scale: images for scale, (_, images, _) in found.items()}
+    "A row of cards for each sampler, kept in a file; the images of each, in the same order."
+    found = [measure(sampler, trained, n, seed, model=NAME, protocol=protocol, about=about,
+                     progress=progress) for sampler in samplers]
+    save_scores(file, [cards for cards, _, _ in found], environment())
+    return [images for _, images, _ in found]
+
+
+# ---- the modular claim of chapter 80 on this network: set before any of it was run ----
+
+MARGIN = 1.0 # of the distance: the largest difference to a sampler's own long run that is fine
+BUDGETS = (10, 20, 40) # evaluations
+LONG = 1000 # evaluations of the long run; that of DDIM is one for all that follow the same path
+
+
+def samplers_at(budget):
+    "{name: `Sampler`} with at most as many evaluations: Heun spends two a step, less one."
+    steps = {"DDPM": budget, "DDIM": budget, "Heun": (budget + 1) // 2, "DPM-Solver++(2M)": budget}
+    return {name: Sampler(name, n) for name, n in steps.items()}
+
+
+def samplers_and_long_runs(budgets=BUDGETS, long=LONG):
+    "All of them, the long runs last."
+    short = [sampler for budget in budgets for sampler in samplers_at(budget).values()]
+    return [*short, Sampler("DDPM", long), Sampler("DDIM", long)]
+
+
+def against_long_runs(budgets=BUDGETS, long=LONG):
+    "Each sampler at each budget against its own long run: a `Family` of distances."
+    pairs = {f"{name}, {budget}": (dict(sampler=name, steps=sampler.steps),
+                                   dict(sampler="DDPM" if name == "DDPM" else "DDIM", steps=long))
+             for budget in budgets for name, sampler in samplers_at(budget).items()}
+    options = {name for sampler in samplers_and_long_runs() for name in sampler.options}
+    vary = ("sampler", "steps", "nfe", *sorted(options))
+    return Family({"distance": pairs}, vary, {"distance": MARGIN})
