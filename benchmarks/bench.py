@@ -3,8 +3,8 @@
 Same network (the 35.7-million-parameter U-Net of CIFAR-10), same weights, same inputs; times are
 medians of rounds in which every competitor has its turn (samplers: at every step), ratios are
 medians of the ratios within a round. Two columns of diffusers: "shipped" is its model, EMAModel and
-torch's AdamW as they come, in float32; "switched" has our switches too (channels_last, fused AdamW,
-foreach EMA, bf16 where we use it)."""
+torch's AdamW as they come, in float32; "switched" has our switches too (its images laid out as ours, fused
+AdamW, foreach EMA, bf16 where we use it)."""
 
 import argparse, datetime, inspect, json, math, os, platform, random, statistics, subprocess, sys
 import tempfile, time
@@ -81,18 +81,20 @@ class Setup:
     def __init__(
         self, who, bf16, compile, device, weights=None
     ):  # weights: the diffusers model to start from; new ones if None
-        self.who, self.bf16, self.device, fast = (
-            who,
-            bf16 and who != "shipped",
-            device,
-            who != "shipped",
-        )
-        self.model = self.build(weights).to(
-            device, **{"memory_format": torch.channels_last} if fast else {}
-        )
-        net = torch.compile(self.model) if compile and fast else self.model
+        self.who, self.device, self.fast = who, device, who != "shipped"
+        self.model = self.build(weights).to(device)
+        self.compute_in(bf16)
+        net = torch.compile(self.model) if compile and self.fast else self.model
         self.net = self.call(net)
-        self.layout = torch.channels_last if fast else torch.contiguous_format
+
+    def compute_in(self, bf16):
+        "Float32 or bfloat16, with images and weights laid out as `fit` does it there."
+        from ddpm_course.devices import image_layout
+
+        self.bf16 = bf16 and self.fast
+        layout = image_layout(self.device, "bf16" if bf16 else "no")
+        self.layout = layout if self.fast else torch.contiguous_format
+        self.model.to(memory_format=self.layout)
 
     def call(self, net):
         return net if self.who == "ours" else lambda x, t: net(x, t).sample
@@ -118,7 +120,7 @@ class Setup:
         return self.forward(x, t)
 
     def start_training(self):
-        fast = self.who != "shipped"
+        fast = self.fast
         self.model.train()
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=2e-4, **{"fused": True} if fast else {}
@@ -245,7 +247,7 @@ def network_rows(rounds, batch, device, compile, bf16):
         )
         return
     for s in setups.values():
-        s.bf16 = s.who != "shipped"
+        s.compute_in(bf16)
     yield against(
         "training step, automatic precision (bf16)", 2.5, interleaved(steps, rounds, device), batch
     )

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 from tqdm.auto import tqdm
 
+from .devices import image_layout
 from .disk import atomic_folder, discard
 from .identity import check_same_run, config_of
 from .randomness import BatchRandom, batch_index
@@ -71,7 +72,8 @@ def start_run(accelerator, model, data, loss, recipe, clip):
     known = {name: getattr(data, name, None) for name in ("shape", "classes", "levels")}
     known |= {"label_drop": getattr(loss, "drop", None), "clip": clip}
     Spec.of(model, **known).attach(model)
-    model.to(accelerator.device, memory_format=torch.channels_last).train()
+    layout = image_layout(accelerator.device, accelerator.mixed_precision)
+    model.to(accelerator.device, memory_format=layout).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr, fused=True,
                                   weight_decay=recipe.weight_decay)
     about = {"schedule": getattr(loss, "schedule", None), **known, **getattr(data, "about", {})}

@@ -223,6 +223,18 @@ def test_bf16_leaves_the_model_bare(whole):
     assert again.config["precision"] == "no" and again.step == 2
 
 
+@pytest.mark.parametrize("precision, last", [("no", True), ("bf16", False)])
+def test_channels_lie_last_but_for_bfloat16_on_a_cpu(precision, last):
+    model, seen = net(), set()
+    last_in = lambda x: x.is_contiguous(memory_format=torch.channels_last)
+    norms = [m for m in model.modules() if isinstance(m, torch.nn.GroupNorm)]
+    for norm in norms:  # the slow one: what it gets tells how all before it computed
+        norm.register_forward_pre_hook(lambda _, args: seen.add(last_in(args[0])))
+    train(model, steps=1, precision=precision)
+    assert norms and seen == {last}
+    assert last_in(next(p for p in model.parameters() if p.shape[1:] == (8, 3, 3))) == last
+
+
 def test_compiled_networks_keep_their_names(whole, tmp_path):
     pytest.importorskip("torch._dynamo")
     run = train(compile="eager", out=tmp_path)
