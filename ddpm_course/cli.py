@@ -12,20 +12,19 @@ from fastcore.script import anno_parser
 from .disk import as_file, in_words
 from .experiments import commands
 from .experiments.coverage import describe, run_coverage
-from .experiments.demo import QUICK_STEPS, run_demo
+from .experiments.demo import DEMO_STEPS, QUICK_STEPS, run_demo
 from .experiments.exchange import export_run, import_source, push_run
 from .experiments.registry import EXPERIMENTS, TABLES
 from .experiments.shipping import TRAIN
 from .experiments.squares import save_squares
 from .grading import grades_text
-from .training import DIGITS_FIT
 
 Several = Annotated[str, {"action": "append", "metavar": "FIELD=VALUE"}]
 
 
 def demo(out:str="runs/demo", # folder for the results; a demo stopped there goes on
          seed:int=0, # of training and sampling: the same seed gives the same images
-         train_steps:int=DIGITS_FIT["steps"], # optimizer steps
+         train_steps:int=DEMO_STEPS, # optimizer steps
          device:str=None, # "cpu", or None for an accelerator where there is one
          quick:bool=False): # a few seconds, to see that everything works; the digits will be noise
     """Train a class-conditional U-Net on scikit-learn's digits, sample with DDPM and DDIM, measure.
