@@ -653,20 +653,17 @@ RESULTS = Path(__file__).parents[1] / "nbs" / "results"
 def test_committed_tables_are_those_of_their_grids(name):
     rows = load_scores(RESULTS / f"{name}.json")
     table = TABLES[name]
-    vary = not_recorded(*(card for row in rows for card in row.values() if card))
     seeds = {row["distance"].seed for row in rows}
     # rows that make several: 12 moments, 2 samplers, 6 variances (of 4 networks) in 5 lengths
     scored = {"dynamics": 24, "edm": 2 * len(table.rows("digits")), "advanced": 5 * 6 * 5}
     assert len(rows) == scored.get(name, len(table.rows("digits")))
-    assert len(table.summary(rows, vary)) * len(seeds) == len(rows)
-    if len(seeds) > 1 and vary:
-        with pytest.raises(ValueError, match="instrument: 'not recorded' and 'not recorded'"):
-            table.summary(rows)
-    if not vary:  # made again: each has what made it, and what each image did
-        assert all("code" in about for about in load_about(RESULTS / f"{name}.json"))
-        assert all(row["distance"].influence is not None for row in rows)
-        judged = table.family.judge(table.summary(rows)) if table.family else {}
-        assert all(v.said for found in judged.values() for v in found.values())
+    assert len(table.summary(rows)) * len(seeds) == len(rows)
+    # each has what made it, what each image did, and every option on record
+    assert all("code" in about for about in load_about(RESULTS / f"{name}.json"))
+    assert all(row["distance"].influence is not None for row in rows)
+    assert not not_recorded(*(card for row in rows for card in row.values() if card))
+    judged = table.family.judge(table.summary(rows)) if table.family else {}
+    assert all(v.said for found in judged.values() for v in found.values())
 
 
 def test_dynamics_score_raw_and_averaged_weights_along_one_run():

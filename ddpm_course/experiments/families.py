@@ -19,11 +19,10 @@ class Family:
     vary: tuple # parts of the protocol that the comparisons are about
     margins: dict = field(default_factory=dict) # {card: largest difference that does not matter}
 
-    def compare(self, rows, # as `Table.summary` gives them
-                unrecorded=()) -> dict: # options that were not recorded, the same in all
+    def compare(self, rows) -> dict: # as `Table.summary` gives them
         "{(title, label): `Difference`}, each by itself; in pairs or seed by seed, where it can be."
         def one(a, b):
-            names = [k for k in (*self.vary, *unrecorded) if k in a.settings or k in b.settings]
+            names = [k for k in self.vary if k in a.settings or k in b.settings]
             return compare(a, b, names)
         return {(title, label): one(*(find_card(rows, **pick) for pick in pair))
                 for title, pairs in self.panels.items() for label, pair in pairs.items()}
@@ -32,9 +31,9 @@ class Family:
         "What does not matter in this comparison, or None."
         return self.margins.get(self.panels[title][label][0].get("card", "distance"))
 
-    def judge(self, rows, unrecorded=()) -> dict: # as for `compare`
+    def judge(self, rows) -> dict: # as for `compare`
         "{title: {label: `Verdict`}}: all comparisons of the table are one family of Holm's."
-        found = {key: d.estimate for key, d in self.compare(rows, unrecorded).items()}
+        found = {key: d.estimate for key, d in self.compare(rows).items()}
         said = verdicts(found, {key: self.margin(*key) for key in found})
         return {title: {label: said[title, label] for label in pairs}
                 for title, pairs in self.panels.items()}

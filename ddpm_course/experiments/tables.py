@@ -65,10 +65,9 @@ class Table:
         "How files are called: NAME, or NAME-SIZE, so that no size writes over another's."
         return self.name if size == "digits" else f"{self.name}-{size}"
 
-    def summary(self, cards, # the rows of a file
-                vary=()): # options that were not recorded
+    def summary(self, cards): # the rows of a file
         "Means over the seeds of each row, in the order in which they are shown."
-        means = mean_over_seeds(cards, vary)
+        means = mean_over_seeds(cards)
         return sorted(means, key=self.order) if self.order else means
 
 
@@ -79,20 +78,19 @@ def without_seed(row): # {name: Score or None}
     return repr(told)
 
 
-def mean_over_seeds(rows, # {name: Score or None} each
-                    vary=()): # options that were not recorded, the same in all
+def mean_over_seeds(rows): # {name: Score or None} each
     "Rows averaged over their seeds: those whose protocols agree in all else make one."
     groups = {}
     for row in rows: groups.setdefault(without_seed(row), []).append(row)
-    return [{name: mean_of([row[name] for row in group], vary) for name in group[0]}
+    return [{name: mean_of([row[name] for row in group]) for name in group[0]}
             for group in groups.values()]
 
 
-def mean_of(cards, vary=()): # `Score`s or None, one a run
+def mean_of(cards): # `Score`s or None, one a run
     "Their average; the one card itself where it does not depend on the run, as a floor."
     first = cards[0]
     if first is None or len(cards) == 1 or all(card == first for card in cards): return first
-    return average(cards, [name for name in vary if name in first.settings])
+    return average(cards)
 
 
 def mean_note(rows, name): # of the rows of a file, such as "step_seconds"
