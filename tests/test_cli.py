@@ -139,8 +139,10 @@ def test_errors_of_the_system_say_what_to_do(tmp_path, monkeypatch):
         (["grade", ""], "expected a path"),
         (["import", ""], "expected a path"),
         (["export", "digits", "--format", "onnx", "--out", str(tmp_path)], "is a folder, or no"),
-        (["export", "digits", "--format", "onnx", "--out", str(tmp_path / "bytes.ipynb")],
-         "is a file; delete it or choose another"),
+        (
+            ["export", "digits", "--format", "onnx", "--out", str(tmp_path / "bytes.ipynb")],
+            "is a file; delete it or choose another",
+        ),
         (["coverage", "--repetitions", "0"], "repetitions=0; expected a whole number of at le"),
         (["coverage", "--out", str(tmp_path / "bytes.ipynb")], "holds no cells of coverage"),
         (["coverage", "--out", str(tmp_path)], "expected the name of a file"),
