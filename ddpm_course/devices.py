@@ -1,6 +1,7 @@
 "Where and how precisely a network is trained: accelerate around it, and nothing left of it."
 
 import threading
+import warnings
 from contextlib import contextmanager
 from functools import wraps
 
@@ -97,7 +98,10 @@ def accelerated(accelerator, model, optimizer):
     net = Accelerated(model)
     net.wrapped, optimizer = accelerator.prepare(model, optimizer)
     try:
-        with torch.enable_grad(), untouched_random(devices): yield net, optimizer
+        with torch.enable_grad(), untouched_random(devices), warnings.catch_warnings():
+            # of 1x1 convolutions, whose two layouts are one
+            warnings.filterwarnings("ignore", "Grad strides do not match")
+            yield net, optimizer
     finally:
         for name in set(vars(model)) - own: delattr(model, name) # a wrapped forward and a mark
         model.eval()
