@@ -1,5 +1,6 @@
 "What does attention in more places bring, and what does it cost?"
 
+import copy
 import time
 from functools import partial
 
@@ -9,7 +10,7 @@ import torch.nn.functional as F
 from ..attention import attention_kernel, naive_attention
 from ..ddpm import DDPMLoss
 from ..images import load_digits
-from ..memory import saved_bytes
+from ..memory import peak_bytes
 from ..noising import cosine_schedule
 from ..training import DIGITS_FIT, DIGITS_UNET, fit
 from ..unet import UNet
@@ -26,11 +27,12 @@ NETS = { # {what attends: (changes to the digits network, its size within 4 %; t
                          F.scaled_dot_product_attention)}
 
 
-def kept_megabytes(net, batch=32):
-    "What a training step on so many digits keeps for its backward pass."
+def peak_megabytes(net, batch=DIGITS_FIT["batch_size"]):
+    "The most that a pass there and back holds at once, in float32, beyond weights and images."
+    net = copy.deepcopy(net) # keeps gradients and layout of the one that is trained
     x = torch.zeros(batch, *load_digits("train").shape)
     y = torch.zeros(batch, dtype=torch.int64)
-    return saved_bytes(lambda x: net(x, y, y), x) / 1e6
+    return peak_bytes(lambda: net(x, y, y).square().mean().backward()) / 1e6
 
 
 def attention_row(name, seed, steps, n, sampler_steps):
@@ -40,15 +42,15 @@ def attention_row(name, seed, steps, n, sampler_steps):
     net = UNet(**DIGITS_UNET | changes)
     loss = DDPMLoss(cosine_schedule(), drop=0.1)
     with attention_kernel(net, kernel):
+        peak = peak_megabytes(net)
         began = time.process_time() # others on the machine do not count
         run = fit(net, load_digits("train"), loss, seed=seed, device="cpu", progress=False,
                   **DIGITS_FIT | {"steps": steps})
         seconds = (time.process_time() - began) / steps
-        kept = kept_megabytes(net)
     about = {"variant": name, "train_steps": steps, "train_seed": seed,
              "parameters": sum(p.numel() for p in net.parameters())}
     cards = measure("DDIM", trained_of(run), n, seed, sampler_steps, progress=False, about=about)[0]
-    cards["distance"].notes.update({"step_seconds": round(seconds, 3), "kept_MB": round(kept, 1)})
+    cards["distance"].notes.update({"step_seconds": round(seconds, 3), "peak_MB": round(peak, 1)})
     return cards
 
 
@@ -61,5 +63,5 @@ ATTENTION = Table(
                   vary=("variant", "parameters"), margins={"distance": 0.5, "accuracy": 0.01}),
     grid={"digits": product(seed=range(3), name=[*NETS], steps=400, n=797, sampler_steps=50),
           "smoke": product(seed=range(2), name=[*NETS], steps=3, n=100, sampler_steps=4)},
-    columns=("variant", "parameters", "train_steps", "step_seconds", "kept_MB", "accuracy",
+    columns=("variant", "parameters", "train_steps", "step_seconds", "peak_MB", "accuracy",
              "distance", "floor", "nearest"))
