@@ -248,6 +248,7 @@ def network_rows(rounds, batch, device, compile, bf16):
         return
     for s in setups.values():
         s.compute_in(bf16)
+        s.start_training()  # moments are laid out as weights are
     least = 2.5 if torch.cpu._is_amx_tile_supported() else 1.4  # AVX512-BF16 has no matrix units
     yield against(
         "training step, automatic precision (bf16)",
