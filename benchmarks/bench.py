@@ -43,6 +43,7 @@ DIT_S2 = dict(
     num_embeds_ada_norm=1000,
 )
 WHO = ("ours", "shipped", "switched")
+DECIDE = WHO[:2]  # what `speed` is a ratio of; a quick run has no third column
 
 
 def sync(device):
@@ -199,13 +200,13 @@ def against(what, least, seconds, batch):
         "x as shipped",
         value >= least,
         speed=value,
-        switched=ratio(seconds["switched"], seconds["ours"]),
+        **{k: ratio(seconds[k], seconds["ours"]) for k in seconds if k == "switched"},
         seconds={k: statistics.median(v) for k, v in seconds.items()},
         images_per_s={k: batch / statistics.median(v) for k, v in seconds.items()},
     )
 
 
-def network_rows(rounds, batch, device, compile, bf16):
+def network_rows(people, rounds, batch, device, compile, bf16):
     "Forward and training step, in float32 on a CPU, and with automatic precision."
     from diffusers import UNet2DModel
 
@@ -213,7 +214,7 @@ def network_rows(rounds, batch, device, compile, bf16):
     weights, (x, t, eps) = UNet2DModel(**CIFAR10).eval(), inputs(batch, device)
     how, cuda = ("bf16" if bf16 else "float32") + ", compiled" * compile, device.type == "cuda"
     first = bf16 and cuda  # on a CPU the rows of the table are in float32, then comes one in bf16
-    setups = {who: Setup(who, first, compile, device, weights) for who in WHO}
+    setups = {who: Setup(who, first, compile, device, weights) for who in people}
     if not first:
         a, b = setups["ours"].infer(x, t), setups["shipped"].infer(x, t)
         assert (a - b).abs().max() <= 1e-5 * max(1, b.abs().max()), (
@@ -281,7 +282,7 @@ def resident(field):
 
 
 def memory_probe(kind, who, batch, device, bf16, compile, threads):
-    "Bytes that training takes above the loaded model, at the highest of three steps."
+    "Bytes that training takes above the loaded model, at its highest."
     torch.set_num_threads(int(threads))
     torch.optim.AdamW(
         [torch.zeros(1, requires_grad=True)]
@@ -298,7 +299,7 @@ def memory_probe(kind, who, batch, device, bf16, compile, threads):
         Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
         before = resident("VmRSS")
     setup.start_training()
-    for _ in range(3):
+    for _ in range(2):  # the second has the optimizer's state, too
         setup.train(x, t, eps)
     return (
         torch.cuda.max_memory_allocated(device) if device.type == "cuda" else resident("VmHWM")
@@ -321,8 +322,8 @@ def memory_used(kind, people, batch, device, bf16, compile, threads):
     return {who: probe("memory", kind, who, *args) for who in people}
 
 
-def memory_row(batch, device, bf16, compile, threads):
-    used = memory_used("unet", WHO, batch, device, bf16, compile, threads)
+def memory_row(people, batch, device, bf16, compile, threads):
+    used = memory_used("unet", people, batch, device, bf16, compile, threads)
     if used is None:
         return row(
             "peak memory of a training step",
@@ -340,7 +341,7 @@ def memory_row(batch, device, bf16, compile, threads):
         "x as shipped",
         value <= 0.8,
         speed=1 / value,
-        switched=used["ours"] / used["switched"],
+        **{k: used["ours"] / used[k] for k in used if k == "switched"},
         megabytes={k: v / 1e6 for k, v in used.items()},
     )
 
@@ -485,7 +486,7 @@ def sampler_rows(rounds, quick, device):
         "DDPM",
         ddpm_steps,
         DDPMScheduler(timestep_spacing="trailing"),
-        100 if quick else 1000,
+        50 if quick else 1000,
         3,
         rounds,
         device,
@@ -516,23 +517,23 @@ def solver_rows(rounds, quick, device):
         )
 
 
-def import_row(rounds):
+def import_row(rounds, warm_up=1):
     statements = {
         "ours": "from ddpm_course.sampling import ddim_sample",
         "diffusers": "from diffusers import DDIMScheduler",
     }
     seconds = {k: [] for k in statements}
-    for i in range(rounds + 1):  # the first round fills the file cache
+    for i in range(warm_up + rounds):  # the first round fills the file cache
         for k, s in statements.items():
             seconds[k].append(probe("import", s))
-    value = statistics.median(seconds["ours"][1:])
+    value = statistics.median(seconds["ours"][warm_up:])
     return row(
         "import of ddim_sample, over import torch",
         "at most +0.1 s",
         value,
         "s",
         value <= 0.1,
-        diffusers=statistics.median(seconds["diffusers"][1:]),
+        diffusers=statistics.median(seconds["diffusers"][warm_up:]),
     )
 
 
@@ -760,7 +761,26 @@ def about(device, threads):
     )
 
 
-def bench(rounds=9, quick=False, device=None, batch=None, compile=None, threads=2):
+def row_makers(rounds, quick, device, batch, compile, bf16, threads):
+    "{what is measured: function that measures it, row by row}."
+    people, how = DECIDE if quick else WHO, (batch, device, compile, bf16)
+    makers = {
+        "network": lambda: network_rows(people, rounds, *how),
+        "memory": lambda: [memory_row(people, batch, device, bf16, compile, threads)],
+        "dit": lambda: dit_rows(rounds, *how, threads),
+        "samplers": lambda: sampler_rows(rounds, quick, device),
+        "solvers": lambda: solver_rows(rounds, quick, device),
+        "interval": lambda: [interval_row(quick)],
+        "import": lambda: [import_row(1, 0) if quick else import_row(5)],
+        "data": lambda: data_rows(min(rounds, 3), quick, device),
+        "attention": lambda: [attention_row()],
+    }
+    if device.type == "cpu" and not quick:
+        makers["ranks"] = lambda: rank_rows(min(rounds, 3))
+    return makers
+
+
+def bench(rounds=9, quick=False, device=None, batch=None, compile=None, threads=2, only=None):
     "Measure, printing each row as it comes; returns what the JSON holds."
     from ddpm_course.devices import auto_precision
 
@@ -774,22 +794,13 @@ def bench(rounds=9, quick=False, device=None, batch=None, compile=None, threads=
     )
     result = about(device, threads) | {"rounds": rounds, "batch": batch, "rows": []}
 
-    def rows():
-        yield from network_rows(rounds, batch, device, compile, bf16)
-        yield memory_row(batch, device, bf16, compile, threads)
-        yield from dit_rows(rounds, batch, device, compile, bf16, threads)
-        yield from sampler_rows(rounds, quick, device)
-        yield from solver_rows(rounds, quick, device)
-        yield interval_row(quick)
-        yield import_row(1 if quick else 5)
-        yield from data_rows(min(rounds, 3), quick, device)
-        yield attention_row()
-        if device.type == "cpu" and not quick:
-            yield from rank_rows(min(rounds, 3))
-
-    for r in rows():
-        result["rows"].append(r)
-        print(show(r), flush=True)
+    makers = row_makers(rounds, quick, device, batch, compile, bf16, threads)
+    if unknown := {*(only or ())} - makers.keys():
+        raise SystemExit(f"--only {' '.join(unknown)}: expected some of {', '.join(makers)}")
+    for part in only or makers:
+        for r in makers[part]():
+            result["rows"].append({"part": part} | r)
+            print(show(r), flush=True)
     return result
 
 
@@ -806,11 +817,12 @@ def main(argv=None):
         help="torch.compile ours and the switched column; on a GPU by default",
     )
     p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--only", nargs="+", help="parts to measure, such as network or data")
     p.add_argument("--probe", nargs="+", help=argparse.SUPPRESS)
     a = p.parse_args(argv)
     if a.probe:
         return print(PROBES[a.probe[0]](*a.probe[1:]))
-    result = bench(a.rounds, a.quick, a.device, a.batch, a.compile, a.threads)
+    result = bench(a.rounds, a.quick, a.device, a.batch, a.compile, a.threads, a.only)
     if a.out:
         Path(a.out).write_text(json.dumps(result, indent=1))
 

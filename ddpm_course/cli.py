@@ -89,10 +89,10 @@ def evaluate(run:str, # folder that train left
 def table(name:str, # of a table, an experiment, or all
           size:str="digits", # "digits", "full", or "smoke" to see in seconds that it runs
           out:str="runs/tables", # folder for NAME.json, .csv, .png, run folders, finished rows
-          workers:int=2, # processes of one thread each, of a table of the digits; 0: this one alone
+          workers:int=None, # of a table of the digits: processes (2 if None); 0: this one alone
           data:str=None, # of an experiment: folder of the data set
           features:str=None, # of an experiment: "inception", or the folder of a train_features run
-          seed:int=0, # of an experiment: of training and samples
+          seed:int=None, # of an experiment: of training and samples; 0 if None
           device:str=None): # of an experiment: "cpu", or None for an accelerator
     """Make a table of the digits, or of an experiment (ddpm-course list); a stopped run goes on.
     Example: ddpm-course table all --size smoke

@@ -11,7 +11,7 @@ from .arguments import check_fields, checked
 from .disk import as_folder
 from .images import Images
 from .kinds import (
-    a_call, amount, anything, clean_images, count, described, flag, having, in_range, listed,
+    a_call, amount, anything, clean_images, described, flag, having, in_range, listed,
     number, one_of, some_images, some_labels, tensor, whole)
 from .models import check_labels, predicts_of, said_by
 
@@ -36,13 +36,19 @@ def a_network_to_train(model, name):
 
 
 a_precision = one_of("auto", "bf16", "no") # "no": float32
+MOST = 10**9 # what a run may count to: more steps would never end
+
+
+def counted(low):
+    "The kind of what a run counts: a whole number that it can come to."
+    return whole(low, MOST, f"a whole number of at least {low} and at most {MOST:,}")
 
 
 def check_recipe(recipe): # `training.Recipe`
     "Its fields as Python's numbers, or an error that says what they should be."
-    counted = whole(1, expected="more than 0, a whole number")
+    number_of = whole(1, MOST, f"more than 0, a whole number of at most {MOST:,}")
     rate = number(above=0, expected="more than 0, a finite number")
-    check_fields(recipe, steps=counted, batch_size=counted, warmup=whole(0), lr=rate,
+    check_fields(recipe, steps=number_of, batch_size=number_of, warmup=counted(0), lr=rate,
                  clip_grad=rate, weight_decay=amount, ema_halflife=amount,
                  precision=a_precision)
 
@@ -63,7 +69,7 @@ def a_compiler(value, name):
 
 fit_arguments = checked({ # beside those that their names and annotations say
     "model": a_network_to_train, "callbacks": listed(a_call, what="a list of calls"),
-    "compile": a_compiler, "save_every": whole(0), "accumulate": count, "stop_at": whole(0),
+    "compile": a_compiler, "save_every": counted(0), "accumulate": counted(1), "stop_at": whole(0),
     "device": anything, "start": anything, "out": anything})
 preview_arguments = checked({
     "run": having("ema", "about", what="a Run, as fit gives to callbacks"), "y": some_labels})

@@ -1,6 +1,6 @@
 "Fixtures of more than one file."
 
-import json, sys
+import gc, json, os, sys
 
 import pytest
 
@@ -15,6 +15,20 @@ def broken(tmp_path, monkeypatch):
     yield lambda *bug: broken_copy(tmp_path, *bug)
     for name in [n for n in sys.modules if n.startswith("broken_")]:
         del sys.modules[name]
+
+
+def pytest_collection_finish():
+    gc.freeze()  # what was imported and collected stays: nobody need look through it again
+
+
+@pytest.fixture(scope="session")
+def smoke_tables(tmp_path_factory):
+    """The folder of all tables at smoke size. A table that one test has made is there for the
+    others, those of other workers too: it is gone on with, and has no row to make."""
+    base = tmp_path_factory.getbasetemp()
+    out = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "tables"
+    out.mkdir(exist_ok=True)
+    return out
 
 
 @pytest.fixture(scope="session")

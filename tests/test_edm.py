@@ -370,14 +370,14 @@ def test_the_loss_of_d_is_ddpms_for_a_denoiser():
     assert torch.allclose(of_D, of_eps, rtol=1e-9)
 
 
-def test_the_table_runs_and_tells_all_that_a_score_depends_on(tmp_path):
-    rows = EDM.run(tmp_path, "smoke", workers=0)
+def test_the_table_runs_and_tells_all_that_a_score_depends_on(smoke_tables):
+    rows = EDM.run(smoke_tables, "smoke", workers=0)
     told = {(row["distance"].configuration, row["distance"].nfe) for row in rows}
     assert told == {(name, nfe) for name in CONFIGURATIONS for nfe in (5, 11)}
     judged = EDM.family.judge(rows)
     assert [len(found) for found in judged.values()] == [6, 7]
-    assert (tmp_path / "edm-smoke.png").exists()
-    again = edm_row("F", 1, images=256, n=100, steps=3)
+    assert (smoke_tables / "edm-smoke.png").exists()
+    again = edm_row("F", 1, images=128, n=100, steps=3)
     kept = {
         row["distance"].sampler: row["distance"]
         for row in rows

@@ -349,10 +349,10 @@ def test_a_run_is_scored_once_by_the_protocol_of_its_experiment(trained, monkeyp
     assert compare(rows[0].distance, rows[1].distance, ("guidance", "nfe")).value
 
 
-def test_every_experiment_runs_whole_at_smoke_size_by_one_call(tmp_path, monkeypatch):
+def test_every_experiment_runs_whole_at_smoke_size_by_one_call(smoke_tables, monkeypatch):
     assert {"imagenet100-latent", "imagenet100-length"} < EXPERIMENTS.keys()
     rows = studies.run_experiment(
-        "imagenet100-latent", "smoke", tmp_path, device="cpu", progress=False
+        "imagenet100-latent", "smoke", smoke_tables, device="cpu", progress=False
     )
     assert [(r.distance.variant, r.distance.guidance) for r in rows] == [
         ("pretrained", 1.0),
@@ -365,19 +365,19 @@ def test_every_experiment_runs_whole_at_smoke_size_by_one_call(tmp_path, monkeyp
     assert "36.42" in text and "published, by their own protocols" in text
     monkeypatch.setattr(training_runs, "fit", None)  # nothing is trained again
     again = studies.run_experiment(
-        "imagenet100-latent", "smoke", tmp_path, device="cpu", progress=False
+        "imagenet100-latent", "smoke", smoke_tables, device="cpu", progress=False
     )
     assert [r.distance for r in again] == [r.distance for r in rows]
 
 
-def test_one_command_makes_every_table_at_smoke_size(tmp_path):
-    text = commands.make_table("all", "smoke", tmp_path, 0, None, "cpu", 0)
+def test_one_command_makes_every_table_at_smoke_size(smoke_tables):
+    text = commands.make_table("all", "smoke", smoke_tables, 0, None, "cpu", 0)
     names = [*TABLES, *(name for name, e in EXPERIMENTS.items() if "smoke" in e.sizes)]
     assert [line[3:-3] for line in text.splitlines() if line.startswith("== ")] == names
-    assert {f"{name}-smoke.csv" for name in TABLES} <= {p.name for p in tmp_path.iterdir()}
+    assert {f"{name}-smoke.csv" for name in TABLES} <= {p.name for p in smoke_tables.iterdir()}
     untrained = {"ddim-steps", "guidance", "question-3", "edm-samplers"}  # they take what ships
     for name in TABLES:
-        told = load_scores(tmp_path / f"{name}-smoke.json")[0]["distance"].settings
+        told = load_scores(smoke_tables / f"{name}-smoke.json")[0]["distance"].settings
         assert ("train_seed" in told) == (name not in untrained)
 
 
@@ -441,6 +441,13 @@ def files(folder):
     "options, says",
     [
         (["--set", "steps=inf"], "expected a whole number for steps"),
+        (["--set", "steps=1e99"], "'steps=1e99'; expected a whole number for steps, at most 1,000"),
+        (["--set", "batch_size=1e10"], "for batch_size, at most 1,000,000,000"),
+        (["--set", "warmup=1e30"], "for warmup, at most 1,000,000,000"),
+        (["--set", "accumulate=1e30"], "for accumulate, at most 1,000,000,000"),
+        (["--set", "save_every=1e30"], "for save_every, at most 1,000,000,000"),
+        (["--set", "epochs=1e99"], "are 3.12e+100 steps; expected at most 1,000,000,000"),
+        (["--data", "digits"], "--data digits: the data here are the digits, which need no folder"),
         (["--set", "epochs=nan"], "epochs=nan; expected a finite number above 0"),
         (["--set", "epochs=-1"], "epochs=-1.0; expected a finite number above 0"),
         (["--set", "lr=nan"], "lr=nan; expected more than 0"),
@@ -473,6 +480,7 @@ def test_odd_values_are_said_before_a_run_begins(options, says, tmp_path, monkey
         ("evaluate --n 0", "n=0; expected at least 10 images"),
         ("evaluate --n 9", "n=9; expected at least 10 images"),
         ("evaluate --chunk -1", "chunk=-1; expected a whole number of at least 1"),
+        ("evaluate --data nowhere", "--data nowhere: the data here are the digits"),
         ("evaluate --features nowhere", "--features nowhere: no model is there; expected incep"),
         ("evaluate --features RUN", "a UNet is there; expected inception, or the folder of"),
     ],
@@ -482,6 +490,38 @@ def test_odd_values_are_said_before_anything_is_drawn(options, says, trained):
     command, *options = options.replace("RUN", str(trained)).split()
     assert says in said(command, str(trained), "--device", "cpu", *options)
     assert files(trained) == before
+
+
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        ("train digits --data d", "--data d: digits, which is trained as it ships, cannot use it"),
+        ("train vae --size smoke", "--size smoke: vae, which is trained as it ships"),
+        ("train text --set steps=1", "--set ['steps=1']: text, which is trained"),
+        ("train cifar10-published --data d", "--data d: cifar10-published, of which nothing is"),
+        ("table dynamics --size smoke --seed 1", "--seed 1: dynamics, a table of the digits, can"),
+        ("table dynamics --size smoke --data d", "--data d: dynamics, a table of the digits, can"),
+        ("table cifar10 --size smoke --workers 1", "--workers 1: cifar10, an experiment, cannot"),
+        ("table cifar10 --size smoke --data d", "--data d: the data here are the digits, which"),
+        ("table all --size smoke --data d", "--data d: the data here are the digits, which"),
+        ("prepare cifar10 p --size 64", "--size 64: cifar10 cannot use it"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(options, says, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert says in said(*options.split())
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_network_without_classes_is_not_guided():
+    model = SimpleNamespace(num_classes=None)
+    opened = SimpleNamespace(
+        ready=SimpleNamespace(trained=SimpleNamespace(model=model), folder="run"),
+        scale=SimpleNamespace(samplers=()),
+    )
+    assert studies.chosen_samplers(opened, guidance=1.0)
+    with pytest.raises(ValueError, match="--guidance 2.0: the network of run has no classes"):
+        studies.chosen_samplers(opened, guidance=2.0)
 
 
 def test_a_run_of_another_version_or_half_a_run_says_what_to_do(trained, tmp_path):

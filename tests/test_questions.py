@@ -13,9 +13,9 @@ MEASURED = ("accuracy", "distance", "precision", "recall")
 
 
 @pytest.fixture(scope="module")
-def tables(tmp_path_factory):
+def tables(smoke_tables):
     "(folder, means of guidance, means of question 3) at smoke size."
-    out = tmp_path_factory.mktemp("tables")
+    out = smoke_tables
     return out, GUIDANCE.run(out, "smoke", 0), QUESTION_3.run(out, "smoke", 0)
 
 

@@ -88,6 +88,12 @@ def test_labels_and_images_that_would_teach_something_else(kind, change, message
         train(data=kind(change), steps=40)
 
 
+@pytest.mark.parametrize("name", ["steps", "batch_size", "warmup", "save_every", "accumulate"])
+def test_a_run_that_would_never_end_is_refused(name):
+    with pytest.raises(ValueError, match=rf"{name}=10{{10}}; expected .* at most 1,000,000,000"):
+        train(**{name: 10**10})
+
+
 @pytest.mark.parametrize("kind", [Pairs, Batches])
 def test_images_from_0_to_1_are_told(kind):
     with pytest.warns(UserWarning, match="data: x: no value below 0 .*x \\* 2 - 1"):

@@ -216,22 +216,32 @@ FAULTS = {
 }
 
 
+CLOSED = "<details><summary>more</summary><p style='height: 20000px'>text</p></details>"
+SCROLLS = "<div style='overflow-x: auto'><div style='width: 600px'>wide</div></div>"
+FIGURE = "<figure><div style='height: 300px'></div></figure>"
+TEXT = "<p style='height: 600px'>text</p>"
+FINE = CLOSED + SCROLLS + FIGURE + TEXT
+
+
+@pytest.fixture(scope="module")
+def small_pages(tmp_path_factory):
+    "{body: what the browser measures of a page with it}."
+    folder = tmp_path_factory.mktemp("small")
+    bodies = {f"chapter{i}.html": body for i, body in enumerate([*FAULTS, FINE])}
+    for name, body in bodies.items():
+        (folder / name).write_text(render.PAGE.format(body), encoding="utf-8")
+    return {bodies[page["page"]]: page for page in measure.measured(folder, [*bodies])}
+
+
 @browser
 @pytest.mark.parametrize("body", FAULTS, ids=FAULTS.values())
-def test_a_fault_of_a_page_is_found(body, tmp_path):
-    (tmp_path / "chapter.html").write_text(render.PAGE.format(body), encoding="utf-8")
-    (page,) = measure.measured(tmp_path, ["chapter.html"])
+def test_a_fault_of_a_page_is_found(body, small_pages):
+    page = small_pages[body]
     assert any(fault.startswith(FAULTS[body]) for fault in measure.faults(page)), page
 
 
 @browser
-def test_what_is_closed_or_scrolls_is_no_fault(tmp_path):
-    closed = "<details><summary>more</summary><p style='height: 20000px'>text</p></details>"
-    scrolls = "<div style='overflow-x: auto'><div style='width: 600px'>wide</div></div>"
-    figure = "<figure><div style='height: 300px'></div></figure>"
-    text = "<p style='height: 600px'>text</p>"
-    body = closed + scrolls + figure + text
-    (tmp_path / "chapter.html").write_text(render.PAGE.format(body), encoding="utf-8")
-    (page,) = measure.measured(tmp_path, ["chapter.html"])
+def test_what_is_closed_or_scrolls_is_no_fault(small_pages):
+    page = small_pages[FINE]
     assert [*measure.faults(page)] == []
     assert 0.2 < page["figures"] < 0.4 and 0.5 < page["prose"] < 0.7

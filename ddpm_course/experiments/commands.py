@@ -10,7 +10,7 @@ from ..images import from_uint8, image_grid
 from ..ranks import is_first
 from .cost_table import cost_rows
 from .costs import CARDS, SHARE, as_hours, cost_of, hours_on, trial
-from .datasets import SETS
+from .datasets import SETS, check_unneeded
 from .plans import parse_changes
 from .preparation import prepare_folders
 from .registry import EXPERIMENTS, TABLES, experiment_of, run_table
@@ -64,6 +64,20 @@ def sizes_there():
     return [*dict.fromkeys(size for e in EXPERIMENTS.values() for size in e.sizes)]
 
 
+# ---- options ----
+
+def refuse_unused(what, **given): # what cannot use them; {option: its value, None if not given}
+    "ValueError where an option was given that would do nothing."
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(f"--{name} {value}: {what} cannot use it; leave it out")
+
+
+def unless(usual, value):
+    "None for the usual value of an option, as if it were not given."
+    return None if value == usual else value
+
+
 # ---- train ----
 
 def train_shipped(name, out, seed):
@@ -77,10 +91,17 @@ def train_shipped(name, out, seed):
 
 def train_named(name, size, variant, data, out, seed, device, resume, given, tracker):
     "Train a network that ships, or one of an experiment."
-    if name in TRAIN: return train_shipped(name, out, seed)
+    training = {"set": unless([], given or []), "tracker": unless("none", tracker)}
+    if name in TRAIN:
+        refuse_unused(f"{name}, which is trained as it ships,", size=unless("full", size),
+                      variant=variant, data=data, device=unless("cpu", device), **training)
+        return train_shipped(name, out, seed)
     if name not in EXPERIMENTS:
         raise ValueError(f"nothing to train is called {name!r}; there are the experiments "
                          f"{', '.join(EXPERIMENTS)} and the networks {', '.join(TRAIN)}")
+    if EXPERIMENTS[name].pretrained:
+        refuse_unused(f"{name}, of which nothing is trained,", data=data, seed=unless(0, seed),
+                      **training)
     out = train_experiment(name, size, variant, out, data, seed, device, resume,
                            parse_changes(given or []), tracker)
     commands = "\n".join(f"  {line}" for line in next_commands(out, read_settings(out)))
@@ -112,7 +133,7 @@ def sample_run(run, sampler=None, steps=None, guidance=None, n=64, seed=0, devic
     from PIL import Image
     opened = opened_run(run, device)
     levels = SETS[opened.plan.data.name].levels
-    first = chosen_samplers(opened.scale, sampler, steps, guidance)[0]
+    first = chosen_samplers(opened, sampler, steps, guidance)[0]
     folder, _ = draw(opened.ready, first, n, seed, chunk, levels)
     if is_first():
         grid = image_grid(from_uint8(read_chunk(folder, 0, min(n, 64))[0], levels), 8)
@@ -138,22 +159,46 @@ def info_run(run):
 
 # ---- tables, data ----
 
-def make_table(name, size, out, workers, data, device, seed, features=None):
+def make_table(name, size, out, workers=None, data=None, device=None, seed=None, features=None):
     "A table of the digits, or of an experiment; \"all\": every one that has the size."
+    chosen = tables_called(name, size)
+    given = {"data": data, "device": device, "seed": seed, "features": features}
+    check_table_options(chosen, size, workers, given)
+    text = {one: table_text(one, size, out, workers, given) for one in chosen}
+    if name != "all": return text[name]
+    return "\n\n".join(f"== {one} ==\n{said}" for one, said in text.items())
+
+
+def tables_called(name, size):
+    "The tables and experiments that a name stands for; ValueError if there are none."
     if name == "all":
         chosen = [one for one, what in (TABLES | EXPERIMENTS).items() if size in sizes_of(what)]
-        if not chosen: raise ValueError(f"size={size!r}; tables have {', '.join(sizes_there())}")
-        return "\n\n".join(
-            f"== {one} ==\n{make_table(one, size, out, workers, data, device, seed, features)}"
-            for one in chosen)
-    if name in TABLES:
-        if size == "full" and (others := full_of(name)):
-            raise ValueError(f"{name} is a table of the digits; at full size: {', '.join(others)}")
-        return format_table(run_table(name, out, size, workers), TABLES[name].columns)
-    if name not in EXPERIMENTS:
+        if chosen: return chosen
+        raise ValueError(f"size={size!r}; tables have {', '.join(sizes_there())}")
+    if name not in TABLES | EXPERIMENTS:
         raise ValueError(f"no table {name!r}; there are {', '.join(TABLES | EXPERIMENTS)}, and all")
-    rows = run_experiment(name, size, out, data, seed, device, features)
-    return format_experiment(name, size, rows)
+    if name in TABLES and size == "full" and (others := full_of(name)):
+        raise ValueError(f"{name} is a table of the digits; at full size: {', '.join(others)}")
+    return [name]
+
+
+def check_table_options(chosen, size, workers, given): # {option of experiments: value}
+    "ValueError where an option was given that none of these tables can use."
+    experiments = [EXPERIMENTS[one] for one in chosen if one in EXPERIMENTS]
+    if not experiments: refuse_unused(f"{chosen[0]}, a table of the digits,", **given)
+    if len(experiments) == len(chosen):
+        refuse_unused(f"{chosen[0]}, an experiment,", workers=workers)
+    for plan in (p for e in experiments for p in e.scale(size).plans.values()):
+        check_unneeded(given["data"], plan.data.name)
+
+
+def table_text(name, size, out, workers, given):
+    "One table, made or gone on with."
+    if name in TABLES:
+        rows = run_table(name, out, size, 2 if workers is None else workers)
+        return format_table(rows, TABLES[name].columns)
+    seed = 0 if given["seed"] is None else given["seed"]
+    return format_experiment(name, size, run_experiment(name, size, out, **given | {"seed": seed}))
 
 
 def sizes_of(what): # `Table` or `Experiment`
@@ -170,6 +215,8 @@ def prepare_data(name, data, out, size, preprocessing):
     "Get CIFAR-10, or make ImageNet-100 of a directory of ImageNet."
     out = as_folder(out)
     if name == "cifar10":
+        refuse_unused(name, data=data, size=unless(128, size),
+                      preprocessing=unless("course", preprocessing))
         images = cifar10(out, download=True)
         return f"{len(images):,} training images of CIFAR-10 are in {out}"
     if name != "imagenet100":

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, NamedTuple
 
-from torchvision.datasets import CIFAR10
-
 from ..data import cifar10, image_folder, imagenet100_classes
 from ..images import Images, load_digits
 from ..reading import find_images
@@ -44,6 +42,13 @@ def check_root(root, name):
     return root
 
 
+def check_unneeded(root, name):
+    "ValueError where a folder is given for a data set that needs none."
+    if root is None or SETS[name].needs_folder: return
+    raise ValueError(f"--data {root}: the data here are the {SETS[name].title}, which need no "
+                     "folder; leave --data out, or choose a --size whose data lie in one")
+
+
 def check_split(name, split):
     "ValueError unless a data set has a split."
     if split not in SETS[name].splits:
@@ -76,6 +81,7 @@ def digits_split(root, split, data):
 
 def cifar10_split(root, split, data):
     "CIFAR-10 from its official archive, or from folders by class: root/train/airplane/0000.png."
+    from torchvision.datasets import CIFAR10
     flip = data.flip and split == "train"
     if (root / CIFAR10.base_folder).is_dir():
         return Loaded(cifar10(root, split == "train", flip=flip), f"CIFAR-10 {split}")

@@ -15,7 +15,7 @@ from ..images import show_images
 from ..models import condition
 from ..randomness import image_seeds
 from ..saving import load_model
-from ..training import train_digits
+from ..training import Recipe, train_digits
 from .generation import measure
 from .plots import new_figure
 from .samplers import Sampler
@@ -57,6 +57,7 @@ def check_demo(out, seed, device):
 
 def run_demo(out, seed, train_steps, device, size): # size: a key of `SIZES`
     "Train, sample, measure, or go on with it; leaves all in `out`, and returns what to print."
+    Recipe.of(steps=train_steps)
     out = check_demo(out, seed, device)
     out.mkdir(parents=True, exist_ok=True)
     with hold(out, ".demo.lock"):

@@ -6,7 +6,8 @@ from typing import Callable
 
 from ..arguments import check_fields
 from ..ddpm import DDPMLoss
-from ..kinds import count, flag, positive, whole
+from ..kinds import flag, positive, whole
+from ..sets import MOST, counted
 from ..training import Recipe
 from .samplers import Sampler
 
@@ -53,7 +54,8 @@ class Latents:
 
 RUN_OPTIONS = {"epochs": float, "accumulate": int, "compile": bool, "save_every": int}
 RECIPE_FIELDS = {f.name: f.type for f in fields(Recipe) if f.name != "seed"} | RUN_OPTIONS
-A_RUN_OPTION = {"epochs": positive, "accumulate": count, "compile": flag, "save_every": whole(0)}
+A_RUN_OPTION = {"epochs": positive, "accumulate": counted(1), "compile": flag,
+                "save_every": counted(0)}
 
 
 def check_changes(changes): # {field: value}
@@ -102,7 +104,10 @@ class TrainingPlan:
     def steps(self, n): # images in the training set
         "Optimizer steps of the whole run."
         if "steps" in self.recipe: return self.recipe["steps"]
-        return max(1, round(self.recipe["epochs"] * n / self.batch_size))
+        steps = self.recipe["epochs"] * n / self.batch_size
+        if steps <= MOST: return max(1, round(steps))
+        raise ValueError(f"epochs={self.recipe['epochs']:g} with {n:,} images in batches of "
+                         f"{self.batch_size} are {steps:.3g} steps; expected at most {MOST:,}")
 
     @property
     def batch_size(self): return self.recipe.get("batch_size", Recipe.batch_size)
@@ -177,7 +182,9 @@ def parse_changes(given): # ["lr=1e-4", ...]
         if not equals: raise ValueError(f"--set {text!r}; expected field=value, as lr=1e-4")
         try: changes[name] = as_kind(kind, value)
         except (ValueError, OverflowError): # int(inf)
-            raise ValueError(f"--set {text!r}; expected {KIND_NAMES[kind]} for {name}") from None
+            most = f", at most {MOST:,}" * (kind is int)
+            raise ValueError(f"--set {text!r}; expected {KIND_NAMES[kind]} for {name}{most}"
+                             ) from None
     return changes
 
 
@@ -188,7 +195,7 @@ def as_kind(kind, text): # int, float, bool or str
     "A text as a value of a kind; ValueError where it is none. 1e5 is a whole number, too."
     if kind is bool: return ["false", "true"].index(text.lower()) == 1
     value = float(text) if kind in (int, float) else text
-    if kind is int and value != int(value): raise ValueError(text)
+    if kind is int and (value != int(value) or value > MOST): raise ValueError(text)
     return kind(value)
 
 

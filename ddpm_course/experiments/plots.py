@@ -1,10 +1,9 @@
 "What the plots of several studies share."
 
-from matplotlib.figure import Figure
-
 
 def new_figure(width, height):
     "A figure of this many inches, that belongs to no window, in the dots per inch of the page."
+    from matplotlib.figure import Figure
     return Figure(figsize=(width, height), layout="constrained")
 
 

@@ -7,7 +7,7 @@ from ..cards import save_scores
 from ..disk import as_folder
 from ..kinds import seed_of_run
 from ..ranks import gathered, is_first, meet
-from .datasets import is_copy
+from .datasets import check_unneeded, is_copy, training_images
 from .evaluations import evaluated
 from .registry import experiment_of
 from .run_page import save_plots, save_run_page
@@ -35,6 +35,8 @@ def train_experiment(name: str, # of an experiment
     variant, plan = experiment_of(name).plan(size, variant)
     plan = plan.with_recipe(changes or {})
     seed_of_run(seed, "seed")
+    plan.steps(training_images(plan.data)) # a ValueError where they would never end
+    check_unneeded(data, plan.data.name)
     check_gpu(plan, size, device)
     out = as_folder(out or f"runs/{run_name(name, size, variant, seed)}")
     if experiment_of(name).pretrained:
@@ -92,14 +94,17 @@ def opened_run(run, device=None):
     return Opened(ready, plan, experiment.scale(settings["size"]).of(settings["variant"]))
 
 
-def chosen_samplers(scale, sampler=None, steps=None, guidance=None):
-    "The samplers of a scale, or those of them that were asked for; a new one if there is none."
+def chosen_samplers(opened, sampler=None, steps=None, guidance=None): # `Opened`
+    "The samplers of a run's scale, or those that were asked for; a new one if there is none."
     from .samplers import Sampler
+    if guidance not in (None, 1) and opened.ready.trained.model.num_classes is None:
+        raise ValueError(f"--guidance {guidance}: the network of {opened.ready.folder} has no "
+                         "classes to guide by; leave it out")
     asked = {"name": sampler, "steps": steps, "guidance": guidance}
     def fits(s):
         has = {"name": s.name, "steps": s.steps, "guidance": s.guidance["scale"]}
         return all(v is None or has[k] == v for k, v in asked.items())
-    if found := [s for s in scale.samplers if fits(s)]: return found
+    if found := [s for s in opened.scale.samplers if fits(s)]: return found
     usual = {"name": "DDIM", "steps": 50, "guidance": 1.0}
     given = {k: v for k, v in asked.items() if v is not None}
     return [Sampler(**usual | given)]
@@ -109,11 +114,13 @@ def evaluate_run(run, data=None, device=None, seed=0, features=None, n=None, chu
                  sampler=None, steps=None, guidance=None, progress=True):
     "Rows of `Cards`: each sampler under each protocol of the run's experiment."
     opened = opened_run(run, device)
+    check_unneeded(data, opened.plan.data.name)
+    chosen = chosen_samplers(opened, sampler, steps, guidance)
     rows = []
     for evaluation in opened.scale.evaluations:
         given = {k: v for k, v in {"n": n, "features": features}.items() if v is not None}
         evaluation = replace(evaluation, **given)
-        for one in chosen_samplers(opened.scale, sampler, steps, guidance):
+        for one in chosen:
             rows.append(evaluated(opened.ready, opened.plan, one, evaluation, data, seed,
                                   default_device(device), chunk, progress=progress))
     return rows
