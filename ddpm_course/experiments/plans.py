@@ -67,6 +67,14 @@ def check_changes(changes): # {field: value}
     Recipe.of(**{"steps": 1} | {k: v for k, v in changes.items() if k not in RUN_OPTIONS})
 
 
+def steps_in(epochs, n, batch_size):
+    "Optimizer steps of that many epochs of n images; ValueError where they would never end."
+    steps = epochs * n / batch_size
+    if steps <= LONGEST: return max(1, round(steps))
+    raise ValueError(f"epochs={epochs:g} with {n:,} images in batches of {batch_size} are "
+                     f"{steps:.3g} steps; expected at most {LONGEST:,}")
+
+
 @dataclass(frozen=True)
 class TrainingPlan:
     "All that decides one trained network, but for its seed."
@@ -104,10 +112,7 @@ class TrainingPlan:
     def steps(self, n): # images in the training set
         "Optimizer steps of the whole run."
         if "steps" in self.recipe: return self.recipe["steps"]
-        steps = self.recipe["epochs"] * n / self.batch_size
-        if steps <= LONGEST: return max(1, round(steps))
-        raise ValueError(f"epochs={self.recipe['epochs']:g} with {n:,} images in batches of "
-                         f"{self.batch_size} are {steps:.3g} steps; expected at most {LONGEST:,}")
+        return steps_in(self.recipe["epochs"], n, self.batch_size)
 
     @property
     def batch_size(self): return self.recipe.get("batch_size", Recipe.batch_size)
