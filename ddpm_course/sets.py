@@ -36,17 +36,17 @@ def a_network_to_train(model, name):
 
 
 a_precision = one_of("auto", "bf16", "no") # "no": float32
-MOST = 10**9 # what a run may count to: more steps would never end
+LONGEST = 10**9 # run: what it may count to; more steps would never end
 
 
 def counted(low):
     "The kind of what a run counts: a whole number that it can come to."
-    return whole(low, MOST, f"a whole number of at least {low} and at most {MOST:,}")
+    return whole(low, LONGEST, f"a whole number of at least {low} and at most {LONGEST:,}")
 
 
 def check_recipe(recipe): # `training.Recipe`
     "Its fields as Python's numbers, or an error that says what they should be."
-    number_of = whole(1, MOST, f"more than 0, a whole number of at most {MOST:,}")
+    number_of = whole(1, LONGEST, f"more than 0, a whole number of at most {LONGEST:,}")
     rate = number(above=0, expected="more than 0, a finite number")
     check_fields(recipe, steps=number_of, batch_size=number_of, warmup=counted(0), lr=rate,
                  clip_grad=rate, weight_decay=amount, ema_halflife=amount,

@@ -2,6 +2,7 @@
 
 import inspect
 import traceback
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -46,7 +47,7 @@ class Exercise:
         got = self.outcomes(answer)
         if all(is_stub(g) for g in got): # Run All goes on
             return None, "Your turn: this function still returns None."
-        expected = self.outcomes(self.right)
+        expected = self.expected
         right = all(same(g, e, self.tol) for g, e in zip(got, expected))
         what = None if right else self.mistake(got, expected) or self.chance(answer, got)
         what = what or self.kind(got, expected)
@@ -58,12 +59,19 @@ class Exercise:
         "What a function returns for each case; the error where it raises one."
         return [outcome(self.view(function), args) for args in self.cases()]
 
+    @cached_property
+    def expected(self): return self.outcomes(self.right) # once, as `known`: cases stay the same
+
+    @cached_property
+    def known(self):
+        "{what is wrong: what the function that does it returns}."
+        return {what: self.outcomes(function) for what, function in self.wrong.items()}
+
     def mistake(self, got, expected):
         "The name of the only wrong answer that comes as close to this one, or None."
-        known = {what: self.outcomes(function) for what, function in self.wrong.items()}
         for tol in [self.tol, *(tol for tol in LOOSER if tol > self.tol)]:
             if tol > self.tol and matches(got, expected, tol): return None # right, but for digits
-            names = [what for what, values in known.items()
+            names = [what for what, values in self.known.items()
                      if matches(got, values, tol) and telling(got, values, expected, tol)]
             if len(names) == 1 or (names and tol == self.tol): return names[0]
             if names: return None # too far off to say which

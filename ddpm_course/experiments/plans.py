@@ -7,7 +7,7 @@ from typing import Callable
 from ..arguments import check_fields
 from ..ddpm import DDPMLoss
 from ..kinds import flag, positive, whole
-from ..sets import MOST, counted
+from ..sets import LONGEST, counted
 from ..training import Recipe
 from .samplers import Sampler
 
@@ -67,6 +67,14 @@ def check_changes(changes): # {field: value}
     Recipe.of(**{"steps": 1} | {k: v for k, v in changes.items() if k not in RUN_OPTIONS})
 
 
+def steps_in(epochs, n, batch_size):
+    "Optimizer steps of that many epochs of n images; ValueError where they would never end."
+    steps = epochs * n / batch_size
+    if steps <= LONGEST: return max(1, round(steps))
+    raise ValueError(f"epochs={epochs:g} with {n:,} images in batches of {batch_size} are "
+                     f"{steps:.3g} steps; expected at most {LONGEST:,}")
+
+
 @dataclass(frozen=True)
 class TrainingPlan:
     "All that decides one trained network, but for its seed."
@@ -104,10 +112,7 @@ class TrainingPlan:
     def steps(self, n): # images in the training set
         "Optimizer steps of the whole run."
         if "steps" in self.recipe: return self.recipe["steps"]
-        steps = self.recipe["epochs"] * n / self.batch_size
-        if steps <= MOST: return max(1, round(steps))
-        raise ValueError(f"epochs={self.recipe['epochs']:g} with {n:,} images in batches of "
-                         f"{self.batch_size} are {steps:.3g} steps; expected at most {MOST:,}")
+        return steps_in(self.recipe["epochs"], n, self.batch_size)
 
     @property
     def batch_size(self): return self.recipe.get("batch_size", Recipe.batch_size)
@@ -182,7 +187,7 @@ def parse_changes(given): # ["lr=1e-4", ...]
         if not equals: raise ValueError(f"--set {text!r}; expected field=value, as lr=1e-4")
         try: changes[name] = as_kind(kind, value)
         except (ValueError, OverflowError): # int(inf)
-            most = f", at most {MOST:,}" * (kind is int)
+            most = f", at most {LONGEST:,}" * (kind is int)
             raise ValueError(f"--set {text!r}; expected {KIND_NAMES[kind]} for {name}{most}"
                              ) from None
     return changes
@@ -195,7 +200,7 @@ def as_kind(kind, text): # int, float, bool or str
     "A text as a value of a kind; ValueError where it is none. 1e5 is a whole number, too."
     if kind is bool: return ["false", "true"].index(text.lower()) == 1
     value = float(text) if kind in (int, float) else text
-    if kind is int and (value != int(value) or value > MOST): raise ValueError(text)
+    if kind is int and (value != int(value) or value > LONGEST): raise ValueError(text)
     return kind(value)
 
 

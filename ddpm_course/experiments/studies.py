@@ -35,9 +35,7 @@ def train_experiment(name: str, # of an experiment
     variant, plan = experiment_of(name).plan(size, variant)
     plan = plan.with_recipe(changes or {})
     seed_of_run(seed, "seed")
-    plan.steps(training_images(plan.data)) # a ValueError where they would never end
-    check_unneeded(data, plan.data.name)
-    check_gpu(plan, size, device)
+    check_can_run(plan, size, data, device)
     out = as_folder(out or f"runs/{run_name(name, size, variant, seed)}")
     if experiment_of(name).pretrained:
         out.mkdir(parents=True, exist_ok=True)
@@ -62,8 +60,10 @@ def leave_page(run, data, out):
     save_run_page(out, read_settings(out), run.step, run.recipe.steps)
 
 
-def check_gpu(plan, size, device):
-    "RuntimeError where a full experiment would run on a CPU that nobody asked for."
+def check_can_run(plan, size, data, device):
+    "ValueError for what would never end or do nothing; RuntimeError for a CPU nobody asked for."
+    plan.steps(training_images(plan.data))
+    check_unneeded(data, plan.data.name)
     if size != "full" or device is not None or default_device(None) != "cpu": return
     raise RuntimeError("this experiment is made for a GPU, and there is none here; --size digits "
                        "and --size smoke run on a CPU, and --device cpu starts it all the same: "
