@@ -19,8 +19,8 @@ CIFAR_FIT = dict(batch_size=64, lr=1e-3, warmup=200, ema_halflife=20_000, precis
                  device="cpu")
 NAME = "cifar10-cpu" # the folder of the trained network, its record and its pictures
 SHA256 = {
-    "config.json": "7de05bc5989ce571e59a5593a41ed6e77bd8f257978fa5502cb9f0c75ffb8494",
-    "ema.safetensors": "90f77e6109663ac70ac4dc88dd4a33e461f104624d9aa6f2602671aafab927eb"}
+    "config.json": "e452b651f7aed8275162392b5985f510e4de293842f31768e0b54ad542dc8f67",
+    "ema.safetensors": "34a53128766a93f6adf8154c6bb4a4e908e1ef9cb074627b4db32b4755fa7293"}
 
 
 def train_cifar(data, # CIFAR-10 as labeled `Images`, with flip=True
