@@ -3,8 +3,8 @@
 Same network (the 35.7-million-parameter U-Net of CIFAR-10), same weights, same inputs; times are
 medians of rounds in which every competitor has its turn (samplers: at every step), ratios are
 medians of the ratios within a round. Two columns of diffusers: "shipped" is its model, EMAModel and
-torch's AdamW as they come, in float32; "switched" has our switches too (its images laid out as ours, fused
-AdamW, foreach EMA, bf16 where we use it)."""
+torch's AdamW as they come, in float32; "switched" has our switches too (images laid out as ours,
+fused AdamW, foreach EMA, bf16 where we use it)."""
 
 import argparse, datetime, inspect, json, math, os, platform, random, statistics, subprocess, sys
 import tempfile, time

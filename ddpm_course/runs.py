@@ -72,14 +72,18 @@ def start_run(accelerator, model, data, loss, recipe, clip):
     known = {name: getattr(data, name, None) for name in ("shape", "classes", "levels")}
     known |= {"label_drop": getattr(loss, "drop", None), "clip": clip}
     Spec.of(model, **known).attach(model)
-    layout = image_layout(accelerator.device, accelerator.mixed_precision)
-    model.to(accelerator.device, memory_format=layout).train()
+    model.to(accelerator.device, memory_format=layout_of(accelerator)).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr, fused=True,
                                   weight_decay=recipe.weight_decay)
     about = {"schedule": getattr(loss, "schedule", None), **known, **getattr(data, "about", {})}
     config = config_of(accelerator, model, data, loss, recipe) | {"clip": clip}
     return Run(model, optimizer, recipe, config, about, accelerator.is_main_process,
                importance=importance)
+
+
+def layout_of(accelerator):
+    "How images and weights lie in memory while this accelerator trains."
+    return image_layout(accelerator.device, accelerator.mixed_precision)
 
 
 def passes(accelerator, recipe, step, n):

@@ -19,14 +19,13 @@ import torch
 from .ancestral import ddpm_sample
 from .claims import run_folder
 from .ddpm import DDPMLoss, ddpm_loss
-from .devices import (
-    accelerated, as_batches, fit_door, image_layout, make_accelerator)
+from .devices import accelerated, as_batches, fit_door, make_accelerator
 from .images import load_digits
 from .models import condition, inference_mode
 from .noising import cosine_schedule
 from .randomness import BatchRandom
 from .runs import (
-    Plan, Run, pass_random, passes, start_run, train_loop, weight_of)
+    Plan, Run, layout_of, pass_random, passes, start_run, train_loop, weight_of)
 from .saving import Trained
 from .sets import (
     check_recipe, checked, curve_arguments, preview_arguments, read_batch, recipe_of)
@@ -92,14 +91,13 @@ def train_step(accelerator, net, optimizer, run, data, loss): # net: as wrapped
     recipe = run.recipe
     rate = lr_at(run.step, recipe.steps, recipe.lr, recipe.warmup)
     for group in run.optimizer.param_groups: group["lr"] = rate
-    layout = image_layout(accelerator.device, accelerator.mixed_precision)
     losses = []
     for rows, index, following in passes(accelerator, recipe, run.step, len(data)):
         rng = pass_random(recipe, run.step, rows, accelerator.device)
         x, y = read_batch(data, index, rng, net, run.step)
         if hasattr(data, "prefetch"): data.prefetch(following)
         with accelerator.accumulate(net.wrapped):
-            x = x.contiguous(memory_format=layout)
+            x = x.contiguous(memory_format=layout_of(accelerator))
             weight = weight_of(accelerator, recipe, index)
             losses.append(loss(net, x, y, rng).mean() * weight)
             accelerator.backward(losses[-1])

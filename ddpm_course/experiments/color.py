@@ -56,9 +56,9 @@ def score_samplers(trained, # `Trained`, class-conditional
 
 # ---- the modular claim of chapter 80 on this network: set before any of it was run ----
 
-MARGIN = 1.0 # of the distance: the largest difference to a sampler's own long run that is fine
-BUDGETS = (10, 20, 40) # evaluations
-LONG = 1000 # evaluations of the long run; that of DDIM is one for all that follow the same path
+COLOR_MARGIN = 1.0 # of the distance: what a sampler may lose against its own long run
+COLOR_BUDGETS = (10, 20, 40) # evaluations
+LONG_RUN = 1000 # evaluations of the long run; that of DDIM is one for all that follow the same path
 
 
 def samplers_at(budget):
@@ -67,17 +67,17 @@ def samplers_at(budget):
     return {name: Sampler(name, n) for name, n in steps.items()}
 
 
-def samplers_and_long_runs(budgets=BUDGETS, long=LONG):
+def samplers_and_long_runs(budgets=COLOR_BUDGETS, long=LONG_RUN):
     "All of them, the long runs last."
     short = [sampler for budget in budgets for sampler in samplers_at(budget).values()]
     return [*short, Sampler("DDPM", long), Sampler("DDIM", long)]
 
 
-def against_long_runs(budgets=BUDGETS, long=LONG):
+def against_long_runs(budgets=COLOR_BUDGETS, long=LONG_RUN):
     "Each sampler at each budget against its own long run: a `Family` of distances."
     pairs = {f"{name}, {budget}": (dict(sampler=name, steps=sampler.steps),
                                    dict(sampler="DDPM" if name == "DDPM" else "DDIM", steps=long))
              for budget in budgets for name, sampler in samplers_at(budget).items()}
     options = {name for sampler in samplers_and_long_runs() for name in sampler.options}
     vary = ("sampler", "steps", "nfe", *sorted(options))
-    return Family({"distance": pairs}, vary, {"distance": MARGIN})
+    return Family({"distance": pairs}, vary, {"distance": COLOR_MARGIN})

@@ -102,6 +102,7 @@ def train_named(name, size, variant, data, out, seed, device, resume, given, tra
     if EXPERIMENTS[name].pretrained:
         refuse_unused(f"{name}, of which nothing is trained,", data=data, seed=unless(0, seed),
                       **training)
+    check_unneeded(data, experiment_of(name).plan(size, variant)[1].data.name)
     out = train_experiment(name, size, variant, out, data, seed, device, resume,
                            parse_changes(given or []), tracker)
     commands = "\n".join(f"  {line}" for line in next_commands(out, read_settings(out)))
@@ -142,9 +143,10 @@ def sample_run(run, sampler=None, steps=None, guidance=None, n=64, seed=0, devic
     return f"{n} images in {folder}; see {folder / 'grid.png'}"
 
 
-def evaluate_named(run, **options): # of `evaluate_run`
+def evaluate_named(run, data=None, **options): # of `evaluate_run`
     "Score a run; the table as text."
-    return format_table(evaluate_run(run, **options), COLUMNS_OF_RUNS)
+    check_unneeded(data, read_settings(run)["plan"]["data"]["name"])
+    return format_table(evaluate_run(run, data, **options), COLUMNS_OF_RUNS)
 
 
 def info_run(run):

@@ -7,7 +7,7 @@ from ..cards import save_scores
 from ..disk import as_folder
 from ..kinds import seed_of_run
 from ..ranks import gathered, is_first, meet
-from .datasets import check_unneeded, is_copy, training_images
+from .datasets import is_copy, training_images
 from .evaluations import evaluated
 from .registry import experiment_of
 from .run_page import save_plots, save_run_page
@@ -35,7 +35,7 @@ def train_experiment(name: str, # of an experiment
     variant, plan = experiment_of(name).plan(size, variant)
     plan = plan.with_recipe(changes or {})
     seed_of_run(seed, "seed")
-    check_can_run(plan, size, data, device)
+    check_can_run(plan, size, device)
     out = as_folder(out or f"runs/{run_name(name, size, variant, seed)}")
     if experiment_of(name).pretrained:
         out.mkdir(parents=True, exist_ok=True)
@@ -60,10 +60,9 @@ def leave_page(run, data, out):
     save_run_page(out, read_settings(out), run.step, run.recipe.steps)
 
 
-def check_can_run(plan, size, data, device):
-    "ValueError for what would never end or do nothing; RuntimeError for a CPU nobody asked for."
+def check_can_run(plan, size, device):
+    "ValueError for what would never end; RuntimeError for a CPU that nobody asked for."
     plan.steps(training_images(plan.data))
-    check_unneeded(data, plan.data.name)
     if size != "full" or device is not None or default_device(None) != "cpu": return
     raise RuntimeError("this experiment is made for a GPU, and there is none here; --size digits "
                        "and --size smoke run on a CPU, and --device cpu starts it all the same: "
@@ -114,7 +113,6 @@ def evaluate_run(run, data=None, device=None, seed=0, features=None, n=None, chu
                  sampler=None, steps=None, guidance=None, progress=True):
     "Rows of `Cards`: each sampler under each protocol of the run's experiment."
     opened = opened_run(run, device)
-    check_unneeded(data, opened.plan.data.name)
     chosen = chosen_samplers(opened, sampler, steps, guidance)
     rows = []
     for evaluation in opened.scale.evaluations:
