@@ -56,7 +56,7 @@ def extract(net, # has .features, .head and .name
     seen = []
     with inference_mode(net):
         for x in images:
-            f = net.features(x.to(device_of(net)))
+            f = net.features(x.to(device_of(net), torch.float32))
             p = net.head(f).cpu().double().softmax(1).float()
             seen.append((f.float().cpu(), p))
     if not seen: raise ValueError("no images to look at")
@@ -73,8 +73,9 @@ def nearest(x, # images or features, one row each after flattening: (N, ...)
             chunk: int=2000): # rows at a time
     "Euclidean distance (N,) to the nearest of `train` (0: a copy), and its index (N,)."
     check_same_rows(train, x, "train", "x")
+    train = train.flatten(1).to(x) # of one dtype, on one device
     far = partial(torch.cdist, compute_mode="donot_use_mm_for_euclid_dist")
-    found = [far(part, train.flatten(1)).min(1) for part in x.flatten(1).split(chunk)]
+    found = [far(part, train).min(1) for part in x.flatten(1).split(chunk)]
     return torch.cat([f.values for f in found]), torch.cat([f.indices for f in found])
 
 # %% ../nbs/30_features.ipynb #a64acefc

@@ -100,7 +100,7 @@ def kid(fake, # `Features` of generated images
 
 # %% ../nbs/32_metrics.ipynb #1a27afdf
 @checked(METRICS)
-def split_scores(probabilities, # (N, K)
+def split_scores(probabilities, # (N, K), softmax of the logits
                  splits: int=10): # parts, in the order given
     "exp(H(y) - H(y|x)) of each part (splits,): the score of Salimans et al. 2016."
     N = len(probabilities)

@@ -11,10 +11,21 @@ from .ranks import gathered
 
 SEEN = having("values", "probabilities", what="Features, as extract makes them")
 SEEN_OR_STATS = having("name", what="Features or FeatureStats")
+
+
+def some_probabilities(value, name):
+    "Probabilities (N, K), of which each row adds up to 1; else TypeError or ValueError."
+    p = tensor("(N, K)", finite=True)(value, name)
+    wrong = (p < 0).any(1) | ((p.double().sum(1) - 1).abs() > 0.01) # bfloat16 rounds so far
+    if not wrong.any(): return p
+    raise ValueError(f"{name}: {int(wrong.sum())} of {len(p)} rows are no probabilities; expected "
+                     "rows of at least 0 that add up to 1: the softmax of logits")
+
+
 METRICS = { # what the arguments of metrics are, beside those that their names say
     **dict.fromkeys(["a", "b", "x", "of"], some_features), "fake": SEEN, "real": SEEN,
     **dict.fromkeys(["fakes", "held_out", "train"], some_rows),
-    "probabilities": tensor("(N, K)", finite=True)}
+    "probabilities": some_probabilities}
 
 
 def rows_of(features):

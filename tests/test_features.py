@@ -206,6 +206,7 @@ def test_extract_is_independent_of_batches_and_restores_the_mode(digits):
         and whole.values.dtype == torch.float32
     )
     assert torch.allclose(extract(net, unseen, batch=13).values, whole.values, atol=1e-5)
+    assert torch.equal(extract(net, unseen[:9].double()).values, extract(net, unseen[:9]).values)
     assert torch.allclose(
         extract(net, iter(unseen.split(50))).values, whole.values, atol=1e-5
     )  # a stream of batches

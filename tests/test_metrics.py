@@ -345,6 +345,14 @@ def test_the_inception_score_is_shuffled():
         split_scores(torch.ones(10, 2) / 2, 11)
 
 
+@pytest.mark.parametrize("wrong", [randn(9, 4), torch.ones(9, 4), torch.tensor([[1.5, -0.5]] * 9)])
+def test_the_inception_score_takes_no_logits_for_probabilities(wrong):
+    with pytest.raises(ValueError, match="9 of 9 rows are no probabilities.*softmax of logits"):
+        split_scores(wrong, 3)
+    half = torch.ones(9, 3).softmax(1).bfloat16()
+    assert split_scores(half, 3).mean() == pytest.approx(1, abs=0.01)
+
+
 @pytest.mark.parametrize("n, m, k", [(80, 120, 3), (120, 80, 3), (50, 50, 1)])
 def test_precision_and_recall_agree_with_torch_fidelity(n, m, k):
     fake, real = seen(n, 4, seed=1), seen(m, 4, seed=2, shift=0.8)
@@ -384,6 +392,7 @@ def test_nearest_finds_copies_exactly_and_in_chunks():
     assert torch.allclose(nearest(x, train, chunk=7)[0], gaps.min(1).values) and torch.equal(
         nearest(x, train)[1], gaps.argmin(1)
     )
+    assert nearest(train[[4]].double(), train)[0] == nearest(train[[4]], train.double())[0] == 0
 
 
 def test_memorization_says_what_share_was_copied():
