@@ -8,6 +8,8 @@ Docs: https://ddpm-course.github.io/ddpm_course/ancestral.html.md"""
 __all__ = ['q_posterior', 'ddpm_steps', 'ddpm_sample']
 
 # %% ../nbs/14_ancestral.ipynb #e173fddb
+import torch
+
 from .arguments import check_same_shape, checked, explained
 from .models import inference_mode, predict_x0
 from .noising import add_scaled, expand_like
@@ -20,11 +22,12 @@ def q_posterior(schedule, # NoiseSchedule
                 x0, # clean images (B, C, H, W), or their estimate
                 x_t, # noisy images at t
                 t, # int64 (B,), 0..T-1, or one int for all
-                prev=None): # an earlier timestep, -1 for clean data; t - 1 if None
-    "Mean and variance of q(x_prev | x_t, x_0) (Ho et al. 2020, eq. 7, any prev < t)."
+                prev=None): # earlier timesteps, -1 for clean data; t - 1 if None
+    "Mean, shaped like x_t, and variance of q(x_prev | x_t, x_0) (Ho et al., eq. 7)."
     check_same_shape(x0, x_t, "x0", "x_t")
     prev = t - 1 if prev is None else prev
-    if isinstance(prev, int) and isinstance(t, int) and prev >= t:
+    late = torch.as_tensor(prev >= t)
+    if late.device.type == "cpu" and late.any(): # elsewhere looking would wait
         raise ValueError(f"prev={prev}; expected an earlier timestep than t={t}")
     ab_t = schedule.alpha_bar(t)
     ab_prev = schedule.alpha_bar(prev)

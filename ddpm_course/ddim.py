@@ -87,7 +87,8 @@ def ddim_sample(progress: bool=False): # show a bar
 @checked(a=some_images, b=some_images)
 def slerp(a, # noise (B, C, H, W)
           b, # noise of the same shape
-          u): # 0 gives a, 1 gives b; a float, or one per image (B,)
+          u # 0 gives a, 1 gives b; a float, or one per image (B,)
+          ) -> torch.Tensor: # (B, C, H, W)
     "The point a share u along the arc from a to b (Song et al. 2021, section 5.3)."
     check_same_shape(b, a, "b", "a")
     u = reals(u, "u", finite=True).to(a)
@@ -108,7 +109,8 @@ def ddim_invert(model, # model(x_t, t); bind labels with `condition`
                 spacing: str="trailing", # as for `ddim_sample`
                 timesteps=None, # an explicit list, as for `ddim_sample`
                 iterations: int=1, # model calls a step; more solve it more exactly
-                clip: float | None=None): # of x0_hat; where it acts, the way is lossy
+                clip: float | None=None # of x0_hat; where it acts, the way is lossy
+                ) -> torch.Tensor: # shaped like x0
     "The x_T from which `ddim_sample` with these steps returns to x_0 (eta = 0)."
     x = x0.to(torch.promote_types(x0.dtype, torch.float32))
     below = -1

@@ -15,7 +15,7 @@ import torch
 
 from .arguments import check_fields, check_rows, checked
 from .images import check_images
-from .kinds import a_call, count, optional, some_labels
+from .kinds import a_call, count, optional, some_labels, some_timesteps
 from .models import predicts_of, split_output, said_by
 from .noising import NoiseSchedule, PREDICTS, q_sample, v_from
 from .randomness import BatchRandom
@@ -23,7 +23,8 @@ from .randomness import BatchRandom
 # %% ../nbs/13_ddpm.ipynb #60c76953
 @checked
 def target(predicts, # "eps", "x0" or "v"
-           schedule, x0, t, eps): # as for `q_sample`
+           schedule, x0, t, eps # as for `q_sample`
+           ) -> torch.Tensor: # shaped like x0
     "What a network of this parameterization should answer at x_t."
     if predicts == "eps": return eps
     if predicts == "x0": return x0
@@ -51,7 +52,7 @@ def _weighted(loss, weight, schedule, t, predicts):
                      f"expected one number per example, {tuple(loss.shape)}")
 
 # %% ../nbs/13_ddpm.ipynb #dd9672bf
-@checked
+@checked(t=some_timesteps)
 def ddpm_loss(model, # model(x_t, t, y), any parameterization
               schedule, # NoiseSchedule
               x0, # clean images (B, C, H, W) in [-1, 1]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import torch
 
-from .arguments import check_fields, expanded
+from .arguments import check_fields, check_same_rows, expanded
 from .kinds import (
     an_instance, clean_images, count, number, odd_size, reals, seed_of_run)
 from .noising import NoiseSchedule
@@ -122,6 +122,7 @@ class LocalModel:
         self.images = self.images.double()
 
     def __call__(self, x_t, t, y=None):
+        check_same_rows(x_t, self.images, "x_t", "images")
         x = x_t.double()
         signal, noise = self.schedule.rates(t, x) # (B, 1, 1, 1)
         var = (signal * self.spread)**2 + noise**2

@@ -28,8 +28,8 @@ def check_betas(betas): # anything that makes a tensor (T,)
     bad[:-1] |= betas[:-1] == 1
     if bad.any():
         t = int(bad.nonzero()[0])
-        raise ValueError(f"betas[{t}] = {betas[t]:g}; expected values in (0, 1), no "
-                         "rounding errors, with 1 allowed at the last step alone")
+        raise ValueError(f"betas[{t}] = {betas[t]:g}; expected values above 1e-16 and "
+                         "below 1, with 1 allowed at the last step alone")
     return betas
 
 # %% ../nbs/11_noising.ipynb #be05185e
@@ -110,7 +110,7 @@ def q_sample(schedule, # NoiseSchedule
 def linear_schedule(T: int=1000, # number of steps
                     beta_start: float=1e-4, # beta of the first step
                     beta_end: float=0.02, # beta of the last step
-                    rescale: bool=False # betas times 1000/T: any T ends in noise
+                    rescale: bool=False # betas times 1000/T: any T >= 20 ends in noise
                     ) -> NoiseSchedule:
     "Betas evenly spaced from `beta_start` to `beta_end` (Ho et al. 2020, section 4)."
     betas = torch.linspace(beta_start, beta_end, T, dtype=torch.float64)

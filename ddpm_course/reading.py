@@ -94,7 +94,8 @@ def read_image(path, size=None, mode="RGB", decode=True, reduced=False):
                           "workers") from e
     except Exception as e:
         if isinstance(e, OSError) and e.errno: raise # the disk or the permissions, not the picture
-        raise ValueError(f"{path} cannot be read as an image ({type(e).__name__}: {e}); "
+        reason = str(e).split(" <_io")[0] # the file is named, not where its bytes lay in memory
+        raise ValueError(f"{path} cannot be read as an image ({type(e).__name__}: {reason}); "
                          "remove it, or pass on_error='skip'") from e
 
 

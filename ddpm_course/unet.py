@@ -19,15 +19,15 @@ from .interop import network_from_diffusers
 from .memory import recompute
 from .models import check_labels, register
 from .unet_blocks import parts_of
-from .unet_inputs import check_config, check_inputs
+from .unet_inputs import check_config, check_inputs, check_waves
 
 # %% ../nbs/12_unet.ipynb #3327dc31
 def timestep_embedding(t, # any real numbers (B,)
-                       dim: int, # even width of the embedding
+                       dim: int, # even width, above 2 * freq_shift
                        flip_sin_to_cos: bool=False, # cosines first
                        freq_shift: int=1) -> torch.Tensor: # 1: DDPM, 0: Vaswani
     "Sines and cosines of t: float32 (B, dim) (Vaswani et al. 2017, section 3.5)."
-    half = dim // 2
+    half = check_waves(dim, freq_shift) // 2
     i = torch.arange(half, dtype=torch.float32, device=t.device)
     freqs = torch.exp(-math.log(10_000) * i / (half - freq_shift))
     angles = t.float()[:, None] * freqs # (B, dim/2)

@@ -69,6 +69,12 @@ def check_base(base, channels, groups, freq_shift):
                          f"time in; choose at least {2 * freq_shift + 2} at first")
 
 
+def check_waves(dim, freq_shift):
+    "The width of an embedding; ValueError unless it has sines and cosines that can be spaced."
+    if dim % 2 == 0 and dim // 2 > freq_shift: return dim
+    raise ValueError(f"dim={dim}; expected an even number above {2 * freq_shift}")
+
+
 def check_vae(c): # {name: value} of the arguments of a `VAE`
     "The same for an autoencoder."
     rule = "expected whole numbers above 0, and channels that are multiples of groups"

@@ -127,6 +127,14 @@ def test_strided_posterior_is_that_of_the_respaced_chain():
     )
 
 
+@pytest.mark.parametrize("t, prev", [(5, 5), (torch.tensor([9, 5]), torch.tensor([3, 7]))])
+def test_a_step_back_leads_back(t, prev):
+    "A step up would have a variance below zero, and so NaN for a standard deviation."
+    x = torch.zeros(2, 1, 1, 1)
+    with pytest.raises(ValueError, match="expected an earlier timestep than t="):
+        q_posterior(SCHEDULE, x, x, t, prev)
+
+
 def test_steps_are_what_they_say():
     model = GaussianMixture([0.3], 0.5).model(SCHEDULE)
     steps = list(ddpm_steps(model, SCHEDULE, (2, 1, 1, 1), 10, seed=0, clip=None))

@@ -106,6 +106,8 @@ def test_loss_errors(unet):
         ddpm_loss(unet, SCHEDULE, x0, y, drop=1.5)
     with pytest.raises(IndexError, match="t from 0 to 100"):
         ddpm_loss(unet, SCHEDULE, x0, y, t=torch.tensor([0, 100]))
+    with pytest.raises(TypeError, match="t=5.*expected \\(B,\\)"):
+        ddpm_loss(Constant(x0), SCHEDULE, x0, t=5)
     with pytest.raises(TypeError, match="uint8"):
         ddpm_loss(unet, SCHEDULE, x0.byte(), y)
     with pytest.raises(ValueError, match="expected \\(B, C, H, W\\)"):

@@ -103,3 +103,9 @@ def test_wrong_arguments_are_named(given, says):
     X = randn(7, 1, 6, 6)
     with pytest.raises(ValueError, match=says):
         LocalModel(X, SCHEDULE, **given)(noised(X), T)
+
+
+def test_images_of_another_size_than_the_set_are_refused():
+    model = LocalModel(randn(7, 1, 6, 6), SCHEDULE)
+    with pytest.raises(ValueError, match=r"x_t: got shape \(5, 1, 5, 6\); expected rows like"):
+        model(randn(5, 1, 5, 6), T)

@@ -341,6 +341,14 @@ def test_timestep_embedding_in_double_precision(dim):
 
 # ---- bad input ----
 
+
+@pytest.mark.parametrize("dim, shift", [(3, 0), (2, 1), (0, 0)])
+def test_a_width_that_holds_no_waves(dim, shift):
+    "One wave has no frequencies to space: 0 / 0, and NaN in every entry."
+    with pytest.raises(ValueError, match=f"dim={dim}; expected an even number above {2 * shift}"):
+        timestep_embedding(torch.tensor([0, 1]), dim, freq_shift=shift)
+
+
 X, T = torch.zeros(2, 1, 8, 8), torch.tensor([1, 2])
 Y = torch.tensor([0, 1])
 
