@@ -8,6 +8,7 @@ from ..cifar import NAME
 from ..images import from_uint8, to_uint8
 from ..scores import Score
 from ..slopes import share_influence
+from .edm_samplers import steps_of
 from .families import Family
 from .generation import measure
 from .protocol import (
@@ -62,9 +63,9 @@ LONG_RUN = 1000 # evaluations of the long run; that of DDIM is one for all that 
 
 
 def samplers_at(budget):
-    "{name: `Sampler`} with at most as many evaluations: Heun spends two a step, less one."
-    steps = {"DDPM": budget, "DDIM": budget, "Heun": (budget + 1) // 2, "DPM-Solver++(2M)": budget}
-    return {name: Sampler(name, n) for name, n in steps.items()}
+    "{name: `Sampler`} with at most as many evaluations."
+    names = "DDPM", "DDIM", "Heun", "DPM-Solver++(2M)"
+    return {name: Sampler(name, steps_of(name, budget)) for name in names}
 
 
 def samplers_and_long_runs(budgets=COLOR_BUDGETS, long=LONG_RUN):
