@@ -96,8 +96,8 @@ def table(name:str, # of a table, an experiment, or all
           device:str=None): # of an experiment: "cpu", or None for an accelerator
     """Make a table of the digits, or of an experiment (ddpm-course list); a stopped run goes on.
     Example: ddpm-course table all --size smoke
-    Of the digits there are ddim-steps, dynamics, schedules, latent, guidance, advanced, attention,
-    backbones, edm, edm-samplers, question-2 and question-3."""
+    Of the digits there are ddim-steps, dynamics, schedules, latent, latent-backbones, guidance,
+    advanced, attention, backbones, edm, edm-samplers, question-2 and question-3."""
     print(commands.make_table(name, size, out, workers, data, device, seed, features))
 
 
@@ -150,12 +150,12 @@ def push(run:str, # folder that train left, or a model folder
                    variance=variance))
 
 
-def prepare(name:str, # "cifar10" or "imagenet100"
+def prepare(name:str, # "cifar10", "imagenette" or "imagenet100"
             out:str, # folder for it
             data:str=None, # directory of ImageNet, for imagenet100
             size:int=128, # pixels a side, for imagenet100
             preprocessing:str="course"): # "course", "torchvision" or "adm"
-    """Download CIFAR-10, or make ImageNet-100 of ImageNet; a run that was stopped goes on.
+    """Download CIFAR-10 or Imagenette, or make ImageNet-100 of ImageNet; a run that was stopped goes on.
     Example: ddpm-course prepare imagenet100 ~/imagenet100 --data ~/imagenet"""
     print(commands.prepare_data(name, data, out, size, preprocessing))
 

@@ -1,5 +1,6 @@
 "Experiments as data, as runs and as commands: on the digits, in seconds; and what they refuse."
 
+import inspect
 import json
 import shlex
 import shutil
@@ -19,7 +20,9 @@ from safetensors.torch import load_file
 from sklearn.datasets import load_sample_images
 
 from ddpm_course import cli
+from ddpm_course.autoencoders import train_vae
 from ddpm_course.cards import load_scores
+from ddpm_course.classifiers import digits_classifier
 from ddpm_course.edm import Precond
 from ddpm_course.experiments import (
     commands,
@@ -36,6 +39,8 @@ from ddpm_course.experiments.plans import DataSet, parse_changes
 from ddpm_course.experiments.preparation import load_prepared, prepare_folders
 from ddpm_course.experiments.registry import EXPERIMENTS, TABLES, experiment_of
 from ddpm_course.experiments.samplers import Sampler
+from ddpm_course.features import extract
+from ddpm_course.images import load_digits
 from ddpm_course.memory import saved_bytes
 from ddpm_course.models import condition
 from ddpm_course.preprocessing import PREPROCESSING
@@ -46,6 +51,7 @@ from ddpm_course.scores import compare
 from ddpm_course.solvers import Churn, as_denoiser, heun_sample
 from ddpm_course.training import digits_model
 from ddpm_course.unet import UNet
+from ddpm_course.vae import VAE
 
 PLANS = [
     (e.name, size, variant)
@@ -73,6 +79,34 @@ def test_a_plan_is_data_from_which_everything_is_built(name, size, variant):
         assert model.num_classes == 10 and not getattr(loss, "drop", 0)
     else:
         assert (model.num_classes is not None) == (loss.drop > 0)
+
+
+OWN = [
+    (name, size, variant)
+    for name, size, variant in PLANS
+    for latents in [EXPERIMENTS[name].plan(size, variant)[1].latents]
+    if latents and latents.autoencoder.make is training_runs.own_autoencoder
+]
+
+
+@pytest.mark.parametrize("name, size, variant", OWN, ids="-".join)
+def test_a_plan_knows_the_latents_of_its_autoencoder(name, size, variant):
+    plan = EXPERIMENTS[name].plan(size, variant)[1]
+    options = plan.latents.autoencoder.options
+    names = ("latent_channels", "channels", "layers", "groups")
+    given = inspect.signature(train_vae).parameters
+    vae = {k: options.get(k, given[k].default) for k in names}
+    C, H, W = datasets.shape_of(plan.data)
+    with torch.device("meta"):
+        mean = VAE(C, **vae).encode(torch.empty(1, C, H, W))[0]
+    assert costs.input_shape(plan) == mean.shape[1:]
+
+
+def test_networks_that_are_compared_on_a_cpu_work_equally_much():
+    plans = EXPERIMENTS["cifar10-backbones"].scale("cpu").plans
+    work = {name: costs.forward_gflop(plan) for name, plan in plans.items()}
+    assert len(work) == 3 and max(work.values()) < 1.03 * min(work.values())
+    assert len({(plan.steps(50_000), plan.batch_size) for plan in plans.values()}) == 1
 
 
 def test_the_reports_settings_are_those_of_the_reports():
@@ -343,6 +377,11 @@ def test_a_run_is_scored_once_by_the_protocol_of_its_experiment(trained, monkeyp
     assert (card.n_fake, card.n_real, card.reference) == (100, 797, "digits test")
     assert card.nfe == 10 and card.size == "smoke" and card.variant == "field"
     assert 0 <= rows[0].accuracy.value <= 1 and rows[0].floor.value < card.value
+    seen = extract(digits_classifier(), load_digits("test").batch(range(797))[0])
+    right = seen.probabilities.argmax(1) == load_digits("test").labels
+    ceiling = rows[0].real_accuracy
+    assert ceiling.value == right.double().mean() and ceiling.n_fake == 797
+    assert ceiling.instrument == rows[0].accuracy.instrument
     monkeypatch.setattr(studies, "cards_of", None, raising=False)
     again = studies.evaluate_run(trained, device="cpu", progress=False)
     assert [r.distance for r in again] == [r.distance for r in rows]
@@ -614,6 +653,40 @@ def test_copies_of_cifar10_are_counted_and_named(tmp_path, monkeypatch):
     (tmp_path / "train" / "frog").rename(tmp_path / "train" / "toad")
     with pytest.raises(ValueError, match="1 of the 10 classes .*frog.* none of them .*toad"):
         load_split(data, tmp_path, "train")
+
+
+def test_imagenette_is_read_as_its_archive_leaves_it(tmp_path, monkeypatch):
+    folder_of_pictures(tmp_path / "imagenette2-160", datasets.IMAGENETTE_CLASSES, 2, "JPEG", 48)
+    data = DataSet("imagenette", 32, flip=True)
+    with pytest.raises(ValueError, match="20 images of Imagenette; expected 9,469"):
+        load_split(data, tmp_path, "train")
+    few = replace(datasets.SETS["imagenette"], splits={"train": 20})
+    monkeypatch.setitem(datasets.SETS, "imagenette", few)
+    for root in (tmp_path, tmp_path / "imagenette2-160"):
+        images, title = load_split(data, root, "train")
+        assert title == "Imagenette train, 32x32" and images.shape == (3, 32, 32) and images.flip
+        assert [images.classes[k] for k in images.labels[::2]] == [*datasets.IMAGENETTE_CLASSES]
+    with pytest.raises(ValueError, match="split='test'; imagenette has train"):
+        load_split(data, tmp_path, "test")
+    (tmp_path / "imagenette2-160" / "train" / "n03888257").rename(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match="1 of the 10 classes .*n03888257"):
+        load_split(data, tmp_path, "train")
+
+
+def test_what_cannot_be_fetched_can_be_put_there(tmp_path, monkeypatch):
+    asked = []
+
+    def fetch(url, root, md5):
+        asked.append((url, md5))
+        raise OSError("no network")
+
+    monkeypatch.setattr("torchvision.datasets.utils.download_and_extract_archive", fetch)
+    text = said("prepare", "imagenette", "--out", str(tmp_path))
+    assert "no network" in text and "imagenette2-160.tgz (MD5 e793b78c" in text
+    assert asked == [torchvision.datasets.Imagenette._ARCHIVES["160px"]]
+    assert "--data .: imagenette cannot use it" in said(
+        "prepare", "imagenette", "--out", "x", "--data", "."
+    )
 
 
 @pytest.fixture

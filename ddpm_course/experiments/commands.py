@@ -1,6 +1,7 @@
 "What the commands do: each returns the text that is printed at its end."
 
 import json
+from functools import partial
 from pathlib import Path
 
 from ..cards import environment
@@ -10,8 +11,8 @@ from ..images import from_uint8, image_grid
 from ..ranks import is_first
 from .cost_table import cost_rows
 from .costs import CARDS, SHARE, as_hours, cost_of, hours_on, trial
-from .datasets import SETS, check_unneeded
-from .plans import parse_changes
+from .datasets import SETS, check_unneeded, fetch_imagenette, load_split
+from .plans import DataSet, parse_changes
 from .preparation import prepare_folders
 from .registry import EXPERIMENTS, TABLES, experiment_of, run_table
 from .run_page import measured_lines, next_commands
@@ -213,16 +214,21 @@ def full_of(table):
     return [e.name for e in EXPERIMENTS.values() if e.table == table and "full" in e.sizes]
 
 
+FETCHED = {"cifar10": partial(cifar10, download=True), "imagenette": fetch_imagenette}
+
+
 def prepare_data(name, data, out, size, preprocessing):
-    "Get CIFAR-10, or make ImageNet-100 of a directory of ImageNet."
+    "Get CIFAR-10 or Imagenette, or make ImageNet-100 of a directory of ImageNet."
     out = as_folder(out)
-    if name == "cifar10":
+    if name in FETCHED:
         refuse_unused(name, data=data, size=unless(128, size),
                       preprocessing=unless("course", preprocessing))
-        images = cifar10(out, download=True)
-        return f"{len(images):,} training images of CIFAR-10 are in {out}"
+        FETCHED[name](out)
+        images = load_split(DataSet(name, SETS[name].shape[-1]), out, "train").images
+        return f"{len(images):,} training images of {SETS[name].title} are in {out}"
     if name != "imagenet100":
-        raise ValueError(f"no data set {name!r} to prepare; there are cifar10 and imagenet100")
+        raise ValueError(f"no data set {name!r} to prepare; there are {', '.join(FETCHED)} and "
+                         "imagenet100")
     if data is None: raise ValueError("imagenet100 is made of ImageNet, train/WNID/*.JPEG and "
                                       "val/WNID/*.JPEG; pass its directory with --data")
     counts = prepare_folders(data, out, size, preprocessing)

@@ -24,10 +24,10 @@ class Cost(NamedTuple):
 
 
 def input_shape(plan):
-    "(C, H, W) that the network of a plan looks at; latents halve a side three times, here."
+    "(C, H, W) that the network of a plan looks at."
     C, H, W = shape_of(plan.data)
     if plan.latents is None: return C, H, W
-    return (2, H // 2, W // 2) if plan.data.name == "digits" else (4, H // 8, W // 8)
+    return plan.latents.channels, H // plan.latents.factor, W // plan.latents.factor
 
 
 def on_meta(plan, n=1):

@@ -120,6 +120,37 @@ def check_class_folders(folder, classes, title):
                          f"none of them ({', '.join(more[:3]) or 'none'})")
 
 
+IMAGENETTE_CLASSES = {"n01440764": "tench", "n02102040": "springer", "n02979186": "cassette player",
+                      "n03000684": "chain saw", "n03028079": "church", "n03394916": "French horn",
+                      "n03417042": "garbage truck", "n03425413": "gas pump",
+                      "n03445777": "golf ball", "n03888257": "parachute"} # {WordNet id: name}
+IMAGENETTE_FOLDER = "imagenette2-160" # what its archive unpacks to
+IMAGENETTE_ARCHIVE = f"https://s3.amazonaws.com/fast-ai-imageclas/{IMAGENETTE_FOLDER}.tgz"
+IMAGENETTE_MD5 = "e793b78cc4c9e9a4ccc0c1155377a412" # as torchvision has it
+
+
+def fetch_imagenette(root):
+    "Download Imagenette (99 MB), unless its archive is there, and unpack it into a folder."
+    from torchvision.datasets.utils import download_and_extract_archive
+    try: download_and_extract_archive(IMAGENETTE_ARCHIVE, root, md5=IMAGENETTE_MD5)
+    except Exception as e:
+        raise OSError(f"Imagenette could not be downloaded ({type(e).__name__}: {e}); put "
+                      f"{IMAGENETTE_FOLDER}.tgz (MD5 {IMAGENETTE_MD5}) into {root}, and call "
+                      "again") from e
+
+
+def imagenette_split(root, split, data):
+    "Imagenette, ten classes of ImageNet, in folders by class: root/train/n01440764/*.JPEG."
+    if (root / IMAGENETTE_FOLDER).is_dir(): root = root / IMAGENETTE_FOLDER
+    if not (root / split).is_dir():
+        raise FileNotFoundError(f"no Imagenette in {root}: no {split}/n01440764/...; get it with: "
+                                f"ddpm-course prepare imagenette --out {root}")
+    check_class_folders(root / split, IMAGENETTE_CLASSES, "Imagenette")
+    images = image_folder(root / split, data.size, data.flip and split == "train",
+                          [*IMAGENETTE_CLASSES])
+    return Loaded(images, f"Imagenette {split}, {images.shape[1]}x{images.shape[2]}")
+
+
 def imagenet100_split(root, split, data):
     "ImageNet-100 as `ddpm-course prepare imagenet100` leaves it."
     flip = data.flip and split == "train"
@@ -134,6 +165,8 @@ SETS = {
                      needs_folder=False),
     "cifar10": Source("CIFAR-10", (3, 32, 32), 10, {"train": 50_000, "test": 10_000},
                       cifar10_split),
+    "imagenette": Source("Imagenette", (3, 160, 160), 10, {"train": 9_469, "val": 3_925},
+                         imagenette_split),
     "imagenet100": Source("ImageNet-100", (3, 128, 128), 100, {"train": 126_689, "val": 5_000},
                           imagenet100_split)}
 

@@ -46,11 +46,12 @@ def network_digest(name, device):
 @lru_cache(maxsize=4)
 def real_features(data, # `DataSet`
                   root, split, features, device):
-    "(`Features` of the real images of a split, what cards call them)."
+    "(`Features` of the real images of a split, what cards call them, their labels)."
     images, title = load_split(data, root, split)
     network = features_network(features, device)
     look = lambda index: extract(network, images.batch(index)[0])
-    return all_features(shared(look, torch.arange(len(images)).split(100))), title
+    seen = all_features(shared(look, torch.arange(len(images)).split(100)))
+    return seen, title, images.labels
 
 
 def all_features(parts):
@@ -85,8 +86,8 @@ def floor_of_split(data, root, evaluation, device, instrument, rounding):
     splits = SETS[data.name].splits
     other = next(split for split in splits if split != evaluation.split)
     if splits[other] < evaluation.n: return None
-    fake, title = real_features(data, root, other, evaluation.features, device)
-    real, reference = real_features(data, root, evaluation.split, evaluation.features, device)
+    fake, title, _ = real_features(data, root, other, evaluation.features, device)
+    real, reference, _ = real_features(data, root, evaluation.split, evaluation.features, device)
     chosen = torch.randperm(len(fake), generator=torch.Generator().manual_seed(0))[:evaluation.n]
     return distance_to(fake[chosen], real, reference, sampler=f"real, {title}",
                     instrument=instrument, rounding=rounding)
@@ -105,7 +106,7 @@ def cards_of(ready, plan, sampler, evaluation, root=None, seed=0, device="cpu", 
     "The `Cards` of a sampler on a run: drawn, looked at, held against real images."
     levels = SETS[plan.data.name].levels
     features = evaluation.features # what may be missing is looked for before hours of drawing
-    real, reference = real_features(plan.data, root, evaluation.split, features, device)
+    real, reference, asked = real_features(plan.data, root, evaluation.split, features, device)
     folder, told = draw(ready, sampler, evaluation.n, seed, chunk, levels, progress)
     seen, labels, seconds, nfe = seen_samples(folder, evaluation.n, chunk, levels, features, device)
     tool = {"instrument": network_digest(features, device), "rounding": f"{levels + 1} gray levels"}
@@ -114,6 +115,7 @@ def cards_of(ready, plan, sampler, evaluation, root=None, seed=0, device="cpu", 
                   kernel=kid(seen, real, reference, **told), score=inception_score(seen, **told))
     if ready.trained.model.num_classes == seen.probabilities.shape[1]:
         cards["accuracy"] = accuracy_of(seen, labels, told)
+        cards["real_accuracy"] = accuracy_of(real, asked, tool | {"sampler": f"real, {reference}"})
     cards["floor"] = floor_of_split(plan.data, root, evaluation, device, **tool)
     return cards
 

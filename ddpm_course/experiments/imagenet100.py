@@ -5,6 +5,7 @@ from dataclasses import replace
 from ..noising import cosine_schedule, linear_schedule
 from ..schedules import scaled_linear_schedule
 from .cifar10 import REPORT_FIT, REPORT_SCHEDULE, conditional
+from .imagenette import IMAGENETTE_SCALE
 from .plans import (
     DataSet, Evaluation, Experiment, Latents, Part, TrainingPlan, Published, Scale, samplers)
 from .small import DIGITS_LATENTS, net, small_scales
@@ -68,7 +69,8 @@ def by_autoencoder(plan):
     "Latents of a pretrained autoencoder and of our own; the digits have one alone."
     if plan.latents == DIGITS_LATENTS:
         return {"pretrained": plan,
-                "own": replace(plan, latents=Latents(Part(own_autoencoder, OWN_ON_DIGITS)))}
+                "own": replace(plan, latents=replace(
+                    DIGITS_LATENTS, autoencoder=Part(own_autoencoder, OWN_ON_DIGITS)))}
     return {"pretrained": plan, "own": replace(plan, latents=OWN)}
 
 
@@ -77,7 +79,8 @@ IMAGENET100_LATENT = Experiment(
     "imagenet100-latent", "ImageNet-100 in latents, of a pretrained autoencoder or ours; guidance.",
     small_scales(by_autoencoder, samplers("DDIM", [50], READINGS),
                  samplers("DDIM", [5], (1.0, 3.0)), DIGITS_LATENTS)
-    | {"full": Scale(by_autoencoder(LATENT_PLAN) | {"field": FIELD_LATENT},
+    | {"cpu": IMAGENETTE_SCALE,
+       "full": Scale(by_autoencoder(LATENT_PLAN) | {"field": FIELD_LATENT},
                      samplers("DDIM", [50], READINGS + PROJECT_SCALES[2:]), REPORT_PROTOCOLS)},
     (published({"guidance": 1.0}, 36.42, "7.18 ± 0.42"),
      *(published({"guidance": s}, fid, score) for s, fid, score in (

@@ -46,6 +46,8 @@ class Latents:
     autoencoder: Part # (data, folder, seed, device, progress) -> `VAE` or `Autoencoder`
     measured: int = 5000 # images that mean and standard deviation are measured on
     flip: bool = False # keep the latents of the mirrored images, too
+    channels: int = 4 # of the latents that this autoencoder makes
+    factor: int = 8 # by which it shrinks each side
 
     @property
     def told(self):

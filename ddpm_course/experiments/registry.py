@@ -2,7 +2,7 @@
 
 from .advanced import ADVANCED
 from .attention import ATTENTION
-from .backbones import BACKBONES_TABLE
+from .backbones import BACKBONES_TABLE, LATENT_BACKBONES_TABLE
 from .cifar10 import (
     CIFAR10_GUIDANCE, CIFAR10_PUBLISHED, CIFAR10_SCHEDULES, CIFAR10_SPEEDRUN, CIFAR10_STEPS)
 from .cifar10_backbones import CIFAR10_BACKBONES
@@ -22,7 +22,8 @@ from .steps import STEPS
 
 TABLES = {table.name: table for table in
           (STEPS, DYNAMICS, SCHEDULES, LATENT, GUIDANCE, QUESTION_2, QUESTION_3,
-           ATTENTION, ADVANCED, EDM_SAMPLERS, BACKBONES_TABLE, EDM)}
+           ATTENTION, ADVANCED, EDM_SAMPLERS, BACKBONES_TABLE, LATENT_BACKBONES_TABLE,
+           EDM)}
 
 # a new experiment: one file that defines it, its import above, its name here
 EXPERIMENTS = {experiment.name: experiment for experiment in (

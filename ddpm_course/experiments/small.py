@@ -19,7 +19,7 @@ DIGITS_PLAN = TrainingPlan(DataSet("digits"), net(**DIGITS_UNET), Part(cosine_sc
                    Part(DDPMLoss, {"drop": 0.1}))
 SMOKE_UNET = DIGITS_UNET | {"channels": (8, 16), "groups": 4}
 SMOKE_FIT = DIGITS_FIT | {"steps": 12, "batch_size": 32}
-DIGITS_LATENTS = Latents(Part(shipped_autoencoder))
+DIGITS_LATENTS = Latents(Part(shipped_autoencoder), channels=2, factor=2)
 
 
 def small_scales(vary, # plan -> {variant: `TrainingPlan`}, as for the full size

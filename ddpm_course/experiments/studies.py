@@ -127,7 +127,8 @@ def evaluate_run(run, data=None, device=None, seed=0, features=None, n=None, chu
 # ---- all of an experiment ----
 
 COLUMNS_OF_RUNS = ("variant", "sampler", "steps", "spacing", "guidance", "n_fake", "reference",
-                   "nfe", "seconds", "accuracy", "distance", "floor", "score", "published")
+                   "nfe", "seconds", "accuracy", "real_accuracy", "distance", "floor", "score",
+                   "published")
 
 
 def published_beside(row, experiment):
