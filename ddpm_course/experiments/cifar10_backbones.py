@@ -32,7 +32,7 @@ def digits_rivals(plan):
     return rivals(plan, {"DiT": dict(patch=1, width=WIDTHS[1], depth=5, heads=4)})
 
 
-CPU_RIVALS = rivals(replace(CPU_PLAN, recipe=CPU_FIT | {"steps": 2_400}), CPU_DITS)
+CPU_RIVALS = rivals(replace(CPU_PLAN, recipe=CPU_FIT | {"steps": 1_200}), CPU_DITS)
 CPU_GUIDANCE = (1.0, 3.0)
 
 
