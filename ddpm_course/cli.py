@@ -151,21 +151,21 @@ def push(run:str, # folder that train left, or a model folder
 
 
 def prepare(name:str, # "cifar10", "imagenette" or "imagenet100"
-            out:str, # folder for it
+            out:str=None, # folder for it; data/NAME if None
             data:str=None, # directory of ImageNet, for imagenet100
             size:int=128, # pixels a side, for imagenet100
             preprocessing:str="course"): # "course", "torchvision" or "adm"
     """Download CIFAR-10 or Imagenette, or make ImageNet-100 of ImageNet; a run that was stopped goes on.
-    Example: ddpm-course prepare imagenet100 ~/imagenet100 --data ~/imagenet"""
+    Example: ddpm-course prepare imagenet100 --data ~/imagenet --out ~/imagenet100"""
     print(commands.prepare_data(name, data, out, size, preprocessing))
 
 
 def squares(data:str, # folder of photographs, one folder a class
-            out:str, # JSON file
+            out:str="runs/squares.json", # JSON file
             title:str="photographs", # what they are
             n:int=1000): # how many, evenly spaced over the folder
     """Measure how far the named ways to make a square of a photograph lie apart.
-    Example: ddpm-course squares ~/imagenette/train runs/squares.json --title Imagenette"""
+    Example: ddpm-course squares ~/imagenette/train --title Imagenette"""
     print(save_squares(data, out, title, n=n))
 
 

@@ -90,9 +90,16 @@ def test_a_named_mistake_in_float32_keeps_its_name(exercise):
         return  # its dtype is part of the answer
     right = exercise.outcomes(exercise.right)
     differs = lambda answer: not matches(exercise.outcomes(answer), right, FLOAT32)
-    none(misnamed(exercise, {  # where float64 is not the whole difference
-        what: in_float32(answer) for what, answer in exercise.wrong.items() if differs(answer)
-    }))
+    none(
+        misnamed(
+            exercise,
+            {  # where float64 is not the whole difference
+                what: in_float32(answer)
+                for what, answer in exercise.wrong.items()
+                if differs(answer)
+            },
+        )
+    )
 
 
 def in_float32(function):

@@ -1,12 +1,16 @@
 "The command line: the quick demo end to end, and what it says when it cannot run."
 
+import ast
 import errno
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from fastcore.script import anno_parser
 
 from ddpm_course import cli
 from ddpm_course.cards import load_scores
@@ -150,7 +154,10 @@ def test_errors_of_the_system_say_what_to_do(tmp_path, monkeypatch):
         (["coverage", "--repetitions", "0"], "repetitions=0; expected a whole number of at le"),
         (["coverage", "--out", str(tmp_path / "bytes.ipynb")], "holds no cells of coverage"),
         (["coverage", "--out", str(tmp_path)], "expected the name of a file"),
-        (["squares", "x", str(tmp_path / "bytes.ipynb" / "x")], "is a file; expected a folder"),
+        (
+            ["squares", "x", "--out", str(tmp_path / "bytes.ipynb" / "x")],
+            "is a file; expected a folder",
+        ),
     ):
         with pytest.raises(SystemExit) as e:
             cli.main(arguments)
@@ -255,3 +262,33 @@ def test_train_makes_a_shipped_network_again(tmp_path, monkeypatch, capsys):
         SystemExit, match="nothing to train is called 'cats'; there are the experiments cifar10"
     ):
         cli.main(["train", "cats"])
+
+
+HERE = Path(__file__).parents[1]
+
+
+def told_commands():
+    "(where, command, what follows) of each command that a message, a page or a file names."
+    texts = [(name, (HERE / name).read_text()) for name in ("README.md", "CONTRIBUTING.md")]
+    for file in (HERE / "nbs").glob("*.ipynb"):
+        texts += [(file.name, "".join(c["source"])) for c in json.loads(file.read_text())["cells"]]
+    for file in (HERE / "ddpm_course").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                parts = [getattr(part, "value", "") for part in node.values]
+                texts.append((file.name, "".join(p for p in parts if isinstance(p, str))))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.append((file.name, node.value))
+    for where, text in texts:
+        yield from (
+            (where, *found) for found in re.findall(r"ddpm-course ([a-z]+)([^`\n;)]*)", text)
+        )
+
+
+def test_a_command_that_is_named_has_the_options_that_are_named():
+    found = [(where, name, re.findall("--[a-z]+", rest)) for where, name, rest in told_commands()]
+    assert {name for _, name, _ in found} == cli.COMMANDS.keys()
+    parsers = {name: anno_parser(command) for name, command in cli.COMMANDS.items()}
+    known = {name: parser._option_string_actions for name, parser in parsers.items()}
+    wrong = [(w, name, o) for w, name, options in found for o in options if o not in known[name]]
+    assert not wrong and len(found) > 50

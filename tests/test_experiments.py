@@ -468,7 +468,7 @@ def test_what_a_user_gets_wrong_is_said(tmp_path, monkeypatch):
     assert "has smoke, digits, full" in said("list", "--name", "cifar10-edm", "--size", "cpu")
     few = ("table", "ddim-steps", "--size", "smoke", "--workers", "-1", "--out", "t")
     assert "workers=-1; expected a whole number of at least 0" in said(*few)
-    assert "pass its directory with --data" in said("prepare", "imagenet100", "p")
+    assert "pass its directory with --data" in said("prepare", "imagenet100", "--out", "p")
     assert not [*tmp_path.iterdir()]
 
 

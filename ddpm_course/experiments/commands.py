@@ -219,7 +219,7 @@ FETCHED = {"cifar10": partial(cifar10, download=True), "imagenette": fetch_image
 
 def prepare_data(name, data, out, size, preprocessing):
     "Get CIFAR-10 or Imagenette, or make ImageNet-100 of a directory of ImageNet."
-    out = as_folder(out)
+    out = as_folder(f"data/{name}" if out is None else out)
     if name in FETCHED:
         refuse_unused(name, data=data, size=unless(128, size),
                       preprocessing=unless("course", preprocessing))
