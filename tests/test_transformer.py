@@ -12,7 +12,14 @@ from ddpm_course import dit_interop, transformer
 from ddpm_course.attention import attention_kernel, naive_attention
 from ddpm_course.ddpm import DDPMLoss, ddpm_loss
 from ddpm_course.dit_digits import DIGITS_DIT, DIGITS_DIT_FIT, train_dit
-from ddpm_course.experiments.backbones import BACKBONES_TABLE, RIVALS, backbones_row
+from ddpm_course.experiments.backbones import (
+    BACKBONES_TABLE,
+    LATENT_BACKBONES_TABLE,
+    LATENT_RIVALS,
+    RIVALS,
+    backbones_row,
+    latent_backbones_row,
+)
 from ddpm_course.flops import forward_flops
 from ddpm_course.guidance import cfg
 from ddpm_course.memory import saved_bytes
@@ -515,10 +522,22 @@ def test_the_transformer_of_the_digits_trains():
     assert not same and run.model.predicts == "v" and DIGITS_DIT_FIT["steps"] >= 1000
 
 
-def test_networks_of_the_study_take_as_many_operations():
-    work = {name: forward_flops(make(), (1, 8, 8)) for name, make in RIVALS.items()}
-    assert len(work) == 4 and max(work.values()) / min(work.values()) < 1.06
-    assert all(make().predicts == "v" and make().num_classes == 10 for make in RIVALS.values())
+@pytest.mark.parametrize(
+    "rivals, shape, number", [(RIVALS, (1, 8, 8), 4), (LATENT_RIVALS, (2, 4, 4), 3)]
+)
+def test_networks_of_the_study_take_as_many_operations(rivals, shape, number):
+    work = {name: forward_flops(make(), shape) for name, make in rivals.items()}
+    assert len(work) == number and max(work.values()) / min(work.values()) < 1.06
+    assert all(make().predicts == "v" and make().num_classes == 10 for make in rivals.values())
+
+
+def test_a_row_on_latents_is_decoded_and_not_clipped():
+    score = latent_backbones_row("DiT, squares of 2", 0, 2, 100, 2)["distance"]
+    assert score.settings["operations"] == forward_flops(
+        LATENT_RIVALS["DiT, squares of 2"](), (2, 4, 4)
+    )
+    assert score.clip is None and score.model == "digits, latents" and score.autoencoder
+    assert {row["name"] for row in LATENT_BACKBONES_TABLE.rows("digits")} == {*LATENT_RIVALS}
 
 
 def test_a_row_says_how_much_work_a_network_was():

@@ -20,7 +20,7 @@ from .plots import plot_variants
 from .tables import Table, distance_of, product
 
 WIDTHS = {1: 60, 2: 128, 4: 240} # {side of a square: width that takes the U-Net's operations}
-LATENT_WIDTHS = {1: 64, 2: 120} # the same for latents
+LATENT_WIDTHS = {1: 64, 2: 124} # the same for latents
 
 
 def rivals_of(channels, widths):
