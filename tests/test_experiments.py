@@ -105,7 +105,7 @@ def test_a_plan_knows_the_latents_of_its_autoencoder(name, size, variant):
 def test_networks_that_are_compared_on_a_cpu_work_equally_much():
     plans = EXPERIMENTS["cifar10-backbones"].scale("cpu").plans
     work = {name: costs.forward_gflop(plan) for name, plan in plans.items()}
-    assert len(work) == 3 and max(work.values()) < 1.03 * min(work.values())
+    assert len(work) == 2 and max(work.values()) < 1.03 * min(work.values())
     assert len({(plan.steps(50_000), plan.batch_size) for plan in plans.values()}) == 1
 
 

@@ -89,7 +89,7 @@ LATENT_BACKBONES_TABLE = Table(
     latent_backbones_row, order=distance_of, prepare=digits_latents,
     plot=partial(plot_variants, title="Three networks of equal work on latents"),
     family=to_unet(LATENT_RIVALS), columns=COLUMNS,
-    grid={"digits": product(seed=range(3), name=[*LATENT_RIVALS], steps=1200, n=797,
+    grid={"digits": product(seed=range(3), name=[*LATENT_RIVALS], steps=400, n=797,
                             sampler_steps=50),
           "smoke": product(seed=range(2), name=[*LATENT_RIVALS], steps=2, n=100,
                            sampler_steps=2)})
