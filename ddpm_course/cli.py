@@ -163,10 +163,11 @@ def prepare(name:str, # "cifar10", "imagenette" or "imagenet100"
 def squares(data:str, # folder of photographs, one folder a class
             out:str="runs/squares.json", # JSON file
             title:str="photographs", # what they are
-            n:int=1000): # how many, evenly spaced over the folder
+            n:int=1000, # how many, evenly spaced over the folder
+            features:str=None): # folder of a train_features run: what they do to a distance, too
     """Measure how far the named ways to make a square of a photograph lie apart.
     Example: ddpm-course squares ~/imagenette/train --title Imagenette"""
-    print(save_squares(data, out, title, n=n))
+    print(save_squares(data, out, title, n=n, features=features))
 
 
 def coverage(out:str="runs/coverage.json", # a file that is there is gone on with

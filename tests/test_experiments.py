@@ -22,7 +22,9 @@ from sklearn.datasets import load_sample_images
 from ddpm_course import cli
 from ddpm_course.autoencoders import train_vae
 from ddpm_course.cards import load_scores
-from ddpm_course.classifiers import digits_classifier
+from ddpm_course.classifiers import digits_classifier, train_features
+from ddpm_course.comparisons import PAIRED
+from ddpm_course.data import image_folder
 from ddpm_course.edm import Precond
 from ddpm_course.experiments import (
     commands,
@@ -30,6 +32,7 @@ from ddpm_course.experiments import (
     datasets,
     measuring,
     sample_runs,
+    squares,
     studies,
     training_runs,
 )
@@ -39,14 +42,14 @@ from ddpm_course.experiments.plans import DataSet, parse_changes
 from ddpm_course.experiments.preparation import load_prepared, prepare_folders
 from ddpm_course.experiments.registry import EXPERIMENTS, TABLES, experiment_of
 from ddpm_course.experiments.samplers import Sampler
-from ddpm_course.features import extract
+from ddpm_course.features import extract, feature_distance
 from ddpm_course.images import load_digits
 from ddpm_course.memory import saved_bytes
 from ddpm_course.models import condition
 from ddpm_course.preprocessing import PREPROCESSING
 from ddpm_course.randomness import image_seeds
 from ddpm_course.runs import checkpoints
-from ddpm_course.saving import Trained
+from ddpm_course.saving import Trained, load_model
 from ddpm_course.scores import compare
 from ddpm_course.solvers import Churn, as_denoiser, heun_sample
 from ddpm_course.training import digits_model
@@ -687,6 +690,23 @@ def test_what_cannot_be_fetched_can_be_put_there(tmp_path, monkeypatch):
     assert "--data .: imagenette cannot use it" in said(
         "prepare", "imagenette", "--out", "x", "--data", "."
     )
+
+
+def test_what_a_way_to_make_squares_does_to_a_distance(tmp_path):
+    root, run, names = tmp_path / "train", tmp_path / "run", ["a", "b"]
+    folder_of_pictures(tmp_path, names, 60, "png", 40)
+    few = image_folder(root, 32)
+    train_features(few, run, "tiny", width=4, steps=1, batch_size=8, device="cpu", progress=False)
+    found = squares.square_distances(root, run, 60, "walls")
+    seen = extract(load_model(run / "model").model, few.batch(range(120))[0])
+    ways = [found[way].value for way in PREPROCESSING]
+    assert len({*ways}) == 3  # 40 pixels are made 32
+    assert abs(ways[0] - feature_distance(seen[0::2], seen[1::2])) < 1e-6
+    between = compare(found["adm"], found["course"], ("preprocessing",))
+    assert between.how == PAIRED and between.value == ways[2] - ways[0]
+    text = squares.save_squares(root, tmp_path / "s.json", "walls", (32,), 60, str(run))
+    kept = load_scores(tmp_path / "s-distances.json")[0]
+    assert kept == found and "walls, course, 32x32" in text and text.count("gray levels") == 3
 
 
 @pytest.fixture
