@@ -12,7 +12,7 @@ IMAGENETTE_VAE = dict(latent_channels=4, channels=(24, 64, 128), kl_weight=0.005
 IMAGENETTE_LATENTS = Latents(Part(own_autoencoder, IMAGENETTE_VAE), flip=True, factor=4)
 IMAGENETTE_UNET = dict(channels=(64, 128, 128), layers=1, attention=(False, True, True), groups=16,
                        num_classes=10, predicts="v")
-IMAGENETTE_FIT = dict(steps=2_800, batch_size=64, lr=1e-3, warmup=200, ema_halflife=20_000)
+IMAGENETTE_FIT = dict(steps=2_600, batch_size=64, lr=1e-3, warmup=200, ema_halflife=20_000)
 IMAGENETTE_PLAN = TrainingPlan(
     DataSet("imagenette", 64, flip=True), net(**IMAGENETTE_UNET), Part(cosine_schedule),
     IMAGENETTE_FIT, Part(DDPMLoss, {"drop": 0.1}), IMAGENETTE_LATENTS)
