@@ -47,7 +47,7 @@ CIFAR10_BACKBONES = Experiment(
     "cifar10-backbones", "CIFAR-10 by class: a U-Net against a transformer at equal arithmetic.",
     small_scales(digits_rivals, samplers("DDIM", [50]), samplers("DDIM", [5]))
     | {"cpu": Scale(CPU_RIVALS, samplers("DDIM", [25], CPU_GUIDANCE),
-                    (Evaluation(1000, "test"),)),
+                    (Evaluation(500, "test"),)),
        "full": Scale(rivals(conditional(replace(FIELD, recipe=EQUAL_FIT)), {"DiT": DIT_S2}),
                      samplers("DDIM", [50], (1.0, 1.5)), BOTH_PROTOCOLS)},
     table="backbones")
