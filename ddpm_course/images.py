@@ -121,12 +121,6 @@ def check_labeled(pixels, # uint8 (N, C, H, W)
         raise ValueError(f"labels: got {int(low)}..{int(high)}; expected "
                          f"0..{len(classes) - 1}, for {len(classes)} classes")
 
-# %% ../nbs/10_images.ipynb #b3f79a13
-def _fits(pixels, device):
-    "Would the pixels take less than half of a GPU's free memory?"
-    need = 2 * getattr(pixels, "nbytes", 0)
-    return device.type != "cuda" or need < torch.cuda.mem_get_info(device)[0]
-
 # %% ../nbs/10_images.ipynb #b0aeee51
 @dataclass
 class Images:
@@ -180,3 +174,9 @@ def load_digits(split: str="train" # "train" (1,000), "test" (797 held out) or "
     pixels = torch.from_numpy(digits.images[keep]).to(torch.uint8)[:, None]
     labels = torch.from_numpy(digits.target[keep]).long()
     return Images(pixels, labels, [str(d) for d in range(10)], levels=16)
+
+# %% ../nbs/10_images.ipynb #b3f79a13
+def _fits(pixels, device):
+    "Would the pixels take less than half of a GPU's free memory?"
+    need = 2 * getattr(pixels, "nbytes", 0)
+    return device.type != "cuda" or need < torch.cuda.mem_get_info(device)[0]

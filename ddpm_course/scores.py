@@ -154,9 +154,9 @@ def average(scores, # one `Score` a run, alike but for the seed
              for key in ("seed", "train_seed") if key in first.protocol}
     trained = len(set(seeds.get("train_seed", ()))) > 1
     parts = [s.influence for s in scores]
-    alone = trained or None in parts
+    by_runs = trained or None in parts # and not by images
     return replace(
         first, value=values.mean().item(), protocol=first.protocol | seeds, notes=notes,
-        interval=over_seeds(values).interval() if alone else None,
+        interval=over_seeds(values).interval() if by_runs else None,
         claim=METHOD if trained else NETWORK,
-        influence=None if alone else pooled(parts))
+        influence=None if by_runs else pooled(parts))

@@ -98,10 +98,10 @@ def judges(module, folder, case):
             {"cell_type": "code", "metadata": {}, "outputs": [], "source": text} for text in texts
         ]
     found = {g.name: g for g in module.grades(save(notebook, folder))}
-    assert found.keys() == {"sigma", "euler_step", "pairs", "stale_step", "keep_known"}
+    assert found.keys() == {"sigma", "euler_step", "pairs", "noise_on_top"}
     assert found["sigma"].passes is passes and said in found["sigma"].said, found["sigma"]
     assert not found["pairs"].passes and "NameError" in found["pairs"].said, found["pairs"]
-    assert found["euler_step"].passes is found["keep_known"].passes is None
+    assert found["euler_step"].passes is found["noise_on_top"].passes is None
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -123,9 +123,9 @@ def test_a_bug_of_grading_is_noticed(bug, tmp_path):
 
 def test_the_report_counts(tmp_path):
     lines = grades_text(solved(DDIM, tmp_path)).splitlines()
-    assert lines[0] == "mine: 5 of 5 exercises pass" and lines[1] == "passes   1. Sigma"
+    assert lines[0] == "mine: 4 of 4 exercises pass" and lines[1] == "passes   1. Sigma"
     assert grades_text(DDIM).splitlines()[:2] == [
-        "16_ddim: 0 of 5 exercises pass",
+        "16_ddim: 0 of 4 exercises pass",
         "to do    1. Sigma",
     ]
 

@@ -44,6 +44,20 @@ def test_six_weeks_say_what_they_leave_out():
     assert told | listed >= {n for n in lessons if n < "80"} and not told & listed
 
 
+def test_what_is_left_out_but_needed_is_said():
+    names = {name for listed, _ in plan("Six weeks") for name in listed}
+    needs = [
+        text
+        for name in names
+        for cell in cells(ROOT / "nbs" / name)[:2]
+        for text in re.findall(r"\*\*You need\*\* (.*?)(?:\n|\*\*|$)", cell.source)
+    ]
+    needed = {n for text in needs for n in re.findall(r"\]\((\d\d)_", text) if n < "70"}
+    left_out = needed - {name[:2] for name in names}
+    told = PAGE.partition("are needed in part:")[2].partition("\n")[0]
+    assert left_out and left_out == {*re.findall(r"\b\d\d\b", told)}
+
+
 def test_each_deck_has_a_link():
     linked = re.findall(r"\[(\d .*?)\]\(https://\S+/slides/part_(\d)\.html\)", PAGE)
     assert [(f"{d} {name}", d) for d, name in parts().items()] == linked

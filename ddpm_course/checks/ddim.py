@@ -3,7 +3,6 @@
 import torch
 
 from ddpm_course.checks import Exercise
-from ddpm_course.checks.steps import MISTAKES, noise_free, roots
 from ddpm_course.checks.walks import MISWALKS, walk
 
 
@@ -153,123 +152,51 @@ pairs = Exercise(
     keeps_inputs=True)
 
 
-def clipped(): return [(*images()[i][:2], 0.3, 0.6, clip) for i, clip in ((0, 1.0), (1, 0.5))]
+def on_top(x0, eps, z, b, sigma, **rates):
+    "x_prev; the rates of x0, eps and z that are not those of the exercise by their names."
+    share = {"image": b**0.5, "old": (1 - b)**0.5, "fresh": sigma} | rates
+    return share["image"] * x0 + share["old"] * eps + share["fresh"] * z
 
 
-def stale(x_t, eps, a, b, limit, **options):
-    return noise_free(x_t, eps, a, b, **{"clip": (-limit, limit), **options, "derive": None})
+def with_rates(rates): return lambda *args: on_top(*args, **rates(*args[3:]))
 
 
-def undivided(x_t, eps, signal, noise): return x_t - noise * eps
+def noises():
+    "(x0_hat, eps, z, alpha_bar_prev, sigma), where the old noise could be shortened."
+    x = draws(6, seed=1)
+    return [(*x[:3], 0.6, 0.3), (*x[3:], 0.2, 0.5)]
 
 
-def varied(**options): return lambda *args: stale(*args, **options)
-
-
-def clamped(low, high):
-    "x0_hat clamped to limits that are made of clip."
-    return lambda *args: stale(*args, clip=(low(args[-1]), high(args[-1])))
-
-
-INF = float("inf")
-
-stale_step = Exercise(
-    right=lambda x_t, eps, ab_t, ab_prev, clip: stale(x_t, eps, ab_t, ab_prev, clip),
-    cases=clipped,
+noise_on_top = Exercise(
+    right=on_top,
+    cases=noises,
     wrong={
-        "this derives eps anew from the clipped x0_hat. That is the right sampler; here we want "
-        "the bug, so keep the eps of the network":
-            lambda x_t, eps, a, b, clip: noise_free(x_t, eps, a, b, clip=(-clip, clip)),
-        "nothing is clipped here; clamp x0_hat to [-clip, clip] first": varied(clip=(-INF, INF)),
-        "this clips x_prev; the bug clips x0_hat and forgets eps":
-            lambda x_t, eps, a, b, clip: stale(x_t, eps, a, b, INF).clamp(-clip, clip),
-        "this clips x_t; the bug clips x0_hat":
-            lambda x_t, eps, a, b, clip: stale(x_t.clamp(-clip, clip), eps, a, b, INF),
-        "this clips before it divides by sqrt(alpha_bar_t); divide first": lambda *args:
-            stale(*args, back=lambda a, b: ((b / a)**0.5, (1 - b)**0.5), image=undivided),
-        "the clip is always 1 here; clamp to [-clip, clip]": varied(clip=(-1, 1)),
-        "clamp(clip) sets the lower limit; clamp to [-clip, clip]":
-            clamped(lambda clip: clip, lambda clip: INF),
-        "only the upper limit is set here; clamp to [-clip, clip]":
-            clamped(lambda clip: -INF, lambda clip: clip),
-        "only the lower limit is set here; clamp to [-clip, clip]":
-            clamped(lambda clip: -clip, lambda clip: INF),
-        "t and prev are exchanged: x_t is at alpha_bar_t, and goes to alpha_bar_prev":
-            lambda x_t, eps, a, b, clip: stale(x_t, eps, b, a, clip),
-        "this clamps to [0, clip]; pixels have both signs, so clamp to [-clip, clip]":
-            clamped(lambda clip: 0, lambda clip: clip),
-        "this clips eps as well; the bug clips x0_hat, and leaves eps as it was":
-            lambda x_t, eps, a, b, clip: stale(x_t, eps, a, b, clip)
-            + (1 - b)**0.5 * (eps.clamp(-clip, clip) - eps),
-        "this clips eps; the bug clips x0_hat, and leaves eps as it was":
-            lambda x_t, eps, a, b, clip: stale(x_t, eps, a, b, INF)
-            + (1 - b)**0.5 * (eps.clamp(-clip, clip) - eps),
-        "x0_hat is what the network believes at t, so it has the rates of alpha_bar_t; here it has "
-        "those of alpha_bar_prev": lambda x_t, eps, a, b, clip:
-            stale(x_t, eps, b, a, clip, back=lambda b, a: roots(b)),
-        **{what: varied(**options) for what, options in MISTAKES.items()},
+        "this shortens the old noise to sqrt(1 - alpha_bar_prev - sigma^2). That is the right "
+        "step; here we want the bug, so keep all of eps":
+            with_rates(lambda b, sigma: {"old": (1 - b - sigma**2)**0.5}),
+        "this takes sigma off the variance of the old noise; the bug takes nothing off":
+            with_rates(lambda b, sigma: {"old": (1 - b - sigma)**0.5}),
+        "the fresh noise is missing: add sigma z": with_rates(lambda b, sigma: {"fresh": 0}),
+        "z is not scaled here: sigma multiplies it": with_rates(lambda b, sigma: {"fresh": 1}),
+        "sigma is a standard deviation already, and multiplies z as it is; here it is squared":
+            with_rates(lambda b, sigma: {"fresh": sigma**2}),
+        "sigma is a standard deviation already; here its root is taken":
+            with_rates(lambda b, sigma: {"fresh": sigma**0.5}),
+        "the old noise is missing: sqrt(1 - alpha_bar_prev) eps":
+            with_rates(lambda b, sigma: {"old": 0}),
+        "the old noise is put back with the root of 1 - alpha_bar_prev; here the root is missing":
+            with_rates(lambda b, sigma: {"old": 1 - b}),
+        "x0_hat comes back with the root of alpha_bar_prev; here the root is missing":
+            with_rates(lambda b, sigma: {"image": b}),
+        "both rates are roots, of alpha_bar_prev and of 1 - alpha_bar_prev; here they are missing":
+            with_rates(lambda b, sigma: {"image": b, "old": 1 - b}),
+        "the two rates are swapped: sqrt(alpha_bar_prev) belongs to x0_hat, "
+        "sqrt(1 - alpha_bar_prev) to eps":
+            with_rates(lambda b, sigma: {"image": (1 - b)**0.5, "old": b**0.5}),
+        "x0_hat is not shrunk here: sqrt(alpha_bar_prev) multiplies it":
+            with_rates(lambda b, sigma: {"image": 1}),
+        "eps and z are exchanged: sigma belongs to the fresh noise z":
+            lambda x0, eps, z, b, sigma: on_top(x0, z, eps, b, sigma),
     },
-    praise="And wrong in the way that was wanted: x0_hat and eps no longer explain x_t.",
-    keeps_inputs=True)
-
-
-def halves():
-    "(x_prev, known, mask, noise, alpha_bar_prev); the last one at clean data."
-    x = draws(3, seed=1)
-    mask = torch.zeros(1, 1, 3, 3, dtype=torch.float64)
-    mask[..., :2, :] = 1
-    return [(x[0].clone(), x[1], mask, x[2], b) for b in (0.6, 0.05, 1.0)]
-
-
-def noised(known, noise, b): return b**0.5 * known + (1 - b)**0.5 * noise
-
-
-def mixed(mask, where, elsewhere): return mask * where + (1 - mask) * elsewhere
-
-
-keep_known = Exercise(
-    right=lambda x_prev, known, mask, noise, ab_prev:
-        mixed(mask, noised(known, noise, ab_prev), x_prev),
-    cases=halves,
-    wrong={
-        "the mask is the wrong way round: where it is 1 the pixel is known":
-            lambda x, known, mask, noise, b: mixed(1 - mask, noised(known, noise, b), x),
-        "the known pixels go in clean here; at prev the network expects them noised, with "
-        "sqrt(alpha_bar_prev) and sqrt(1 - alpha_bar_prev)":
-            lambda x, known, mask, noise, b: mixed(mask, known, x),
-        "the rates are square roots of alpha_bar_prev and of 1 - alpha_bar_prev":
-            lambda x, known, mask, noise, b: mixed(mask, b * known + (1 - b) * noise, x),
-        "the noise comes with the root of 1 - alpha_bar_prev; here the root is missing":
-            lambda x, known, mask, noise, b: mixed(mask, b**0.5 * known + (1 - b) * noise, x),
-        "the known image comes with the root of alpha_bar_prev; here the root is missing":
-            lambda x, known, mask, noise, b: mixed(mask, b * known + (1 - b)**0.5 * noise, x),
-        "the noise comes with sqrt(1 - alpha_bar_prev); 1 - sqrt(alpha_bar_prev) is less": lambda
-            x, known, mask, noise, b: mixed(mask, b**0.5 * known + (1 - b**0.5) * noise, x),
-        "the noise is not scaled here: sqrt(1 - alpha_bar_prev) multiplies it":
-            lambda x, known, mask, noise, b: mixed(mask, b**0.5 * known + noise, x),
-        "this adds noise to the pixels of x_prev as well, which has its noise already":
-            lambda x, known, mask, noise, b: noised(mixed(mask, known, x), noise, b),
-        "x_prev is at its level already; here it is shrunk by sqrt(alpha_bar_prev)":
-            lambda x, known, mask, noise, b: mixed(mask, noised(known, noise, b), b**0.5 * x),
-        "the noise is added where the mask is 0 here; it belongs to the known pixels": lambda
-            x, known, mask, noise, b: mixed(mask, b**0.5 * known, x + (1 - b)**0.5 * noise),
-        "the noise goes into all pixels here; multiply it by the mask, like the known image":
-            lambda x, known, mask, noise, b:
-                mixed(mask, b**0.5 * known, x) + (1 - b)**0.5 * noise,
-        "the two rates are swapped: sqrt(alpha_bar_prev) belongs to the known image":
-            lambda x, known, mask, noise, b: mixed(mask, noised(noise, known, b), x),
-        "the known image is not shrunk here: sqrt(alpha_bar_prev) multiplies it":
-            lambda x, known, mask, noise, b: mixed(mask, known + (1 - b)**0.5 * noise, x),
-        "the noise is missing: the known image is only shrunk":
-            lambda x, known, mask, noise, b: mixed(mask, b**0.5 * known, x),
-        "this adds the known pixels to x_prev; they take the place of its pixels, so multiply "
-        "x_prev by 1 - mask":
-            lambda x, known, mask, noise, b: x + mask * noised(known, noise, b),
-        "everything is replaced here; keep x_prev where mask is 0":
-            lambda x, known, mask, noise, b: noised(known, noise, b),
-        "the pixels that are not known are 0 here; keep those of x_prev":
-            lambda x, known, mask, noise, b: mask * noised(known, noise, b),
-        "nothing is replaced here": lambda x, known, mask, noise, b: x,
-    },
-    praise="The known pixels enter through x_t alone; the network needs no new training.",
+    praise="And wrong in the way that was wanted: there is more noise than the network is told.",
     keeps_inputs=True)

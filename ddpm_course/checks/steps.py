@@ -1,4 +1,4 @@
-"What a step back is made of, and what goes wrong in it: for the exercises of chapters 14 and 16."
+"What a step back is made of, and what goes wrong in it: for the exercises of chapter 14."
 
 from types import SimpleNamespace
 
