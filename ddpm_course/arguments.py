@@ -162,6 +162,15 @@ def check_rows(t, x, name="t"):
                          "number an image, or one for all")
 
 
+def some_noise(rate): # of noise, a float or (B, 1, 1, 1)
+    "The rate, to be divided by; ValueError where it is 0, as of clean data."
+    none = rate == 0
+    if isinstance(none, torch.Tensor): none = none.device.type == "cpu" and none.any()
+    if not none: return rate
+    raise ValueError("t holds -1, clean data, which have no noise to divide by; expected timesteps "
+                     "of at least 0")
+
+
 def expanded(x, like, name):
     "A tensor with the shape of another one, or ValueError where it does not broadcast to it."
     try: return x.expand_as(like)

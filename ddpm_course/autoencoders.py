@@ -85,7 +85,8 @@ class Perceptual:
             raise ValueError(f"images: got {tuple(x.shape[-2:])}; LPIPS expects sides of 32 "
                              "or more")
         self.net.to(x.device)
-        return self.net(x.expand(-1, 3, -1, -1), x_hat.expand(-1, 3, -1, -1)).flatten(1).mean(1)
+        in_color = (images.float().expand(-1, 3, -1, -1) for images in (x, x_hat))
+        return self.net(*in_color).flatten(1).mean(1)
 
 
 def train_vae(data, # `Images`, or a folder with one folder of images a class

@@ -9,7 +9,7 @@ from torch import nn
 
 from .arguments import check_fields, checked
 from .data import image_folder
-from .images import Images, load_digits
+from .images import Images, check_images, load_digits
 from .kinds import having, number, some_images, whole
 from .models import device_of, inference_mode, register
 from .saving import load_model
@@ -17,6 +17,17 @@ from .sets import a_set
 from .shipped import load_shipped
 from .training import fit
 from .unet_inputs import A_WIDTH
+
+
+def as_seen(x, net, channels, sides=None): # images; a classifier with a head
+    "Images in the dtype of a network's weights; TypeError or ValueError where it can't see them."
+    got = check_images(x).shape[1:]
+    if got[0] != channels:
+        raise ValueError(f"images: got {got[0]} channels; {net.name} looks at {channels}")
+    if sides not in (None, got[1:]):
+        raise ValueError(f"images: got {got[1]}x{got[2]} pixels; {net.name} looks at "
+                         f"{sides[0]}x{sides[1]}")
+    return x.to(net.head.weight.dtype)
 
 
 # ---- the digits classifier ----
@@ -41,9 +52,9 @@ class DigitsClassifier(nn.Module):
             nn.Flatten(), nn.Dropout(0.3), nn.Linear(256, 64), nn.ReLU())
         self.head = nn.Linear(64, 10)
 
-    def features(self, x): return self.body(x) # (B, 64)
+    def features(self, x): return self.body(as_seen(x, self, 1, (8, 8))) # (B, 64)
 
-    def forward(self, x): return self.head(self.body(x))
+    def forward(self, x): return self.head(self.features(x))
 
 
 @checked(x=some_images)
@@ -59,7 +70,7 @@ def jitter(x, # images (B, 1, H, W) in [-1, 1]
     cos = (1 + zoom) * turn.cos()
     sin = (1 + zoom) * turn.sin()
     affine = torch.stack([cos, -sin, dx, sin, cos, dy], 1).view(-1, 2, 3)
-    grid = F.affine_grid(affine, x.shape, align_corners=False)
+    grid = F.affine_grid(affine, x.shape, align_corners=False).to(x.dtype)
     return F.grid_sample(x + 1, grid, align_corners=False) - 1
 
 
@@ -133,11 +144,7 @@ class ResNet(nn.Module):
         self.body = nn.Sequential(*layers, pool, nn.Flatten())
         self.head = nn.Linear(8 * width, classes)
 
-    def features(self, x):
-        expected = self.config["in_channels"]
-        if x.shape[1] != expected:
-            raise ValueError(f"images: got {x.shape[1]} channels; {self.name} looks at {expected}")
-        return self.body(x)
+    def features(self, x): return self.body(as_seen(x, self, self.config["in_channels"]))
 
     def forward(self, x): return self.head(self.features(x))
 

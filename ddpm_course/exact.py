@@ -15,7 +15,7 @@ import torch
 
 from .arguments import check_fields, check_same_rows, expanded
 from .kinds import (
-    an_instance, clean_images, count, number, odd_size, reals, seed_of_run)
+    an_instance, clean_images, count, number, odd_size, reals, seed_of_run, some_images)
 from .noising import NoiseSchedule
 
 # %% ../nbs/15_exact.ipynb #1a5c07e2
@@ -52,6 +52,7 @@ class GaussianMixture:
 
     def components(self, x, signal, noise):
         "log w_k + log N(x; ...) (B, K), and the noisy means and variances (B, K, ...)."
+        check_same_rows(x, self.means, "x", "means")
         mean = signal * self.means
         var = (signal * self.stds)**2 + noise**2
         log_p = -0.5 * ((x[:, None] - mean)**2 / var + (2 * math.pi * var).log())
@@ -73,7 +74,7 @@ class ExactModel:
     def __post_init__(self): check_fields(self, mixture=an_instance(GaussianMixture))
 
     def __call__(self, x_t, t, y=None):
-        x = x_t.double()
+        x = some_images(x_t, "x_t").double()
         rates = self.schedule.rates(t, x)
         signal, noise = (rate[:, None] for rate in rates) # (B, 1, 1, 1, 1)
         log_p, mean, var = self.mixture.components(x, signal, noise)
@@ -122,7 +123,7 @@ class LocalModel:
         self.images = self.images.double()
 
     def __call__(self, x_t, t, y=None):
-        check_same_rows(x_t, self.images, "x_t", "images")
+        check_same_rows(some_images(x_t, "x_t"), self.images, "x_t", "images")
         x = x_t.double()
         signal, noise = self.schedule.rates(t, x) # (B, 1, 1, 1)
         var = (signal * self.spread)**2 + noise**2

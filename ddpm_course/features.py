@@ -32,7 +32,8 @@ class Features:
     def __len__(self): return len(self.values)
 
     def __getitem__(self, index):
-        return Features(self.name, self.values[index], self.probabilities[index])
+        rows = torch.arange(len(self))[index].view(-1) # of an int: a set of one
+        return Features(self.name, self.values[rows], self.probabilities[rows])
 
     @property
     def stats(self): return FeatureStats(self.name).update(self.values)
@@ -73,9 +74,9 @@ def nearest(x, # images or features, one row each after flattening: (N, ...)
             chunk: int=2000): # rows at a time
     "Euclidean distance (N,) to the nearest of `train` (0: a copy), and its index (N,)."
     check_same_rows(train, x, "train", "x")
-    train = train.flatten(1).to(x) # of one dtype, on one device
+    x, train = (rows[:, None].flatten(1) for rows in (x, train.to(x))) # (N, D)
     far = partial(torch.cdist, compute_mode="donot_use_mm_for_euclid_dist")
-    found = [far(part, train).min(1) for part in x.flatten(1).split(chunk)]
+    found = [far(part, train).min(1) for part in x.split(chunk)]
     return torch.cat([f.values for f in found]), torch.cat([f.indices for f in found])
 
 # %% ../nbs/30_features.ipynb #a64acefc

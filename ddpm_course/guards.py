@@ -6,8 +6,8 @@ from numbers import Integral
 
 import torch
 
-from .kinds import a_call, number, tensor
-from .models import predicts_of, said_by
+from .kinds import a_call, described, number, tensor
+from .models import Wrapper, predicts_of, said_by
 
 
 a_scale = number(0, expected="a finite number of at least 0: 1 is the model without guidance, "
@@ -48,7 +48,7 @@ def check_classes(model):
 
 
 def check_pair(model, bad):
-    "ValueError unless the two models have their labels bound and predict the same."
+    "ValueError unless the two models have the same labels bound, if any, and predict the same."
     for name, m in (("model", model), ("bad", bad)):
         if (n := said_by(a_call(m, name), "num_classes")) is not None:
             raise ValueError(f"autoguidance: {name} has {n} classes and no labels; "
@@ -58,6 +58,26 @@ def check_pair(model, bad):
     if predicts != other:
         raise ValueError(f"autoguidance: the model predicts {predicts!r} and the bad one {other!r};"
                          " expected two models that predict the same")
+    check_same_labels(model, bad)
+
+
+def bound_labels(model):
+    "What labels a model is bound to, (B,) or (), and which of them is none; None where unbound."
+    while isinstance(model, Wrapper):
+        if "y" in vars(model): return model.y.cpu(), said_by(model.model, "num_classes")
+        model = model.model
+    return None
+
+
+def check_same_labels(model, bad):
+    "ValueError where images would be led away from another class; away from `no label` they may."
+    bound = bound_labels(model), bound_labels(bad)
+    if None in bound: return
+    (y, _), (other, none) = bound
+    fit = y.ndim * other.ndim == 0 or len(y) == len(other)
+    if fit and ((y == other) | (other == none)).all(): return
+    raise ValueError(f"autoguidance: the model is bound to labels {described(y.tolist())} and the "
+                     f"bad one to {described(other.tolist())}; expected the same, image by image")
 
 
 def warn_undropped(model, negative):

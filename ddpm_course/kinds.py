@@ -218,8 +218,9 @@ def all_finite(value, name):
 
 
 def tensor(like="(N, D)", floating=True, finite=False):
-    "The kind of tensors with as many dimensions as `like` has names."
-    ndim = 0 if like is None else like.count(",") + (not like.rstrip(")").endswith(","))
+    "The kind of tensors with as many dimensions as `like` has names; `...` is any number of more."
+    ndim = 0 if like is None else like.count(",") + (not like.rstrip(")").endswith((",", "...")))
+    most = math.inf if like is None or "..." in like else ndim
     sort = "floats" if floating else "int64"
     expected = f"{like}, a tensor of {sort}" if like else f"a tensor of {sort}"
 
@@ -229,7 +230,7 @@ def tensor(like="(N, D)", floating=True, finite=False):
         if floating != value.is_floating_point() or not floating and value.dtype != torch.int64:
             hint = "; convert gray levels with from_uint8" * (like == "(B, C, H, W)")
             raise TypeError(f"{name}: got dtype {value.dtype}; expected {expected}{hint}")
-        if like and value.ndim != ndim:
+        if not ndim <= value.ndim <= most:
             hint = "; a single one needs x[None]" * (value.ndim == ndim - 1)
             raise ValueError(f"{name}: got shape {tuple(value.shape)}; expected {expected}{hint}")
         return all_finite(value, name) if finite else value
@@ -260,7 +261,7 @@ some_texts = listed(text, what="a list of texts")
 some_timesteps = tensor("(B,)", floating=False)
 some_labels = optional(tensor("(N,)", floating=False))
 some_features = tensor("(N, D)", finite=True)
-some_rows = tensor(None, finite=True) # (N, ...), of any rank
+some_rows = tensor("(N, ...)", finite=True)
 
 
 def as_labels(value, name):

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import torch
 
-from .arguments import check_rows, check_same_shape, checked, explained
+from .arguments import (
+    check_rows, check_same_shape, checked, explained, some_noise)
 from .kinds import reals, timestep
 
 # %% ../nbs/11_noising.ipynb #b1303e71
@@ -164,7 +165,7 @@ def eps_from_x0(schedule, # NoiseSchedule
     "The noise that takes x_0 to x_t."
     check_same_shape(x0, x_t, "x0", "x_t")
     signal, noise = schedule.rates(t, x_t)
-    return add_scaled(x_t, -signal, x0) / noise
+    return add_scaled(x_t, -signal, x0) / some_noise(noise)
 
 # %% ../nbs/11_noising.ipynb #c2e3971f
 @explained
@@ -185,4 +186,4 @@ def score_from_eps(schedule, # NoiseSchedule
                    eps # predicted noise (B, C, H, W)
                    ) -> torch.Tensor: # shaped like eps
     "The score of noisy images, -E[eps | x_t] / sqrt(1 - alpha_bar_t) (Vincent 2011)."
-    return -eps / schedule.rates(t, eps)[1]
+    return -eps / some_noise(schedule.rates(t, eps)[1])

@@ -10,7 +10,7 @@ from tqdm.auto import tqdm
 
 from .arguments import bound, checked
 from .images import check_images
-from .kinds import a_call, described, flag, listed, tensor, whole
+from .kinds import a_call, described, flag, is_number, listed, tensor, whole
 from .models import a_device, device_of, inference_mode, predicts_of, said_by
 from .randomness import ImageNoise, image_seeds, seeds_of_images
 
@@ -57,9 +57,22 @@ def a_bound_model(value, name):
                      f"condition(model, y), or y = {n} for no label")
 
 
+def checked_variance(var, f, step): # (schedule, t, prev, channels)
+    "What a function f says of the variance of a step, as a tensor; ValueError if it cannot be one."
+    if is_number(var): var = torch.as_tensor(var, dtype=torch.float64)
+    name = f"variance: what {getattr(f, '__name__', type(f).__name__)} returned"
+    var = tensor(like=None)(var, name)
+    if var.ndim == 1: var = var.view(-1, 1, 1, 1) # one an image
+    if var.device.type != "cpu" or ((0 <= var) & (var < torch.inf)).all(): return var
+    t = torch.as_tensor(step[1]).flatten()[0]
+    raise ValueError(f"{name} at t={t} has values from {var.min():.4g} to {var.max():.4g}; "
+                     "expected finite ones of at least 0")
+
+
 def a_variance(value, name):
     "The kind of variances of ancestral steps: a name, or a function such as `learned_range`."
-    if callable(value) or isinstance(value, str) and value in ("small", "large"): return value
+    if callable(value): return lambda *step: checked_variance(value(*step), value, step)
+    if isinstance(value, str) and value in ("small", "large"): return value
     raise ValueError(f"{name}={described(value)}; expected 'small' (the posterior's), 'large' "
                      "(beta) or a function, such as learned_range")
 

@@ -19,7 +19,7 @@ from torch import nn
 from .arguments import (
     check_fields, check_same_shape, checked)
 from .images import check_images, load_digits
-from .kinds import a_call, amount, optional
+from .kinds import a_call, amount, optional, tensor
 from .models import register
 from .resampling import Downsample, Upsample
 from .saving import Trained
@@ -29,15 +29,17 @@ from .unet import Stage, zero_
 from .unet_inputs import check_vae
 
 # %% ../nbs/50_vae.ipynb #a6bd2cda
+@checked(mean=tensor("(B, ...)"))
 def kl(mean, # (B, ...)
        logvar, # (B, ...)
       ) -> torch.Tensor: # (B,), nats
     "KL(N(mean, exp(logvar)) || N(0, 1)) an image (Kingma & Welling 2014, appendix B)."
     check_same_shape(logvar, mean, "logvar", "mean")
-    return 0.5 * (mean.square() + logvar.exp() - 1 - logvar).flatten(1).sum(1)
+    nats = 0.5 * (mean.square() + logvar.exp() - 1 - logvar)
+    return nats[:, None].flatten(1).sum(1) # (B,)
 
 # %% ../nbs/50_vae.ipynb #f051d4ca
-@checked
+@checked(mean=tensor("(B, ...)"))
 def reparameterize(mean, # (B, ...)
                    logvar, # (B, ...)
                    rng, # `BatchRandom`
@@ -131,7 +133,8 @@ class VAE(nn.Module):
 @patch
 def encode(self: VAE, x): # (B, C, H, W) in [-1, 1]
     "(mean, logvar) of the latents, float32, (B, latent_channels, h, w) each."
-    h = self.down(self.conv_in(check_sides(x, self)), None)
+    x = check_sides(x, self).to(self.conv_in.weight.dtype) # as a U-Net does
+    h = self.down(self.conv_in(x), None)
     mean, logvar = self.moments(h).float().chunk(2, 1)
     return mean, logvar.clamp(-20, 10)
 
@@ -139,7 +142,8 @@ def encode(self: VAE, x): # (B, C, H, W) in [-1, 1]
 @patch
 def decode(self: VAE, z): # (B, latent_channels, h, w)
     "Images (B, C, h*factor, w*factor), nominally in [-1, 1]."
-    return self.conv_out(self.up(self.conv_z(check_latents(z, self)), None)).float()
+    z = check_latents(z, self).to(self.conv_z.weight.dtype)
+    return self.conv_out(self.up(self.conv_z(z), None)).float()
 
 # %% ../nbs/50_vae.ipynb #14850cde
 @dataclass(frozen=True)

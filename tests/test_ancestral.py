@@ -1,6 +1,6 @@
 "Chapter 14: ancestral sampling, strided chains, and errors."
 
-import inspect
+import inspect, math
 
 import pytest
 import torch
@@ -9,6 +9,7 @@ from fastcore.docments import docments
 from ddpm_course import stepping
 from ddpm_course.ancestral import ddpm_sample, ddpm_steps, q_posterior
 from ddpm_course.exact import GaussianMixture
+from ddpm_course.learned_variance import variational_bound
 from ddpm_course.models import condition
 from ddpm_course.noising import NoiseSchedule, cosine_schedule, linear_schedule
 from ddpm_course.randomness import image_seeds
@@ -231,6 +232,42 @@ def test_zero_terminal_snr():
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         ddpm_sample(lambda x_t, t: x_t, SCHEDULE, (2, 1, 2, 2), **arguments)
+
+
+BAD_VARIANCES = {
+    "from -0.1 to -0.1": lambda schedule, t, prev, v: -0.1,
+    "from -0.5 to 0.5": lambda schedule, t, prev, v: torch.tensor([0.5, -0.5]),
+    "from nan to nan": lambda schedule, t, prev, v: math.nan,
+    "from inf to inf": lambda schedule, t, prev, v: torch.full((2, 1, 1, 1), math.inf),
+}
+
+
+@pytest.mark.parametrize("says", BAD_VARIANCES)
+def test_what_a_variance_function_returns_is_named(says):
+    "By the sampler and by the bound, which both take a root or a logarithm of it."
+    model = GaussianMixture([0.3], 0.5).model(SCHEDULE)
+    asked = dict(variance=BAD_VARIANCES[says], timesteps=[60, 20], clip=None, seed=0)
+    for f in (
+        lambda: ddpm_sample(model, SCHEDULE, (2, 1, 1, 1), **asked),
+        lambda: variational_bound(model, SCHEDULE, torch.zeros(2, 1, 1, 1), levels=16, **asked),
+    ):
+        with pytest.raises(ValueError, match=f"<lambda> returned at t=.*{says}; expected finite"):
+            f()
+    with pytest.raises(TypeError, match="returned=None; expected a tensor of floats"):
+        ddpm_sample(model, SCHEDULE, (2, 1, 1, 1), **asked | {"variance": lambda *step: None})
+
+
+def test_a_variance_function_may_return_a_number_or_one_an_image():
+    "On images as wide as there are images, one an image is not one a column."
+    model = GaussianMixture(torch.zeros(1, 1, 2, 2), 0.5).model(SCHEDULE)
+    x_T, noise = randn(2, 1, 2, 2), randn(2, 2, 1, 2, 2)
+    asked = dict(timesteps=[60, 20], x_T=x_T, noise=noise, clip=None)
+    by = lambda f: ddpm_sample(model, SCHEDULE, x_T.shape, variance=f, **asked)
+    each = by(lambda schedule, t, prev, v: torch.tensor([0.0, 0.2]))
+    for i, variance in enumerate((0, 0.2)):
+        same = by(lambda schedule, t, prev, v: variance)
+        assert torch.allclose(each[i].float(), same[i].float(), atol=1e-6)
+        assert not torch.allclose(each[1 - i].float(), same[1 - i].float(), atol=1e-2)
 
 
 def test_x_T_of_another_kind():

@@ -154,7 +154,8 @@ def test_latents_are_drawn_in_their_own_size():
 
 
 def test_guidance_is_drawn_with_true_lengths_and_angles():
-    exact = LabeledMixture(GaussianMixture([-0.6, 0.6], 0.5), SCHEDULE)
+    means = torch.tensor([-0.6, 0.6]).view(2, 1, 1, 1).expand(2, 1, 4, 4)
+    exact = LabeledMixture(GaussianMixture(means, 0.5), SCHEDULE)
     x_t = noise(1, 1, 4, 4).double()
     y = torch.tensor([1])
     ax = draw_guidance(exact, x_t, 600, y, scales=(0, 1, 2.5))

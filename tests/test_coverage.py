@@ -47,6 +47,13 @@ def test_a_right_interval_passes_and_others_fail():
     assert {"date", "cpu", "torch"} <= right["about"].keys()
 
 
+@pytest.mark.parametrize("repetitions", [0, 10**12])
+def test_a_run_that_would_never_end_is_refused(repetitions, tmp_path, monkeypatch):
+    monkeypatch.setattr(coverage, "simulate", None)  # would never end
+    with pytest.raises(ValueError, match=f"repetitions={repetitions}; .* at most 1,000,000,000"):
+        run_coverage(tmp_path / "coverage.json", repetitions)
+
+
 def test_cells_are_named_once_and_every_kind_runs():
     plan = planned(3)
     names = [json.dumps(cell, sort_keys=True) for cell, _ in plan]

@@ -66,7 +66,7 @@ def test_the_coefficients_are_those_of_the_paper(edm=edm):
 def test_a_network_that_answers_nothing_is_exact_on_a_gaussian():
     "What remains for F to learn is only what is not Gaussian: c_skip x is the best linear guess."
     x = randn(5, 1, 2, 2)
-    exact = ExactDenoiser(GaussianMixture([0.0], 0.7))
+    exact = ExactDenoiser(GaussianMixture(torch.zeros(1, 1, 2, 2), 0.7))
     assert torch.allclose(Precond(Answer(0), 0.7)(x, SIGMAS), exact(x, SIGMAS), atol=1e-12)
 
 

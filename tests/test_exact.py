@@ -3,7 +3,10 @@
 import pytest
 import torch
 
+from ddpm_course.denoisers import ExactDenoiser
 from ddpm_course.exact import GaussianMixture, LocalModel
+from ddpm_course.flow import ExactVelocity
+from ddpm_course.guidance import LabeledMixture
 from ddpm_course.noising import PREDICTS, cosine_schedule, q_sample
 from fakes import randn
 
@@ -103,6 +106,31 @@ def test_wrong_arguments_are_named(given, says):
     X = randn(7, 1, 6, 6)
     with pytest.raises(ValueError, match=says):
         LocalModel(X, SCHEDULE, **given)(noised(X), T)
+
+
+@pytest.mark.parametrize("shape", [(5, 1, 8, 8), (5, 2, 1, 1)])
+def test_images_of_another_size_than_a_mixture_are_not_broadcast(shape):
+    "Neither to an exact model nor to what is made of a mixture elsewhere."
+    mixture = GaussianMixture([-0.5, 0.5], 0.3)  # of one pixel
+    x, y, half = torch.zeros(shape), torch.zeros(5).long(), torch.full((5,), 0.5)
+    for model, asked in (
+        (mixture.model(SCHEDULE), (T,)),
+        (LabeledMixture(mixture, SCHEDULE), (T, y)),
+        (ExactDenoiser(mixture), (half,)),
+        (ExactVelocity(mixture), (half,)),
+    ):
+        assert model(torch.zeros(5, 1, 1, 1), *asked).shape == (5, 1, 1, 1)
+        with pytest.raises(ValueError, match=r"x: got shape .*like those of means, \(N, 1, 1, 1\)"):
+            model(x, *asked)
+
+
+@pytest.mark.parametrize("x", [torch.ones(5, 1, 6, 6).long(), [0.5], torch.zeros(1, 6, 6)])
+def test_what_are_no_images_is_refused(x):
+    "Of whole numbers, the answers would be cut to whole numbers."
+    images = randn(7, 1, 6, 6)
+    for model in (GaussianMixture(images, 0.1).model(SCHEDULE), LocalModel(images, SCHEDULE)):
+        with pytest.raises((TypeError, ValueError), match=r"x_t.* expected \(B, C, H, W\)"):
+            model(x, T)
 
 
 def test_images_of_another_size_than_the_set_are_refused():

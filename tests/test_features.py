@@ -2,6 +2,7 @@
 
 import hashlib, json, math, warnings
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -27,9 +28,10 @@ from ddpm_course.classifiers import (
     train_classifier,
     train_features,
 )
-from ddpm_course.features import extract
+from ddpm_course.features import extract, nearest
 from ddpm_course.inception import Inception, inception_weights
 from ddpm_course.saving import load_model
+from fakes import randn
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +73,10 @@ def test_jitter_keeps_the_contract_and_moves_little(digits):
         -1 - 1e-5 <= moved.min()
         and moved.max() <= 1 + 1e-5
         and 0.005 < (moved - real).square().mean() < 0.2
+    )
+    fine = jitter(real.double(), BatchRandom(0, 0, 200))
+    assert fine.dtype == torch.float64 and torch.allclose(
+        fine.float(), jitter(real, BatchRandom(0, 0, 200)), atol=1e-4
     )
     dot = -torch.ones(400, 1, 9, 9)
     dot[:, :, 4, 4] = 1
@@ -218,6 +224,36 @@ def test_extract_is_independent_of_batches_and_restores_the_mode(digits):
         torch.allclose(extract(net, unseen).values, whole.values, atol=1e-5) and net.training
     )  # no dropout, and the mode is back
     net.eval()
+
+
+def test_a_part_of_a_set_is_a_set(digits):
+    "Of one image, too, of whatever kind its index is."
+    seen = extract(digits_classifier(), digits[2][:9])
+    for index in (3, -6, np.int64(3), torch.tensor(3), slice(3, 4), [3], torch.arange(9) == 3):
+        part = seen[index]
+        assert len(part) == 1 and part.name == seen.name
+        assert torch.equal(part.values, seen.values[3:4])
+        assert torch.equal(part.probabilities, seen.probabilities[3:4])
+    assert torch.equal(seen[2:6].values, seen.values[2:6])
+    for index in (9, (1, 2)):
+        with pytest.raises(IndexError):
+            seen[index]
+
+
+@pytest.mark.parametrize(
+    "x, says", [(randn(2, 3, 8, 8), "got 3 channels"), (randn(2, 1, 16, 16), "got 16x16 pixels")]
+)
+def test_the_classifier_says_what_it_looks_at(x, says):
+    for see in (digits_classifier(), digits_classifier().features):
+        with pytest.raises(ValueError, match=f"images: {says}; digits classifier looks at"):
+            see(x)
+
+
+def test_rows_of_one_number_are_rows():
+    distances, index = nearest(torch.tensor([0.2, 3.0]), torch.tensor([1.0, 0.0, 2.5]))
+    assert distances.tolist() == pytest.approx([0.2, 0.5]) and index.tolist() == [1, 2]
+    with pytest.raises(ValueError, match=r"x: got shape \(\); expected \(N, ...\)"):
+        nearest(torch.tensor(0.2), torch.zeros(3))
 
 
 def test_a_bright_image_among_others_is_no_reason_to_warn():

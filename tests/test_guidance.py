@@ -300,7 +300,7 @@ def test_rescale_within_an_interval():
 
 # Autoguidance
 
-BAD = copy.deepcopy(NET)
+BAD, BARE = copy.deepcopy(NET), lambda x_t, t: x_t
 with torch.no_grad():
     [p.mul_(0.8) for p in BAD.parameters()]  # what it answers differs everywhere
 
@@ -364,6 +364,24 @@ def test_autoguidance_refuses_models_that_do_not_go_together():
         autoguidance(condition(NET, Y), condition(BAD, Y), -1)
     with pytest.raises(ValueError, match="without y"):
         autoguidance(condition(NET, Y), condition(BAD, Y), 2)(X, T, Y)
+
+
+@pytest.mark.parametrize(
+    "other", [1, torch.tensor([1, 2, 1]), torch.tensor([2, 2]), torch.tensor([2, NULL, 2])]
+)
+def test_autoguidance_refuses_other_labels(other):
+    "Of another class, in another order, of another number of images."
+    y = torch.tensor([2, 1, 1])
+    for model in (condition(NET, y), cfg(NET, y, 2), autoguidance(condition(NET, y), BARE, 2)):
+        with pytest.raises(ValueError, match=r"labels \[2, 1, 1\] and the bad one to .*the same"):
+            autoguidance(model, condition(BAD, other), 2)
+
+
+def test_autoguidance_takes_the_same_labels_and_those_that_say_nothing():
+    "One int for all images, `no label`, and a bad model that has no classes."
+    for y, other in ((1, torch.tensor([1, 1])), (torch.tensor([2, 1]), NULL), (1, 1)):
+        assert autoguidance(condition(NET, y), condition(BAD, other), 2).scale == 2
+    assert autoguidance(condition(NET, Y), BARE, 2).bad is BARE
 
 
 # Exact distributions

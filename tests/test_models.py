@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 import torch
 
+from ddpm_course.attention import TextUNet
+from ddpm_course.autoencoders import Autoencoder
+from ddpm_course.classifiers import DigitsClassifier, ResNet
+from ddpm_course.edm import Precond
+from ddpm_course.flow import VelocityNet
+from ddpm_course.folded import FoldedUNet
 from ddpm_course.models import (
+    MODELS,
     Conditioned,
     Wrapper,
     condition,
@@ -21,6 +28,9 @@ from ddpm_course.models import (
 )
 from ddpm_course.noising import PREDICTS, eps_from_x0, linear_schedule, q_sample, v_from
 from ddpm_course.randomness import BatchRandom, ImageNoise, image_seeds
+from ddpm_course.transformer import DiT
+from ddpm_course.unet import UNet
+from ddpm_course.vae import VAE
 from fakes import Constant, randn, small_unet
 
 SCHEDULE = linear_schedule(100, 1e-3, 0.1)
@@ -219,6 +229,51 @@ def test_labels_are_bound_as_one_number_an_image(unet):
         with pytest.raises((TypeError, ValueError), match="^y.*expected"):
             condition(unet, y)
     assert condition(unet, np.array([0, 3])).y.tolist() == [0, 3]
+
+
+LEVELS = dict(channels=(8, 8), layers=1, attention=(False, False), groups=4)
+TWO = torch.tensor([0, 2])
+NETWORKS = {  # of each class that a folder may hold, and how it is asked
+    "UNet": (lambda: UNet(1, **LEVELS), lambda net, x: net(x, TWO)),
+    "FoldedUNet": (lambda: FoldedUNet(1, 2, **LEVELS), lambda net, x: net(x, TWO)),
+    "TextUNet": (
+        lambda: TextUNet(["a", "b"], 8, in_channels=1, **LEVELS | {"attention": (False, True)}),
+        lambda net, x: net(x, TWO, TWO),
+    ),
+    "DiT": (lambda: DiT(1, 2, 16, 1, 2), lambda net, x: net(x, TWO)),
+    "Precond": (lambda: Precond(UNet(1, **LEVELS)), lambda net, x: net(x, TWO + 0.5)),
+    "VelocityNet": (lambda: VelocityNet(UNet(1, **LEVELS)), lambda net, x: net(x, TWO / 4)),
+    "DigitsClassifier": (DigitsClassifier, lambda net, x: net(x)),
+    "ResNet": (lambda: ResNet("small", 1, 10, 4), lambda net, x: net(x)),
+    "VAE": (
+        lambda: VAE(1, 2, (8, 8), groups=4),
+        lambda net, x: net.decode(net.encode(x)[0].to(x.dtype)),
+    ),
+    "Autoencoder": (
+        lambda: Autoencoder(
+            in_channels=1, out_channels=1, block_out_channels=(8,), norm_num_groups=4
+        ),
+        lambda net, x: net.decode(net.encode(x)[0].to(x.dtype)),
+    ),
+}
+
+
+@pytest.mark.parametrize("weights", [torch.float32, torch.float16])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_computes_in_the_dtype_of_its_weights(name, weights):
+    "Whatever floats the images are: the cast is at its door."
+    torch.manual_seed(0)
+    make, ask = NETWORKS[name]
+    net = make().eval().requires_grad_(False).to(weights)
+    x = randn(2, 1, 8, 8).clamp(-1, 1).float()
+    out = ask(net, x)
+    for dtype, tol in ((torch.float64, 1e-3), (torch.float16, 0.02)):
+        assert torch.allclose(ask(net, x.to(dtype)).float(), out.float(), atol=tol)
+
+
+def test_every_registered_network_is_tried():
+    ours = {name for name, cls in MODELS.items() if cls.__module__.startswith("ddpm_course")}
+    assert ours == NETWORKS.keys()
 
 
 def test_threads_that_share_a_network_leave_its_mode_alone():

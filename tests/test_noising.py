@@ -154,6 +154,16 @@ def test_eps_at_zero_terminal_snr_is_an_error_and_v_is_not():
     assert torch.isfinite(x0_from(schedule, x, 1, out, "eps")).all()
 
 
+@pytest.mark.parametrize("t", [-1, torch.tensor([3, -1])])
+def test_clean_data_hold_no_noise_to_divide_by(t):
+    x, schedule = torch.zeros(2, 1, 4, 4), linear_schedule()
+    for f in (lambda: eps_from_x0(schedule, x, t, x), lambda: score_from_eps(schedule, t, x)):
+        with pytest.raises(ValueError, match="t holds -1, clean data.*timesteps of at least 0"):
+            f()
+    assert eps_from_x0(schedule, x, 0, x - 1).isfinite().all()  # where there is the least
+    assert score_from_eps(schedule, torch.tensor([0, 999]), x).isfinite().all()
+
+
 def test_bad_arguments_say_what_was_expected():
     x = torch.zeros(2, 1, 4, 4)
     with pytest.raises(ValueError, match="expected one of eps, x0, v"):

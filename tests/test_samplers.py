@@ -25,6 +25,7 @@ OURS = SimpleNamespace(
     ddim=ddim, ancestral=ancestral
 )  # test_mutations passes broken copies instead
 SHAPE = (3, 2, 4, 4)
+OF_IMAGES = GaussianMixture(torch.full((1, *SHAPE[1:]), 0.3), 0.5)
 DIFFUSERS_NAME = {"eps": "epsilon", "x0": "sample", "v": "v_prediction"}
 
 
@@ -788,7 +789,7 @@ SILLY = {
 @pytest.mark.parametrize("sample", [ddim_sample, ddpm_sample])
 @pytest.mark.parametrize("name, value", [(k, v) for k, values in SILLY.items() for v in values])
 def test_what_no_sampler_can_use_is_refused(sample, name, value):
-    good = dict(model=GAUSSIAN.model(SCHEDULES["linear"]), schedule=SCHEDULES["linear"])
+    good = dict(model=OF_IMAGES.model(SCHEDULES["linear"]), schedule=SCHEDULES["linear"])
     good |= dict(shape=SHAPE, steps=5, seed=0)
     with pytest.raises((TypeError, ValueError), match=f"(?s){name}.*(expected|use a|no such|NaN)"):
         sample(**good | {name: value})
@@ -805,7 +806,7 @@ def test_numbers_of_numpy_are_numbers():
 
 def test_arguments_are_looked_at_before_the_first_step():
     with pytest.raises(ValueError, match="eta=2"):
-        ddim_steps(GAUSSIAN.model(SCHEDULES["linear"]), SCHEDULES["linear"], SHAPE, eta=2)
+        ddim_steps(OF_IMAGES.model(SCHEDULES["linear"]), SCHEDULES["linear"], SHAPE, eta=2)
 
 
 @pytest.mark.parametrize(
@@ -824,7 +825,7 @@ def test_arguments_are_looked_at_before_the_first_step():
 def test_a_start_where_the_schedule_holds_no_noise_is_told(schedule, more, says):
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
-        ddim_sample(GAUSSIAN.model(schedule), schedule, SHAPE, **{"steps": 5, "seed": 0} | more)
+        ddim_sample(OF_IMAGES.model(schedule), schedule, SHAPE, **{"steps": 5, "seed": 0} | more)
     assert [says in str(w.message) for w in seen] == ([True] if says else [])
 
 

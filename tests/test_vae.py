@@ -117,6 +117,18 @@ def test_kl_is_torchs_summed_over_an_image():
     assert torch.equal(kl(torch.zeros(2, 3), torch.zeros(2, 3)), torch.zeros(2))
 
 
+def test_kl_of_one_number_an_image_is_one_number_an_image():
+    mean, logvar = randn(5), randn(5, seed=1)
+    expected = kl_divergence(Normal(mean, (logvar / 2).exp()), Normal(0, 1))
+    assert torch.allclose(kl(mean, logvar), expected, atol=1e-6)
+    assert kl(torch.zeros(0, 2, 4, 4), torch.zeros(0, 2, 4, 4)).shape == (0,)
+    for f in (kl, lambda *given: reparameterize(*given, BatchRandom(0, 0, 1))):
+        with pytest.raises(ValueError, match=r"mean: got shape \(\); expected \(B, ...\)"):
+            f(torch.tensor(0.5), torch.tensor(0.5))
+        with pytest.raises(TypeError, match=r"mean=0.5; expected \(B, ...\)"):
+            f(0.5, 0.5)
+
+
 def test_draws_have_the_right_spread_and_carry_gradients():
     mean, logvar = (
         torch.full((4000, 1), 0.7, requires_grad=True),

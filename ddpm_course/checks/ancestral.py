@@ -1,13 +1,11 @@
 "Checkers for the exercises of chapter 14."
 
 import math
-from functools import partial
 
 import torch
 
-from ddpm_course.checks import Exercise, randn
-from ddpm_course.checks.steps import (
-    MISTAKES, chained, evenly, fresh, from_above, levels, noise_free, of_levels, terms)
+from ddpm_course.checks import Exercise
+from ddpm_course.checks.steps import chained, evenly, from_above, levels, of_levels, terms
 from ddpm_course.checks.variances import MISVARIANCES, exact_variance
 from ddpm_course.noising import cosine_schedule, linear_schedule
 
@@ -201,57 +199,3 @@ between = Exercise(
                                           geometric(large**2 / small, large, v)),
     },
     praise="Now sample with it, and go beyond the scale.", tol=1e-8)
-
-
-# ---- 5: a stale noise ----
-def noisy(): return randn(2, 3, 1, 4, 4)
-
-
-def plain(x_t, eps, ab, ab_prev, stale=False, derive=fresh, **options):
-    return noise_free(x_t, eps, ab, ab_prev, None if stale else derive, **options)
-
-
-def varied(**options): return partial(plain, **options)
-
-
-plain_step = Exercise(
-    right=plain,
-    cases=lambda: [(*noisy(), 0.1, 0.3), (*noisy(), 0.1, 0.3, True), (*noisy(), 0.9, 0.95),
-                   (*noisy(), 0.4, 1.0)],
-    wrong={
-        "eps is stale in both settings: with stale=False derive it anew from the clipped estimate":
-            varied(derive=None),
-        "eps is fresh in both settings: with stale=True keep the network's":
-            lambda x_t, eps, ab, prev, stale=False: plain(x_t, eps, ab, prev),
-        "the two settings are exchanged":
-            lambda x_t, eps, ab, prev, stale=False: plain(x_t, eps, ab, prev, not stale),
-        "the estimate is not clipped to [-1, 1]": varied(clip=(-math.inf, math.inf)),
-        "pixels go from -1 to 1; this clips to [0, 1]": varied(clip=(0, 1)),
-        "the fresh eps is (x_t - sqrt(alpha_bar) x0_hat) / sqrt(1 - alpha_bar); "
-        "here x0_hat is not scaled by its rate":
-            varied(derive=lambda x_t, x0, ab, prev: (x_t - x0) / (1 - ab)**0.5),
-        "the fresh eps is (x_t - sqrt(alpha_bar) x0_hat) / sqrt(1 - alpha_bar); "
-        "here it is not divided": varied(derive=lambda x_t, x0, ab, prev: x_t - ab**0.5 * x0),
-        "the fresh eps is (x_t - sqrt(alpha_bar) x0_hat) / sqrt(1 - alpha_bar); here the root "
-        "below is missing": varied(derive=lambda x_t, x0, ab, prev:
-                                   (x_t - ab**0.5 * x0) / (1 - ab)),
-        "the fresh eps is what is in x_t, so it has the rates of alpha_bar; here it has those of "
-        "alpha_bar_prev": varied(derive=lambda x_t, x0, ab, prev: fresh(x_t, x0, prev, prev)),
-        "the fresh eps is (x_t - sqrt(alpha_bar) x0_hat) / sqrt(1 - alpha_bar); here both "
-        "roots are missing": varied(derive=lambda x_t, x0, ab, prev: (x_t - ab * x0) / (1 - ab)),
-        "the fresh eps is (x_t - sqrt(alpha_bar) x0_hat) / sqrt(1 - alpha_bar); here its sign is "
-        "wrong": varied(derive=lambda *args: -fresh(*args)),
-        "the fresh eps is (x_t - sqrt(alpha_bar) x0_hat) / sqrt(1 - alpha_bar); here the root "
-        "above is missing": varied(derive=lambda x_t, x0, ab, prev:
-                                   (x_t - ab * x0) / (1 - ab)**0.5),
-        "only the upper limit is set here; clamp to [-1, 1]": varied(clip=(-math.inf, 1)),
-        "only the lower limit is set here; clamp to [-1, 1]": varied(clip=(-1, math.inf)),
-        "the two levels are exchanged: x_t is at alpha_bar, the noisier one, and goes to "
-        "alpha_bar_prev": lambda x_t, eps, ab, prev, stale=False:
-            plain(x_t, eps, prev, ab, stale),
-        "this clips x_prev too; only the estimate of x_0 is known to lie in [-1, 1]":
-            lambda *args: plain(*args).clamp(-1, 1),
-        **{what: varied(**options) for what, options in MISTAKES.items()},
-    },
-    praise="x0_hat and eps are one belief: change one, and the other has to follow.",
-    keeps_inputs=True)

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from ..arguments import checked
 from ..cards import environment
 from ..identity import code_of
-from ..kinds import count
+from ..sets import counted
 from ..shares import normal_quantile, wilson
 from .coverage_cells import (
     bootstrap_cell, frechet_cell, frechet_difference_cell, kernel_cell, kernel_difference_cell,
@@ -121,7 +121,7 @@ def covers_nominally(cell):
     return cell["band"][1] >= NOMINAL[0] and cell["band"][0] <= NOMINAL[1]
 
 
-@checked(repetitions=count)
+@checked(repetitions=counted(1))
 def run_coverage(file, # JSON, written after each cell
                  repetitions: int=2000,
                  only: str=""): # a part of the kinds to make; others are left as they are
