@@ -75,20 +75,20 @@ def to_unet(rivals):
                   margins={"distance": 0.5, "accuracy": 0.01})
 
 
-COLUMNS = ("variant", "operations", "parameters", "train_steps", "step_seconds", "accuracy",
-           "distance", "floor", "nearest")
+BACKBONES_COLUMNS = ("variant", "operations", "parameters", "train_steps", "step_seconds",
+                     "accuracy", "distance", "floor", "nearest")
 BACKBONES_TABLE = Table(
     "backbones", "A U-Net and transformers of as many operations, trained equally long.",
     backbones_row, order=distance_of,
     plot=partial(plot_variants, title="Four networks of equal work, trained equally long"),
-    family=to_unet(RIVALS), columns=COLUMNS,
+    family=to_unet(RIVALS), columns=BACKBONES_COLUMNS,
     grid={"digits": product(seed=range(3), name=[*RIVALS], steps=1200, n=797, sampler_steps=50),
           "smoke": product(seed=range(2), name=[*RIVALS], steps=2, n=100, sampler_steps=2)})
 LATENT_BACKBONES_TABLE = Table(
     "latent-backbones", "The same in latents: a U-Net and transformers of as many operations.",
     latent_backbones_row, order=distance_of, prepare=digits_latents,
     plot=partial(plot_variants, title="Three networks of equal work on latents"),
-    family=to_unet(LATENT_RIVALS), columns=COLUMNS,
+    family=to_unet(LATENT_RIVALS), columns=BACKBONES_COLUMNS,
     grid={"digits": product(seed=range(3), name=[*LATENT_RIVALS], steps=400, n=797,
                             sampler_steps=50),
           "smoke": product(seed=range(2), name=[*LATENT_RIVALS], steps=2, n=100,
