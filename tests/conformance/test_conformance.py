@@ -181,6 +181,14 @@ def test_the_published_table_is_the_one_these_rules_make():
     ) == 6
 
 
+def test_the_page_shows_the_published_table():
+    page = json.loads((PUBLISHED.parents[1] / "conformance.ipynb").read_text("utf-8"))
+    outputs = [out for cell in page["cells"] for out in cell.get("outputs", ())]
+    shown = "".join(text for out in outputs for text in out.get("data", {}).get("text/html", ()))
+    rows = json.loads(PUBLISHED.read_text("utf-8"))["samplers"]
+    assert not {row["sampler"] for row in rows if f">{row['sampler']}</td>" not in shown}
+
+
 def test_the_command_writes_and_prints(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(publish, "CURVE_STEPS", [10, 20])
     few = [
