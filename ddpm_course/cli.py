@@ -155,7 +155,7 @@ def prepare(name:str, # "cifar10", "imagenette" or "imagenet100"
             data:str=None, # directory of ImageNet, for imagenet100
             size:int=128, # pixels a side, for imagenet100
             preprocessing:str="course"): # "course", "torchvision" or "adm"
-    """Download CIFAR-10 or Imagenette, or make ImageNet-100 of ImageNet; a run that was stopped goes on.
+    """Download CIFAR-10 or Imagenette, or make ImageNet-100 of ImageNet; a stopped run goes on.
     Example: ddpm-course prepare imagenet100 --data ~/imagenet --out ~/imagenet100"""
     print(commands.prepare_data(name, data, out, size, preprocessing))
 

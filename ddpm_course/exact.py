@@ -53,7 +53,8 @@ class GaussianMixture:
     def components(self, x, signal, noise):
         "log w_k + log N(x; ...) (B, K), and the noisy means and variances (B, K, ...)."
         check_same_rows(x, self.means, "x", "means")
-        mean, var = signal * self.means, (signal * self.stds)**2 + noise**2
+        mean = signal * self.means
+        var = (signal * self.stds)**2 + noise**2
         log_p = -0.5 * ((x[:, None] - mean)**2 / var + (2 * math.pi * var).log())
         return log_p.sum((2, 3, 4)) + self.weights.log(), mean, var
 

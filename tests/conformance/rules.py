@@ -14,6 +14,7 @@ from ddpm_course.noising import NoiseSchedule, cosine_schedule, linear_schedule
 
 MEAN, STD = 0.3, 0.5
 GAUSSIAN = GaussianMixture([MEAN], STD)
+FOUR_PIXELS = GaussianMixture(torch.full((1, 1, 2, 2), MEAN), STD)
 MIXTURE = GaussianMixture(
     [-0.6, 0.5], 0.3, [0.4, 0.6]
 )  # narrower components would hide the order of convergence
@@ -284,7 +285,7 @@ def drawn(adapter, seeds):
     "Images of four pixels, one a seed; the library draws x_T and all noise."
     betas, timesteps = BETAS["cosine"], next(iter(adapter.spacings.values()))
     return adapter.sample(
-        GAUSSIAN.model(NoiseSchedule(betas)),
+        FOUR_PIXELS.model(NoiseSchedule(betas)),
         betas,
         timesteps(len(betas), 20),
         (len(seeds), 1, 2, 2),
