@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+from fastcore.basics import patch
 
 from .arguments import check_fields, check_same_rows, expanded
 from .kinds import (
@@ -50,17 +51,19 @@ class GaussianMixture:
         z = torch.randn(n, *self.means.shape[1:], generator=rng, dtype=torch.float64)
         return (self.means[k] + self.stds[k] * z).float()
 
-    def components(self, x, signal, noise):
-        "log w_k + log N(x; ...) (B, K), and the noisy means and variances (B, K, ...)."
-        check_same_rows(x, self.means, "x", "means")
-        mean = signal * self.means
-        var = (signal * self.stds)**2 + noise**2
-        log_p = -0.5 * ((x[:, None] - mean)**2 / var + (2 * math.pi * var).log())
-        return log_p.sum((2, 3, 4)) + self.weights.log(), mean, var
-
     def model(self, schedule, predicts: str="eps"):
         "The exact predictor of this data, with the contract of a trained model."
         return ExactModel(self, schedule, predicts)
+
+# %% ../nbs/15_exact.ipynb #15c0a001
+@patch
+def components(self: GaussianMixture, x, signal, noise):
+    "log w_k + log N(x; ...) (B, K), and the noisy means and variances (B, K, ...)."
+    check_same_rows(x, self.means, "x", "means")
+    mean = signal * self.means
+    var = (signal * self.stds)**2 + noise**2
+    log_p = -0.5 * ((x[:, None] - mean)**2 / var + (2 * math.pi * var).log())
+    return log_p.sum((2, 3, 4)) + self.weights.log(), mean, var
 
 # %% ../nbs/15_exact.ipynb #c9757c76
 @dataclass
