@@ -31,7 +31,7 @@ def _images(values, name):
 # %% ../nbs/15_exact.ipynb #b7dfa898
 class GaussianMixture:
     "Data sum_k w_k N(m_k, s_k^2 I) over images, whose best prediction is known."
-    def __init__(self, means, # (K, C, H, W); (K,) or (K, C) for images of one pixel
+    def __init__(self, means, # (K, C, H, W); (K,) or (K, C): alike in all pixels
                  stds, # one float, (K,), or shaped like means
                  weights=None): # (K,), equal if None
         self.means = _images(means, "means")
@@ -59,8 +59,10 @@ class GaussianMixture:
 @patch
 def components(self: GaussianMixture, x, signal, noise):
     "log w_k + log N(x; ...) (B, K), and the noisy means and variances (B, K, ...)."
-    check_same_rows(x, self.means, "x", "means")
-    mean = signal * self.means
+    means = self.means
+    if means.shape[2:] == (1, 1): means = means.expand(-1, -1, *x.shape[2:])
+    check_same_rows(x, means, "x", "means")
+    mean = signal * means
     var = (signal * self.stds)**2 + noise**2
     log_p = -0.5 * ((x[:, None] - mean)**2 / var + (2 * math.pi * var).log())
     return log_p.sum((2, 3, 4)) + self.weights.log(), mean, var

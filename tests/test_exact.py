@@ -108,10 +108,10 @@ def test_wrong_arguments_are_named(given, says):
         LocalModel(X, SCHEDULE, **given)(noised(X), T)
 
 
-@pytest.mark.parametrize("shape", [(5, 1, 8, 8), (5, 2, 1, 1)])
+@pytest.mark.parametrize("shape", [(5, 1, 8, 8), (5, 1, 1, 1), (5, 2, 2, 2)])
 def test_images_of_another_size_than_a_mixture_are_not_broadcast(shape):
     "Neither to an exact model nor to what is made of a mixture elsewhere."
-    mixture = GaussianMixture([-0.5, 0.5], 0.3)  # of one pixel
+    mixture = GaussianMixture(randn(2, 1, 2, 2), 0.3)
     x, y, half = torch.zeros(shape), torch.zeros(5).long(), torch.full((5,), 0.5)
     for model, asked in (
         (mixture.model(SCHEDULE), (T,)),
@@ -119,9 +119,18 @@ def test_images_of_another_size_than_a_mixture_are_not_broadcast(shape):
         (ExactDenoiser(mixture), (half,)),
         (ExactVelocity(mixture), (half,)),
     ):
-        assert model(torch.zeros(5, 1, 1, 1), *asked).shape == (5, 1, 1, 1)
-        with pytest.raises(ValueError, match=r"x: got shape .*like those of means, \(N, 1, 1, 1\)"):
+        assert model(torch.zeros(5, 1, 2, 2), *asked).shape == (5, 1, 2, 2)
+        with pytest.raises(ValueError, match=r"x: got shape .*like those of means, \(N, 1, 2, 2\)"):
             model(x, *asked)
+
+
+def test_means_of_one_number_are_images_alike_in_all_pixels():
+    x = randn(5, 1, 4, 4)
+    one, all_pixels = GaussianMixture([-0.5, 0.5], 0.3), torch.tensor([-0.5, 0.5])
+    whole = GaussianMixture(all_pixels[:, None, None, None].expand(2, 1, 4, 4), 0.3)
+    assert torch.allclose(one.model(SCHEDULE)(x, T), whole.model(SCHEDULE)(x, T))
+    with pytest.raises(ValueError, match="x: got shape"):
+        one.model(SCHEDULE)(randn(5, 2, 4, 4), T)
 
 
 @pytest.mark.parametrize("x", [torch.ones(5, 1, 6, 6).long(), [0.5], torch.zeros(1, 6, 6)])
