@@ -546,7 +546,7 @@ def test_odd_values_are_said_before_anything_is_drawn(options, says, trained):
         ("table cifar10 --size smoke --workers 1", "--workers 1: cifar10, an experiment, cannot"),
         ("table cifar10 --size smoke --data d", "--data d: the data here are the digits, which"),
         ("table all --size smoke --data d", "--data d: the data here are the digits, which"),
-        ("prepare cifar10 p --size 64", "--size 64: cifar10 cannot use it"),
+        ("prepare cifar10 --out p --size 64", "--size 64: cifar10 cannot use it"),
     ],
 )
 def test_an_option_that_would_do_nothing_is_refused(options, says, tmp_path, monkeypatch):
