@@ -287,7 +287,7 @@ class CachedLatents:
     def batch(self, index, # int64 (B,)
               rng=None): # `BatchRandom`: of a cache with flips it decides which of the two
         "Latents (B, C, h, w), float32, and labels (B,)."
-        index = torch.as_tensor(index, device="cpu")
+        index = torch.as_tensor(index, device="cpu").view(-1)
         mirrored = torch.zeros_like(index)
         if self.flip and rng is not None: mirrored = (rng.rand().cpu() < 0.5).long()
         which = index // self.shard

@@ -46,7 +46,7 @@ def drop_labels(y, # int64 labels (B,)
 # %% ../nbs/13_ddpm.ipynb #76b36b4c
 def _weighted(loss, weight, schedule, t, predicts):
     "A loss (B,) times weight(schedule, t, predicts) (B,)."
-    w = weight(schedule, t, predicts)
+    w = torch.as_tensor(weight(schedule, t, predicts))
     if w.shape == loss.shape: return loss * w.to(loss)
     raise ValueError(f"weight returned shape {tuple(w.shape)}; "
                      f"expected one number per example, {tuple(loss.shape)}")

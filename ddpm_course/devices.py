@@ -119,7 +119,8 @@ class DatasetAdapter:
 
     def batch(self, index, rng=None):
         "Images (B, C, H, W) and labels (B,) at `index`."
-        pairs = torch.utils.data.default_collate([self.dataset[i] for i in index.tolist()])
+        rows = torch.as_tensor(index).view(-1).tolist() # of an int: a batch of one
+        pairs = torch.utils.data.default_collate([self.dataset[i] for i in rows])
         return [part.to(self.device) if hasattr(part, "to") else part for part in pairs]
 
 

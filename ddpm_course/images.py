@@ -142,7 +142,7 @@ class Images:
 
     def batch(self, index, rng=None):
         "Images (B, C, H, W) and labels (B,) at `index`; `rng.rand()` picks the flips."
-        index = torch.as_tensor(index)
+        index = torch.as_tensor(index).view(-1) # of an int: a batch of one
         x = self.pixels[index.to(self.pixels.device)].to(self.labels.device)
         if self.flip and rng is not None:
             x = torch.where(rng.rand().view(-1, 1, 1, 1) < 0.5, x.flip(-1), x)

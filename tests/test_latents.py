@@ -199,6 +199,7 @@ def test_cache_holds_what_encode_gives(space, digits, tmp_path):
         and torch.equal(y, digits.labels[index])
     )
     assert len(cache) == 1000 and cache.shape == (2, 4, 4) and not torch.equal(z[0], z[1])
+    assert torch.equal(cache.batch(299)[0], z[1:2])  # of one number: a batch of one
 
 
 def test_half_of_a_batch_is_mirrored(space, digits, tmp_path):

@@ -420,6 +420,8 @@ def test_a_weight_multiplies_the_loss_of_each_image():
         ValueError, match=r"shape \(50, 1\); expected one number per example, \(50,\)"
     ):
         ask(weight=lambda s, t, p: t[:, None])
+    with pytest.raises(ValueError, match=r"shape \(\); expected one number per example, \(50,\)"):
+        ask(weight=lambda s, t, p: 2.0)
 
 
 def test_ddpm_loss_objects_pass_their_weight_on():

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from ddpm_course.ddpm import DDPMLoss
+from ddpm_course.devices import DatasetAdapter
 from ddpm_course.images import load_digits
 from ddpm_course.noising import cosine_schedule
 from ddpm_course.training import every, fit, loss_by_t
@@ -58,6 +59,12 @@ class Batches(Pairs):
 
     def to(self, device):
         return self
+
+
+@pytest.mark.parametrize("data", [DIGITS, DatasetAdapter(Pairs())], ids=["images", "adapted"])
+def test_one_number_is_a_batch_of_one(data):
+    one, row = data.batch(3), data.batch([3])
+    assert one[0].shape == (1, 1, 8, 8) and all(torch.equal(a, b) for a, b in zip(one, row))
 
 
 def from_one(x, y):
