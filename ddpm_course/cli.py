@@ -51,29 +51,31 @@ def train(name:str, # an experiment (list), or digits, classifier, vae, latent, 
           device:str=None, # "cpu", or None for an accelerator where there is one
           resume:bool=False, # go on with the run in --out
           set:Several=None, # a field of the recipe, such as lr=1e-4; may be given several times
+          init:str=None, # another run of the same network: its weights are the first
           tracker:str="none"): # "tensorboard", "wandb" or "none"
     """Train a network of an experiment, or one that comes with the package again.
     Example: ddpm-course train cifar10 --data ~/cifar10 --out runs/first --set batch_size=256"""
-    print(commands.train_named(name, size, variant, data, out, seed, device, resume, set, tracker))
+    print(commands.train_named(name, size, variant, data, out, seed, device, resume, set, tracker,
+                               init))
 
 
 def sample(run:str, # folder that train left
            sampler:str=None, # "DDIM" or "DDPM"; the first of the experiment if None
            steps:int=None, # of the sampler
            guidance:float=None, # scale s: 1 is the model itself
-           n:int=64, # images
+           images:int=64, # how many
            chunk:int=100, # images at a time, which processes share; other sizes round otherwise
            seed:int=0, # image i of a seed is the same in any batch
            device:str=None): # "cpu", or None for an accelerator where there is one
     """Draw samples from a trained run; what is there is not drawn again.
-    Example: ddpm-course sample runs/first --sampler DDIM --steps 50 --n 64"""
-    print(commands.sample_run(run, sampler, steps, guidance, n, seed, device, chunk))
+    Example: ddpm-course sample runs/first --sampler DDIM --steps 50 --images 64"""
+    print(commands.sample_run(run, sampler, steps, guidance, images, seed, device, chunk))
 
 
 def evaluate(run:str, # folder that train left
              data:str=None, # folder of the data set; the digits need none
              features:str=None, # "inception", or the folder of a train_features run
-             n:int=None, # images a sampler; those of the experiment's protocols if None
+             images:int=None, # of a sampler; those of the experiment's protocols if None
              sampler:str=None, # "DDIM" or "DDPM"; all of the experiment if None
              steps:int=None, # of the sampler
              guidance:float=None, # scale s
@@ -82,8 +84,8 @@ def evaluate(run:str, # folder that train left
              device:str=None): # "cpu", or None for an accelerator where there is one
     """Score a trained run by the protocols of its experiment; what is there is not done again.
     Example: ddpm-course evaluate runs/first --data ~/cifar10 --sampler DDIM --steps 50"""
-    print(commands.evaluate_named(run, data=data, device=device, seed=seed, features=features, n=n,
-                                  chunk=chunk, sampler=sampler, steps=steps, guidance=guidance))
+    print(commands.evaluate_named(run, data=data, device=device, seed=seed, features=features,
+                                  n=images, chunk=chunk, sampler=sampler, steps=steps, guidance=guidance))
 
 
 def table(name:str, # of a table, an experiment, or all
@@ -163,11 +165,11 @@ def prepare(name:str, # "cifar10", "imagenette" or "imagenet100"
 def squares(data:str, # folder of photographs, one folder a class
             out:str="runs/squares.json", # JSON file
             title:str="photographs", # what they are
-            n:int=1000, # how many, evenly spaced over the folder
+            images:int=1000, # how many, evenly spaced over the folder
             features:str=None): # folder of a train_features run: what they do to a distance, too
     """Measure how far the named ways to make a square of a photograph lie apart.
     Example: ddpm-course squares ~/imagenette/train --title Imagenette"""
-    print(save_squares(data, out, title, n=n, features=features))
+    print(save_squares(data, out, title, n=images, features=features))
 
 
 def coverage(out:str="runs/coverage.json", # a file that is there is gone on with

@@ -292,3 +292,19 @@ def test_a_command_that_is_named_has_the_options_that_are_named():
     known = {name: parser._option_string_actions for name, parser in parsers.items()}
     wrong = [(w, name, o) for w, name, options in found for o in options if o not in known[name]]
     assert not wrong and len(found) > 50
+
+
+@pytest.mark.parametrize("name", cli.SHARED)
+def test_no_launcher_takes_an_option_of_a_command_for_its_own(name, capsys):
+    "torchrun shortens its options, and looks at those that are meant for the program, too."
+    from accelerate.commands.launch import launch_command_parser
+    from torch.distributed.run import get_args_parser
+
+    options = [o for o in anno_parser(cli.COMMANDS[name])._option_string_actions if "--" in o]
+    assert "--device" in options
+    command = ["-m", "ddpm_course.cli", name, *options]
+    for launcher in (get_args_parser(), launch_command_parser()):
+        assert launcher.parse_args(command).training_script_args == [name, *options]
+    with pytest.raises(SystemExit):
+        get_args_parser().parse_args([*command, "--n"])
+    assert "ambiguous option: --n" in capsys.readouterr().err

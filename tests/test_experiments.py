@@ -296,11 +296,42 @@ def test_a_run_that_an_error_stopped_goes_on_to_the_same_weights(trained, tmp_pa
     studies.train_experiment("cifar10-guidance", resume=True, **options)
     now = weights(tmp_path / "run")
     assert all(torch.equal(v, now[k]) for k, v in weights(trained).items())
-    with pytest.raises(ValueError, match="another experiment .*seed: 0 there, 1 here"):
+    with pytest.raises(ValueError, match="is another run .*seed: 0 there, 1 here"):
         studies.train_experiment("cifar10-guidance", seed=1, resume=True, **options)
     with pytest.raises(ValueError, match="recipe.lr: 0.002 there, 0.1 here"):
         options["changes"] = {"save_every": 3, "lr": 0.1}
         studies.train_experiment("cifar10-guidance", resume=True, **options)
+
+
+def test_a_run_begins_with_the_weights_of_another(trained, tmp_path):
+    out, other = tmp_path / "on", tmp_path / "other"
+    begin = ["train", "cifar10-guidance", "--size", "smoke", "--device", "cpu", "--out"]
+    cli.main([*begin, str(out), "--init", str(trained), "--set", "steps=1", "--set", "lr=1e-30"])
+    before, after = weights(trained), weights(out)
+    assert all(torch.allclose(v, after[k], atol=1e-20) for k, v in before.items())
+    assert json.loads((out / "experiment.json").read_text())["start"] == str(trained)
+    shutil.rmtree(out / "model")
+    command = shlex.split(said("sample", str(out), "--device", "cpu").partition("go on with: ")[2])
+    assert command[command.index("--init") + 1] == str(trained)
+    cli.main([*command[1:], "--device", "cpu"])
+    assert all(torch.equal(v, after[k]) for k, v in weights(out).items())
+    told = said(*begin, str(other), "--init", str(tmp_path / "nowhere"))
+    assert "nowhere is no run of an experiment" in told
+    told = said("train", "cifar10-backbones", *begin[2:], str(other), "--init", str(trained))
+    assert "its network is {" in told and "expected that of this run" in told
+    assert not other.exists()
+
+
+def test_a_run_on_latents_begins_with_one_on_the_same_latents(tmp_path):
+    first = tmp_path / "first"
+    begin = ["train", "imagenet100-latent", "--size", "smoke", "--device", "cpu", "--out"]
+    cli.main([*begin, str(first)])
+    cli.main([*begin, str(tmp_path / "second"), "--init", str(first)])
+    file = first / "model" / "config.json"
+    config = json.loads(file.read_text())
+    file.write_text(json.dumps(config | {"latent": config["latent"] | {"vae": "0" * 16}}))
+    told = said(*begin, str(tmp_path / "third"), "--init", str(first))
+    assert "its latents are not those of this run" in told and not (tmp_path / "third").exists()
 
 
 def test_sigterm_saves_and_says_how_to_go_on(tmp_path):
@@ -512,15 +543,15 @@ def test_odd_values_are_said_before_a_run_begins(options, says, tmp_path, monkey
 @pytest.mark.parametrize(
     "options, says",
     [
-        ("sample --n 0", "n=0; expected a whole number of at least 1"),
+        ("sample --images 0", "images=0; expected a whole number of at least 1"),
         ("sample --chunk 0", "chunk=0; expected a whole number of at least 1"),
         ("sample --steps 0", "steps=0; expected a whole number of at least 1"),
         ("sample --seed -1", "seed=-1 for 64 images; expected a seed of 0..65535"),
-        ("sample --n 65537", "at most 65536 images"),
+        ("sample --images 65537", "at most 65536 images"),
         ("sample --guidance nan", "guidance=nan; expected a finite number of at least 0"),
         ("sample --sampler=", "no sampler ''; there are DDIM, DDPM"),
-        ("evaluate --n 0", "n=0; expected at least 10 images"),
-        ("evaluate --n 9", "n=9; expected at least 10 images"),
+        ("evaluate --images 0", "images=0; expected at least 10 images"),
+        ("evaluate --images 9", "images=9; expected at least 10 images"),
         ("evaluate --chunk -1", "chunk=-1; expected a whole number of at least 1"),
         ("evaluate --data nowhere", "--data nowhere: the data here are the digits"),
         ("evaluate --features nowhere", "--features nowhere: no model is there; expected incep"),
@@ -540,6 +571,7 @@ def test_odd_values_are_said_before_anything_is_drawn(options, says, trained):
         ("train digits --data d", "--data d: digits, which is trained as it ships, cannot use it"),
         ("train vae --size smoke", "--size smoke: vae, which is trained as it ships"),
         ("train text --set steps=1", "--set ['steps=1']: text, which is trained"),
+        ("train digits --init runs/a", "--init runs/a: digits, which is trained as it ships"),
         ("train cifar10-published --data d", "--data d: cifar10-published, of which nothing is"),
         ("table dynamics --size smoke --seed 1", "--seed 1: dynamics, a table of the digits, can"),
         ("table dynamics --size smoke --data d", "--data d: dynamics, a table of the digits, can"),

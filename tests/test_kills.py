@@ -135,8 +135,8 @@ def scores(out):
     for name in ("model", "experiment.json"):
         if not (out / name).exists():
             (out / name).symlink_to(out.parent / "lab" / "run" / name)
-    cli.main(["sample", str(out), "--n", "90", "--chunk", "15", "--seed", "3"])
-    cli.main(["evaluate", str(out), "--n", "90", "--chunk", "15"])
+    cli.main(["sample", str(out), "--images", "90", "--chunk", "15", "--seed", "3"])
+    cli.main(["evaluate", str(out), "--images", "90", "--chunk", "15"])
 
 
 def scored(out):

@@ -221,8 +221,8 @@ def commands(out):
     run, device = [str(out / "run")], ["--device", "cpu"]
     latents = ["--size", "smoke", "--out", str(out / "runs" / "latent")]
     with contextlib.redirect_stdout(io.StringIO()) as printed:
-        cli.main(["sample", *run, "--n", "23", "--chunk", "5", "--steps", "2", *device])
-        cli.main(["evaluate", *run, "--n", "50", "--chunk", "12", "--steps", "3", *device])
+        cli.main(["sample", *run, "--images", "23", "--chunk", "5", "--steps", "2", *device])
+        cli.main(["evaluate", *run, "--images", "50", "--chunk", "12", "--steps", "3", *device])
         cli.main(["train", "imagenet100-latent", *latents, *device])
     return printed.getvalue()
 

@@ -8,11 +8,12 @@ from ..cards import environment
 from ..data import cifar10
 from ..disk import as_folder, as_size, atomic_file
 from ..images import from_uint8, image_grid
+from ..kinds import count, optional
 from ..ranks import is_first
 from .cost_table import cost_rows
 from .costs import CARDS, SHARE, as_hours, cost_of, hours_on, trial
 from .datasets import SETS, check_unneeded, fetch_imagenette, load_split
-from .plans import DataSet, parse_changes
+from .plans import SOME_IMAGES, DataSet, parse_changes
 from .preparation import prepare_folders
 from .registry import EXPERIMENTS, TABLES, experiment_of, run_table
 from .run_page import measured_lines, next_commands
@@ -90,9 +91,10 @@ def train_shipped(name, out, seed):
     return "\n".join([*lines, f"The network is in {out / 'model'}"])
 
 
-def train_named(name, size, variant, data, out, seed, device, resume, given, tracker):
+def train_named(name, size, variant, data, out, seed, device, resume, given, tracker, start=None):
     "Train a network that ships, or one of an experiment."
-    training = {"set": unless([], given or []), "tracker": unless("none", tracker)}
+    training = {"set": unless([], given or []), "tracker": unless("none", tracker),
+                "init": start}
     if name in TRAIN:
         refuse_unused(f"{name}, which is trained as it ships,", size=unless("full", size),
                       variant=variant, data=data, device=unless("cpu", device), **training)
@@ -105,7 +107,7 @@ def train_named(name, size, variant, data, out, seed, device, resume, given, tra
                       **training)
     check_unneeded(data, experiment_of(name).plan(size, variant)[1].data.name)
     out = train_experiment(name, size, variant, out, data, seed, device, resume,
-                           parse_changes(given or []), tracker)
+                           parse_changes(given or []), tracker, start=start)
     commands = "\n".join(f"  {line}" for line in next_commands(out, read_settings(out)))
     page = out / "index.html"
     shown = f"{measured_text(out)}\nOpen {page}" if page.exists() else f"It is in {out}"
@@ -133,6 +135,7 @@ def cost_table(runs, device):
 def sample_run(run, sampler=None, steps=None, guidance=None, n=64, seed=0, device=None, chunk=100):
     "Draw samples of a run, and a picture of the first ones."
     from PIL import Image
+    count(n, "images")
     opened = opened_run(run, device)
     levels = SETS[opened.plan.data.name].levels
     first = chosen_samplers(opened, sampler, steps, guidance)[0]
@@ -144,10 +147,11 @@ def sample_run(run, sampler=None, steps=None, guidance=None, n=64, seed=0, devic
     return f"{n} images in {folder}; see {folder / 'grid.png'}"
 
 
-def evaluate_named(run, data=None, **options): # of `evaluate_run`
+def evaluate_named(run, data=None, n=None, **options): # of `evaluate_run`
     "Score a run; the table as text."
+    optional(SOME_IMAGES)(n, "images")
     check_unneeded(data, read_settings(run)["plan"]["data"]["name"])
-    return format_table(evaluate_run(run, data, **options), COLUMNS_OF_RUNS)
+    return format_table(evaluate_run(run, data, n=n, **options), COLUMNS_OF_RUNS)
 
 
 def info_run(run):

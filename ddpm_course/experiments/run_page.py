@@ -58,6 +58,7 @@ def resume_command(out, settings):
     recipe = settings["plan"]["recipe"].items()
     words = ["ddpm-course", "train", name, "--size", size, "--variant", variant, "--seed",
              str(settings["seed"]), "--out", str(out), "--resume"]
+    if "start" in settings: words += ["--init", settings["start"]]
     for key, value in recipe:
         if usual.get(key) != value: words += ["--set", f"{key}={value}"]
     return shlex.join(words) + data_option(settings)
@@ -67,7 +68,7 @@ def next_commands(out, settings):
     "What to type next."
     if not (out / "model").exists(): return [resume_command(out, settings)]
     data = data_option(settings)
-    return [f"ddpm-course sample {out} --n 64", f"ddpm-course evaluate {out}{data}",
+    return [f"ddpm-course sample {out} --images 64", f"ddpm-course evaluate {out}{data}",
             f"ddpm-course info {out}",
             f"ddpm-course table {settings['experiment']} --size {settings['size']}{data}"]
 

@@ -30,7 +30,8 @@ def train_experiment(name: str, # of an experiment
                      out=None, # run folder; runs/NAME-SIZE-VARIANT-SEED if None
                      data=None, # folder of the data set; the digits need none
                      seed: int=0, device: str=None, resume: bool=False, changes=None,
-                     tracker: str="none", progress: bool=True):
+                     tracker: str="none", progress: bool=True,
+                     start=None): # another run's folder: its weights are the first
     "Train one network of an experiment: its run folder, with an index.html."
     variant, plan = experiment_of(name).plan(size, variant)
     plan = plan.with_recipe(changes or {})
@@ -46,7 +47,7 @@ def train_experiment(name: str, # of an experiment
     callbacks = tracking(tracker, out, plan.told)
     try:
         run, parts = train_plan(name, size, variant, plan, out, data, seed, device, resume,
-                                progress, callbacks)
+                                progress, callbacks, start)
     finally:
         for callback in callbacks: callback.finish()
     if is_first(): leave_page(run, parts.data, out)

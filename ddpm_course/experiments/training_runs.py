@@ -18,6 +18,7 @@ from ..randomness import image_seeds
 from ..ranks import gathered, is_first, meet
 from ..runs import checkpoints
 from ..saving import load_model, save_model
+from ..schema import read_json
 from ..training import every, fit
 from ..vae import digits_vae
 from .datasets import load_split, shape_of
@@ -120,10 +121,11 @@ def fit_options(plan, n): # images in the training set
 
 # ---- the folder ----
 
-def settings_of_run(experiment, size, variant, plan, seed):
+def settings_of_run(experiment, size, variant, plan, seed, start=None):
     "What a run folder says of its experiment."
-    return {"format": 1, "experiment": experiment, "size": size, "variant": variant, "seed": seed,
-            "plan": plan.told}
+    settings = {"format": 1, "experiment": experiment, "size": size, "variant": variant,
+                "seed": seed, "plan": plan.told}
+    return settings if start is None else settings | {"start": str(start)}
 
 
 def entries_of(settings):
@@ -150,7 +152,8 @@ def check_claimed(out, settings):
                                   "--out")
         return
     if told := settings_differ(read_settings(out), settings):
-        raise ValueError(f"{out} is a run of another experiment ({told}); choose another --out")
+        raise ValueError(f"{out} is another run ({told}); choose another --out. A new run of the "
+                         f"same network can begin with its weights: --init {out}")
 
 
 def claim_run(out, settings):
@@ -192,6 +195,24 @@ def check_can_begin(out, settings, resume):
     meet()
 
 
+def check_same_network(start, plan):
+    "ValueError unless a run has the network of a plan."
+    was, now = read_settings(start)["plan"].get("network"), plan.told["network"]
+    if was != now:
+        raise ValueError(f"--init {start}: its network is {was}; expected that of this run, {now}")
+
+
+def check_same_latents(start, data):
+    "ValueError where a run saw the latents of another autoencoder than these data are of."
+    places = [as_folder(start) / "model", *checkpoints(start)[::-1]]
+    file = next((f / "config.json" for f in places if (f / "config.json").exists()), None)
+    was = read_json(file).get("latent") if file else None # fit says what an empty run lacks
+    if was != getattr(data, "about", {}).get("latent"):
+        raise ValueError(f"--init {start}: its latents are not those of this run; expected the "
+                         "same autoencoder: choose an --out beside that run, where the folder "
+                         "latents-... is")
+
+
 # ---- along training ----
 
 def grid_labels(model, n=16):
@@ -225,13 +246,16 @@ def keep_pretrained(network, settings, plan, out):
 
 def train_plan(experiment: str, size: str, variant: str, plan, # names, and the `TrainingPlan`
                out, root=None, seed: int=0, device=None, # run folder; folder of the data set
-               resume: bool=False, progress: bool=True, callbacks=()):
+               resume: bool=False, progress: bool=True, callbacks=(),
+               start=None): # another run's folder: its weights are the first
     "Train the network of a plan into a run folder, or go on there: (`Run`, `Built`)."
     out = as_folder(out)
     device = default_device(device)
-    settings = settings_of_run(experiment, size, variant, plan, seed)
+    settings = settings_of_run(experiment, size, variant, plan, seed, start)
     check_can_begin(out, settings, resume) # before the data are read, which may take minutes
+    if start is not None: check_same_network(start, plan)
     parts = built(plan, root, out, seed, device, progress)
+    if start is not None: check_same_latents(start, parts.data)
     out.mkdir(parents=True, exist_ok=True)
     if is_first(): claim_run(out, settings | {"data": parts.title})
     check_room(out, 15 * 4 * sum(p.numel() for p in parts.model.parameters())) # three checkpoints
@@ -241,7 +265,7 @@ def train_plan(experiment: str, size: str, variant: str, plan, # names, and the 
                  lambda run: save_grid(run, out, parts.space))
     with out_of_memory(plan.batch_size, plan.recipe.get("accumulate", 1), device), meter:
         run = fit(parts.model, parts.data, parts.loss, out=out, seed=seed, resume=True,
-                  device=only_cpu(device), progress=progress, clip=plan.clip,
+                  device=only_cpu(device), progress=progress, clip=plan.clip, start=start,
                   callbacks=[meter.seen, grid, *callbacks], **options)
     if parts.space and is_first() and not (out / "model" / "vae").exists():
         parts.space.save(out / "model")
