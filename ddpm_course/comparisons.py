@@ -37,6 +37,14 @@ def hits_of(measured):
     return (measured.influence.first.double() + measured.value).round()
 
 
+def seeds_interval(values, # one number a training run, at least 2
+                   influences) -> tuple: # the `Influence` of each, or None
+    "(low, high) of their mean, Student's; that of shares is cut off at 0 and 1."
+    low, high = over_seeds(values).interval()
+    shares = all(found is not None and found.share for found in influences)
+    return (max(0.0, low), min(1.0, high)) if shares else (low, high)
+
+
 def difference(a, b, # `Measured`
                paired: bool # whether image i of both started from the same noise and label
                ) -> Estimate:

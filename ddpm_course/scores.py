@@ -15,8 +15,8 @@ import torch
 from fastcore.basics import patch
 
 from .arguments import checked
-from .comparisons import Measured, contrast, interval_of
-from .estimates import METHOD, NETWORK, Estimate, over_seeds
+from .comparisons import Measured, contrast, interval_of, seeds_interval
+from .estimates import METHOD, NETWORK, Estimate
 from .influence import Influence, pooled
 from .kinds import an_instance, listed
 from .protocols import (
@@ -157,6 +157,6 @@ def average(scores, # one `Score` a run, alike but for the seed
     by_runs = trained or None in parts # and not by images
     return replace(
         first, value=values.mean().item(), protocol=first.protocol | seeds, notes=notes,
-        interval=over_seeds(values).interval() if by_runs else None,
+        interval=seeds_interval(values, parts) if by_runs else None,
         claim=METHOD if trained else NETWORK,
         influence=None if by_runs else pooled(parts))

@@ -292,6 +292,18 @@ def test_pooled_influences_have_the_variance_of_a_mean_of_scores():
     assert whole.bias == pytest.approx(sum(p.bias for p in parts) / 4)
 
 
+@pytest.mark.parametrize("misses", [(0, 0, 3), (97, 100, 100)])
+def test_an_average_of_shares_keeps_to_0_and_1(misses):
+    sets = [torch.ones(100).index_fill(0, torch.arange(n), 0) for n in misses]
+    cards = [
+        replace(card, value=hits.mean().item(), influence=share_influence(hits))
+        for card, hits in zip(runs([0.0] * 3), sets)
+    ]
+    low, high = scipy.stats.ttest_1samp([x.mean() for x in sets], 0).confidence_interval(0.95)
+    assert low < 0 or high > 1
+    assert average(cards).interval == pytest.approx((max(low, 0), min(high, 1)))
+
+
 def test_an_average_has_students_interval():
     values = [1.0, 1.5, 0.8, 1.1]
     mean = average(runs(values))
