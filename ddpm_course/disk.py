@@ -91,6 +91,15 @@ def sync(path):
         if e.errno not in UNABLE: raise # SMB and shared folders of virtual machines sync none
 
 
+def settle(path):
+    "A file that is finished, on the disk, and readable by whom its folder can be read by."
+    mode = path.stat().st_mode
+    shown = mode | path.parent.stat().st_mode & 0o444 # safetensors lets its owner alone read it
+    if path.is_file() and mode != shown:
+        with suppress(OSError): path.chmod(shown) # some shared folders change no modes
+    sync(path)
+
+
 TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<host>\w*)-(?P<pid>\d+)-[0-9a-f]{8}\.(new|old)")
 OLDER = re.compile(r"\.(step-\d+|model)\.new|\.(latents-\d+|labels)\.npy\.\d+|\.manifest\.\d+\.new"
                    r"|\..+\.json\.\d+\.new") # names that earlier versions gave
@@ -174,7 +183,7 @@ def atomic_file(file):
     try:
         with writing(file, new):
             yield new
-            sync(new)
+            settle(new)
             new.replace(file)
     except BaseException:
         remove(new)
@@ -205,7 +214,7 @@ def atomic_folder(folder):
         with writing(folder, new):
             yield new
             check_whole(new)
-            for path in (*new.rglob("*"), new): sync(path)
+            for path in (*new.rglob("*"), new): settle(path)
         check_unused(folder) # another process may have been faster
         if folder.exists(): folder.rmdir() # it is empty
         new.rename(folder)

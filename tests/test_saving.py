@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ddpm_course import disk
-from ddpm_course.disk import atomic_folder
+from ddpm_course.disk import atomic_file, atomic_folder
 from ddpm_course.models import MODELS, register
 from ddpm_course.saving import Spec, load_model, save_model
 from ddpm_course.noising import NoiseSchedule, cosine_schedule
@@ -272,6 +272,21 @@ def test_folders_in_a_model_folder_reach_the_disk(tmp_path, monkeypatch):
         new,
         tmp_path,
     ]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
+@pytest.mark.parametrize("mode, file_mode", [(0o755, 0o644), (0o700, 0o600)])
+def test_who_can_read_a_folder_can_read_its_files(mode, file_mode, tmp_path):
+    "safetensors makes files that their owner alone can read."
+    umask = os.umask(0o777 & ~mode)
+    try:
+        save_model(tmp_path / "m", network())
+        with atomic_file(tmp_path / "m" / "more.safetensors") as new:
+            save_file({"a": torch.zeros(2)}, new)
+    finally:
+        os.umask(umask)
+    files = [*(tmp_path / "m").iterdir()]
+    assert len(files) == 3 and {f.stat().st_mode & 0o777 for f in files} == {file_mode}
 
 
 def test_a_failure_leaves_nothing(tmp_path):
