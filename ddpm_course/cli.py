@@ -85,7 +85,8 @@ def evaluate(run:str, # folder that train left
     """Score a trained run by the protocols of its experiment; what is there is not done again.
     Example: ddpm-course evaluate runs/first --data ~/cifar10 --sampler DDIM --steps 50"""
     print(commands.evaluate_named(run, data=data, device=device, seed=seed, features=features,
-                                  n=images, chunk=chunk, sampler=sampler, steps=steps, guidance=guidance))
+                                  n=images, chunk=chunk, sampler=sampler, steps=steps,
+                                  guidance=guidance))
 
 
 def table(name:str, # of a table, an experiment, or all

@@ -192,17 +192,20 @@ def check_can_begin(out, settings, resume):
     "An error where a run cannot begin or go on in a folder; nobody writes before all have looked."
     check_free(out, resume)
     check_claimed(out, settings)
+    if "start" in settings: check_init_network(settings)
     meet()
 
 
-def check_same_network(start, plan):
-    "ValueError unless a run has the network of a plan."
-    was, now = read_settings(start)["plan"].get("network"), plan.told["network"]
+def check_init_network(settings): # of a run that begins with the weights of another
+    "ValueError unless that one has the same network."
+    was = read_settings(settings["start"])["plan"].get("network")
+    now = settings["plan"]["network"]
     if was != now:
-        raise ValueError(f"--init {start}: its network is {was}; expected that of this run, {now}")
+        raise ValueError(f"--init {settings['start']}: its network is {was}; expected that of this "
+                         f"run, {now}")
 
 
-def check_same_latents(start, data):
+def check_init_latents(start, data):
     "ValueError where a run saw the latents of another autoencoder than these data are of."
     places = [as_folder(start) / "model", *checkpoints(start)[::-1]]
     file = next((f / "config.json" for f in places if (f / "config.json").exists()), None)
@@ -253,9 +256,8 @@ def train_plan(experiment: str, size: str, variant: str, plan, # names, and the 
     device = default_device(device)
     settings = settings_of_run(experiment, size, variant, plan, seed, start)
     check_can_begin(out, settings, resume) # before the data are read, which may take minutes
-    if start is not None: check_same_network(start, plan)
     parts = built(plan, root, out, seed, device, progress)
-    if start is not None: check_same_latents(start, parts.data)
+    if start is not None: check_init_latents(start, parts.data)
     out.mkdir(parents=True, exist_ok=True)
     if is_first(): claim_run(out, settings | {"data": parts.title})
     check_room(out, 15 * 4 * sum(p.numel() for p in parts.model.parameters())) # three checkpoints
