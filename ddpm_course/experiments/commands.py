@@ -157,7 +157,8 @@ def evaluate_named(run, data=None, n=None, **options): # of `evaluate_run`
 def info_run(run):
     "Settings, measurements and what to do next, of a run folder."
     settings = read_settings(run)
-    head = {k: settings[k] for k in ("experiment", "size", "variant", "seed", "data")}
+    shown = ("experiment", "size", "variant", "seed", "data", "start")
+    head = {k: settings[k] for k in shown if k in settings}
     done = "trained" if (Path(run) / "model").exists() else "not trained to its end"
     commands = "\n".join(f"  {line}" for line in next_commands(Path(run), settings))
     return (f"{json.dumps(head, indent=1)}\n{done}\n{measured_text(run)}\n"

@@ -98,10 +98,12 @@ def save_run_page(out, settings, step, steps):
     plots = "".join(figure_of(f"{plot}.png", alt) for plot, alt in PLOTS.items()
                     if (out / f"{plot}.png").exists())
     block = lambda text: f"<pre>{html.escape(text)}</pre>"
+    begun = f", from the weights of {settings['start']}" if "start" in settings else ""
     page = (f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(name)}'
             f"</title><style>{STYLE}</style><h1>{html.escape(name)}</h1>"
-            f"<p>Step {step} of {steps}; seed {settings['seed']}; {html.escape(settings['data'])}."
-            f"</p>{block(chr(10).join(measured_lines(out)))}<h2>Next</h2>"
+            f"<p>Step {step} of {steps}; seed {settings['seed']}; "
+            f"{html.escape(settings['data'] + begun)}.</p>"
+            f"{block(chr(10).join(measured_lines(out)))}<h2>Next</h2>"
             f"{block(chr(10).join(next_commands(out, settings)))}<h2>Loss</h2>"
             f"{plots}<h2>Samples along training</h2>{shown}"
             f"<h2>Settings</h2>{block(json.dumps(settings['plan'], indent=1))}</html>")
