@@ -118,8 +118,8 @@ def info(run:str): # folder that train left
 
 
 def export(run:str, # folder that train left, a model folder, or one that ships: digits
-           out:str=None, # where to; RUN-diffusers or RUN.onnx if None
-           format:str="diffusers", # a folder that it loads, or "onnx": a file of the network alone
+           out:str=None, # where to; RUN-diffusers, RUN.onnx, or graph.onnx by its weights if None
+           format:str="diffusers", # or "onnx": the network alone; "onnx-graph": without its weights
            sampler:str=None, # of the pipeline: "DDIM" or "DDPM"; DDIM if None
            steps:int=None, # that the pipeline will be asked for; they divide those of the schedule
            spacing:str=None, # "trailing" or "leading"; what diffusers does right if None

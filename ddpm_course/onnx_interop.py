@@ -9,7 +9,7 @@ import torch
 from .arguments import checked
 from .disk import atomic_file
 from .interop import from_extra
-from .kinds import a_path, having
+from .kinds import a_path, having, optional
 from .models import predicts_of, said_by
 
 TOLERANCE = 1e-5 # between the network and its file, for predictions whose size is about 1
@@ -57,6 +57,23 @@ def halve_weights(proto):
     proto.graph.node.extend(nodes)
 
 
+def point_to(proto, file):
+    "Leave out the weights that a safetensors file holds byte for byte, and point to them there."
+    external = from_extra("onnx", "onnx").TensorProto.EXTERNAL
+    data = file.read_bytes()
+    start = 8 + int.from_bytes(data[:8], "little") # the length of the header, and the header
+    header = json.loads(data[8:start])
+    for weight in proto.graph.initializer:
+        held = header.get(weight.name.removesuffix("_half"))
+        if held is None: continue
+        begin, end = (start + at for at in held["data_offsets"])
+        if data[begin:end] != weight.raw_data: continue
+        weight.ClearField("raw_data")
+        weight.data_location = external
+        for key, value in {"location": file.name, "offset": begin, "length": end - begin}.items():
+            weight.external_data.add(key=key, value=str(value))
+
+
 def error_of(data, model, shape):
     "The largest difference between the network and its file, in onnxruntime, for 1 and 10 images."
     session = from_extra("onnxruntime", "onnx").InferenceSession(data)
@@ -70,9 +87,10 @@ def error_of(data, model, shape):
 
 
 @checked(trained=having("model", "shape", "config", what="a Trained, as load_model gives"),
-         file=a_path)
+         file=a_path, weights=optional(a_path))
 def write_onnx(trained, # `Trained`: a network of images, as `load_model` gives
-               file): # where; it appears whole, and only if it computes what the network does
+               file, # where; it appears whole, and only if it computes what the network does
+               weights=None): # its safetensors, to point to from beside it; None: in the file
     "Write a network as ONNX: x_t (B, C, H, W), t (B,) and y (B,) in, its prediction out."
     model = trained.model.float()
     shape = trained.shape
@@ -86,5 +104,8 @@ def write_onnx(trained, # `Trained`: a network of images, as `load_model` gives
     if not worst <= TOLERANCE:
         raise ValueError(f"in onnxruntime the network answers otherwise, by {worst:.2g}; expected "
                          f"at most {TOLERANCE:g}")
+    if weights is not None:
+        point_to(proto, weights)
+        data = proto.SerializeToString()
     with atomic_file(Path(file)) as new: new.write_bytes(data)
     return f"{file}: {len(data):,} bytes, at most {worst:.1g} from the network in onnxruntime"

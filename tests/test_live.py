@@ -51,7 +51,7 @@ def test_karras_levels_are_snapped_as_in_the_package(name):
         assert denoiser.sigmas[timesteps].tolist() == levels, n
 
 
-@pytest.mark.parametrize("size, steps", [(2, 20), (64, 3)])
+@pytest.mark.parametrize("size, steps", [(2, 20), (64, 3), (3072, 2)])
 def test_noise_is_that_of_torch(size, steps):
     ask = f"seeds => seeds.map(([s, i]) => Diffusion.imageNoise(s, i, {size}, {steps}))"
     wanted = [(0, 0), (0, 1), (3, 1999), (65535, 65535)]
@@ -372,17 +372,15 @@ def test_the_landing_page_moves_unless_its_reader_wants_rest(browser, site):
             assert after == before[1] if motion == "reduce" else after != before[0]
 
 
-# ---- digits ----
+# ---- networks ----
 
-DIGITS = "document.querySelector('.digits-live').digits"
-
-
-CDN = re.search(r'"(https://cdn\S+@(\S+?)/dist/)"', (LIVE / "digits.js").read_text())
+CDN = re.search(r'"(https://cdn\S+@(\S+?)/dist/)"', (LIVE / "networks.js").read_text())
 HEADERS = {"access-control-allow-origin": "*"}
 
 
+@pytest.mark.parametrize("images", ["digits", "pictures"])
 @pytest.mark.parametrize("other", [None, "export const env = {wasm: {}}"], ids=["off", "forged"])
-def test_without_the_pinned_program_the_page_says_so(browser, site, other):
+def test_without_the_pinned_program_the_page_says_so(browser, site, other, images):
     def answer(route):
         route.fulfill(body=other, headers=HEADERS) if other else route.abort()
 
@@ -395,20 +393,15 @@ def test_without_the_pinned_program_the_page_says_so(browser, site, other):
     page.goto(f"{site}/digits.html")
     page.wait_for_timeout(100)
     assert not [url for url in asked if not url.startswith(site)]  # before the button is pressed
-    page.get_by_role("button", name="Load the network").click()
+    page.get_by_role("button", name=f"Load the network and draw {images}").click()
     page.get_by_text("could not be loaded").wait_for()
-    assert page.locator("figure[class^=player] img").is_visible() and not errors
+    films = page.locator("figure[class^=player] img")
+    assert films.count() == 2 and all(film.is_visible() for film in films.all()) and not errors
     context.close()
 
 
-def pixels_of(page):
-    "What the network drew, and the code shown for it."
-    code = page.locator(".digits-live details code").text_content()
-    return page.evaluate(f"[...{DIGITS}.states.at(-1).x]"), code
-
-
 KNOBS = {
-    "digit": lambda p: choose(p, "digit", "7"),
+    "label": lambda p: p.get_by_role("combobox").first.select_option("7"),
     "eta": lambda p: press(p, "eta", "End"),
     "spacing": lambda p: choose(p, "spacing", "quadratic"),
     "guidance": lambda p: press(p, "guidance", "Home"),
@@ -421,24 +414,34 @@ KNOBS = {
 @pytest.mark.skipif(
     not RUNTIME.is_dir(), reason=f"needs npm install --no-save onnxruntime-web@{CDN[2]}"
 )
-def test_the_page_draws_the_digits_of_python(browser, site):
+@pytest.mark.parametrize("name, shape", [("digits", (10, 1, 8, 8)), ("color", (10, 3, 32, 32))])
+def test_the_page_draws_the_images_of_python(browser, site, name, shape):
     def answer(route):
         route.fulfill(path=RUNTIME / route.request.url.rpartition("/")[2], headers=HEADERS)
 
+    network = f"document.querySelector('[data-network={name}]').network"
     with opened(browser, f"{site}/digits.html") as page:
         page.route(f"{CDN[1]}*", answer)
-        page.get_by_role("button", name="Load the network").click()
-        page.wait_for_function(f"{DIGITS}.took", timeout=120_000)  # 14 MB pass through the test
-        compared = [pixels_of(page)]
-        page.evaluate(f"{DIGITS}.choice.steps = 4; {DIGITS}.show()")
-        for name, move in KNOBS.items():
-            before = page.evaluate(f"{DIGITS}.took = 0; {DIGITS}.rows.x[3].toDataURL()")
-            move(page)
-            page.wait_for_function(f"{DIGITS}.took || '{name}' === 'time'")
-            assert page.evaluate(f"{DIGITS}.rows.x[3].toDataURL()") != before, name
-            compared.append(pixels_of(page))
+        part = page.locator(f"[data-network={name}]")
+        page.evaluate(f"{network}.choice.steps = {20 if name == 'digits' else 2}; {network}.show()")
+        part.get_by_role("button", name="Load the network").click()
+        page.wait_for_function(f"{network}.took", timeout=120_000)  # 14 MB pass through the test
+        drawn = lambda: (
+            page.evaluate(f"[...{network}.states.at(-1).x]"),
+            part.locator("details code").text_content(),
+        )
+        compared = [drawn()]
+        page.evaluate(f"{network}.choice.steps = 2; {network}.show()")
+        for knob, move in KNOBS.items():
+            before = page.evaluate(f"{network}.took = 0; {network}.rows.x[3].toDataURL()")
+            move(part)
+            page.wait_for_function(f"{network}.took || '{knob}' === 'time'")
+            assert page.evaluate(f"{network}.rows.x[3].toDataURL()") != before, knob
+            compared.append(drawn())
         for pixels, code in compared:
             names = {}
             exec(code, names)
-            assert (torch.tensor(pixels) - names["images"].flatten()).abs().max() < 1e-3, code
-        assert names["images"].shape == (10, 1, 8, 8) and len({code for _, code in compared}) == 7
+            images = names["images"]
+            assert images.shape == shape, code
+            assert (torch.tensor(pixels) - images.flatten()).abs().max() < 1e-3, code
+        assert len({code for _, code in compared}) == 7

@@ -37,7 +37,7 @@ def test_a_workflow_names_files_and_targets_that_are_there(name):
 
 
 def test_the_page_of_digits_is_tested_with_the_program_that_it_loads():
-    page = (ROOT / "nbs" / "live" / "digits.js").read_text("utf-8")
+    page = (ROOT / "nbs" / "live" / "networks.js").read_text("utf-8")
     loads = re.search(r"onnxruntime-web@[\d.]+", page)[0]
     assert any(loads in line.split() for line in commands(WORKFLOWS["test"]))
 

@@ -33,17 +33,26 @@ def to_diffusers(folder, out, **options): # of `export_pipeline`
             f"latents: {out / 'README.md'} shows the loop that does")
 
 
-def to_onnx(folder, out, weights="ema", **walk):
+def to_onnx(folder, out, weights="ema", beside=None, **walk): # beside: of `write_onnx`
     "Write the network alone as ONNX; ValueError for options of a sampler."
     if walk: raise ValueError(f"--{min(walk)}: an ONNX file holds a network and no sampler; leave "
                               "it out, or pass --format diffusers")
     check_unused(out)
-    return write_onnx(load_model(folder, weights), out)
+    return write_onnx(load_model(folder, weights), out, beside)
 
 
-# --format of `export`: {name: (what writes it, to what kind of path, how RUN goes on by default)}
-EXPORTS = {"diffusers": (to_diffusers, as_folder, "-diffusers"),
-           "onnx": (to_onnx, as_file, ".onnx")}
+def to_graph(folder, out, weights="ema", **walk):
+    "The same without the weights, to which it points; ValueError where they are not beside it."
+    if out.parent.resolve() == folder.resolve():
+        return to_onnx(folder, out, weights, folder / f"{weights}.safetensors", **walk)
+    raise ValueError(f"--out {out}: a graph lies beside the weights that it points to; expected a "
+                     f"file in {folder}")
+
+
+# --format of `export`: {name: (what writes it, to what kind of path, where to by default)}
+EXPORTS = {"diffusers": (to_diffusers, as_folder, lambda run, folder: f"{run}-diffusers"),
+           "onnx": (to_onnx, as_file, lambda run, folder: f"{run}.onnx"),
+           "onnx-graph": (to_graph, as_file, lambda run, folder: folder / "graph.onnx")}
 
 
 def export_run(run, out=None, format="diffusers", **options):
@@ -51,9 +60,9 @@ def export_run(run, out=None, format="diffusers", **options):
     if format not in EXPORTS:
         raise ValueError(f"--format {format}: expected one of {', '.join(EXPORTS)}")
     given = {k: v for k, v in options.items() if v is not None}
-    write, as_path, ending = EXPORTS[format]
+    write, as_path, usual = EXPORTS[format]
     folder = model_in(run)
-    out = f"{as_folder(run, 'RUN')}{ending}" if out is None else out
+    out = usual(as_folder(run, "RUN"), folder) if out is None else out
     return write(folder, as_path(out, "--out"), **given)
 
 
