@@ -3,6 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS = $$($(BIN)/python -c "import os; print(min(8, os.cpu_count()))")
 
+# as ddpm_course.memory.keep_freed does for the commands: malloc keeps what a layer frees
+test lab: export MALLOC_TRIM_THRESHOLD_ = 1073741824
+test lab: export MALLOC_MMAP_THRESHOLD_ = 1073741824
+
 help: ## this list (the default)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 

@@ -18,6 +18,7 @@ from .experiments.registry import EXPERIMENTS, TABLES
 from .experiments.shipping import TRAIN
 from .experiments.squares import save_squares
 from .grading import grades_text
+from .memory import keep_freed
 
 Several = Annotated[str, {"action": "append", "metavar": "FIELD=VALUE"}]
 
@@ -228,6 +229,7 @@ def main(argv=None):
     arguments = vars(parser.parse_args(options))
     arguments = {k: v for k, v in arguments.items() if k not in ("pdb", "xtra")}
     check_alone(name, arguments.get("name"))
+    keep_freed()
     try:
         with redirect_stdout(sys.stdout if int(os.environ.get("RANK", 0)) == 0 else io.StringIO()):
             COMMANDS[name](**arguments)

@@ -1,17 +1,19 @@
 "The U-Net held against diffusers' UNet2DModel, and against its own contract."
 
-import copy, json
+import copy, json, os, platform, subprocess, sys
 
 import matplotlib
 import pytest
 import torch
 from diffusers import UNet2DModel
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from ddpm_course import unet
 from ddpm_course.diagrams import block_sizes, draw_unet
 from ddpm_course.memory import saved_bytes
 from ddpm_course.noising import cosine_schedule
+from ddpm_course.resampling import Upsample
 from ddpm_course.sampling import ddim_sample
 from ddpm_course.unet import Attention, ResBlock, Stage, UNet, timestep_embedding
 
@@ -311,6 +313,26 @@ def test_recomputing_repeats_no_convolution(monkeypatch):
     assert names and all(again[n] == once[n] for n in names)
 
 
+@pytest.mark.parametrize("width, products", [(14, 9), (15, 4)])  # 504 and 540 pixels
+def test_doubling_is_a_convolution_of_repeated_pixels(width, products):
+    torch.manual_seed(0)
+    layer, x = Upsample(6).double(), torch.randn(9, 6, 4, width, dtype=torch.float64)
+    x.requires_grad_()
+    with FlopCounterMode(display=False) as counter:
+        found = layer(x, None)
+    convolutions = sum(
+        n for f, n in counter.get_flop_counts()["Global"].items() if "conv" in str(f)
+    )
+    assert convolutions == 2 * products * 6 * found.numel()
+    wanted = layer.conv(x.repeat_interleave(2, 2).repeat_interleave(2, 3))
+    assert torch.allclose(found, wanted, atol=1e-12)
+    weigh = torch.randn_like(found)
+    for a, b in zip(
+        *(torch.autograd.grad((y * weigh).sum(), [x, *layer.parameters()]) for y in (found, wanted))
+    ):
+        assert torch.allclose(a, b, atol=1e-10)
+
+
 def test_bfloat16_autocast():
     net, (x, t) = awake(small()), inputs(C=1, size=8)
     with torch.autocast("cpu", torch.bfloat16):
@@ -412,6 +434,27 @@ def test_kept_bytes_counts_activations_and_no_weights():
 
 
 # ---- the drawing ----
+
+
+FAULTS = """
+import resource, sys, torch
+from ddpm_course.memory import keep_freed
+if sys.argv[1] == "keep": keep_freed()
+for i in range(20):
+    if i == 10: before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(12_000_000)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="asks the malloc of glibc")
+def test_freed_memory_is_kept():
+    plain = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "GLIBC_"))}
+    faults = {
+        how: int(subprocess.check_output([sys.executable, "-c", FAULTS, how], env=plain))
+        for how in ("leave", "keep")
+    }
+    assert faults["leave"] > 100 and faults["keep"] < 20, faults  # fresh pages, for 10 tensors
 
 
 def test_sizes_are_read_off_the_network():
