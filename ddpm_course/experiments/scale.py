@@ -18,6 +18,7 @@ from ..cache import (
     missing_shards, npy_header, shard_file, shard_shape, write_array, write_manifest)
 from ..cards import environment
 from ..disk import write_whole
+from ..memory import keep_freed
 from ..ranks import gathered, in_turn, is_first, meet, place
 from ..saving import Trained
 from .costs import input_shape, trial
@@ -111,6 +112,7 @@ def cost_in(launch): # what `launched` returned
 def measure_rank(kind, batch, number):
     "One of the processes: join the others, measure, and let the first print."
     default_device("cpu")
+    keep_freed() # as commands do
     found = {"what": kind, "batch": int(batch), "processes": place()[1],
              "threads": torch.get_num_threads()}
     found |= COSTS[kind](int(batch), int(number))

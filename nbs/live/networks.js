@@ -42,13 +42,13 @@ async function networkOf({files, shape}) {
     [...wanted, ...files.map(file => [file])].map(asked => fetched(...asked)))
   const address = URL.createObjectURL(new Blob([script], {type: "text/javascript"}))
   const ort = await import(address)
-  Object.assign(ort.env.wasm, {numThreads: 1, wasmBinary: binary})
+  Object.assign(ort.env.wasm, {numThreads: 1, proxy: true, wasmBinary: binary}) // in a worker
   const externalData = weights ? [{path: files[1].split("/").at(-1), data: weights}] : []
   const session = await ort.InferenceSession.create(graph,
     {executionProviders: ["wasm"], externalData})
   return async (x, t, labels) => { // its prediction for images x at timestep t
     const n = labels.length, {out} = await session.run({
-      x_t: new ort.Tensor("float32", x, [n, ...shape]),
+      x_t: new ort.Tensor("float32", x.slice(), [n, ...shape]), // the worker takes what it gets
       t: new ort.Tensor("float32", new Float32Array(n).fill(t), [n]),
       y: new ort.Tensor("int64", BigInt64Array.from(labels, BigInt), [n])})
     return out.data
@@ -148,8 +148,8 @@ class Drawn {
     this.shown = make("div", {}, row("What the sampler holds", this.rows.x),
       row("What the network believes is behind the noise", this.rows.belief), c.time.element)
     this.root.replaceChildren(
-      group(`Draw ${this.about.images}`, make("div", {class: "knobs"}, ...["label", "seed", "steps", "spacing", "eta",
-        "scale"].map(name => c[name].element))),
+      group(`Draw ${this.about.images}`, make("div", {class: "knobs"},
+        ...["label", "seed", "steps", "spacing", "eta", "scale"].map(name => c[name].element))),
       make("div", {class: "line"}, this.go, this.message), this.shown,
       make("details", {}, make("summary", {}, "This choice in Python"),
         make("pre", {}, this.code)))
