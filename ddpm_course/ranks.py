@@ -1,5 +1,6 @@
 "Processes that a launcher started together: which one this is, and work that they share."
 
+import atexit
 from contextlib import nullcontext
 
 from torch import distributed
@@ -8,6 +9,12 @@ from torch import distributed
 def is_joined():
     "Whether this process works with others, which a launcher started beside it."
     return distributed.is_available() and distributed.is_initialized()
+
+
+@atexit.register
+def leave():
+    "Leave the others before this process exits; else threads of gloo abort some of its exits."
+    if is_joined() and distributed.get_backend() == "gloo": distributed.destroy_process_group()
 
 
 def place():

@@ -318,6 +318,22 @@ def some(request):
 # ---- the same as one ----
 
 
+EXIT = """
+import atexit, sys
+from torch import distributed
+atexit.register(lambda: print("left" if not distributed.is_initialized() else "still there"))
+from ddpm_course import ranks
+distributed.init_process_group("gloo", init_method=f"file://{sys.argv[1]}", rank=0, world_size=1)
+assert ranks.is_joined()
+"""
+
+
+def test_a_process_leaves_the_others_before_it_exits(tmp_path):
+    "Torch's gloo aborts one exit in ten of processes that do not."
+    told = subprocess.check_output([sys.executable, "-c", EXIT, tmp_path / "meet"], text=True)
+    assert told == "left\n"
+
+
 def test_a_step_is_that_of_one_process_though_parts_are_unequal(alone, some):
     whole = alone[1]
     for told in some[2]:
