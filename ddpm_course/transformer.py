@@ -19,6 +19,7 @@ from .dit_inputs import (
 from .dit_interop import dit_from_diffusers
 from .memory import recompute
 from .models import check_labels, register
+from .tokens import TokenLinear
 from .unet import timestep_embedding, zero_
 
 # %% ../nbs/71_transformer.ipynb #79db6b24
@@ -87,11 +88,11 @@ class DiTBlock(nn.Module):
         super().__init__()
         self.heads = heads
         self.norm1 = nn.LayerNorm(width, norm_eps, elementwise_affine=False)
-        self.qkv = nn.Linear(width, 3 * width)
-        self.proj = nn.Linear(width, width)
+        self.qkv = TokenLinear(width, 3 * width)
+        self.proj = TokenLinear(width, width)
         self.norm2 = nn.LayerNorm(width, mlp_norm_eps, elementwise_affine=False)
-        self.lin1 = nn.Linear(width, 4 * width)
-        self.lin2 = nn.Linear(4 * width, width)
+        self.lin1 = TokenLinear(width, 4 * width)
+        self.lin2 = TokenLinear(4 * width, width)
         self.ada = zero_(nn.Linear(width, 6 * width))
 
     def attend(self, qkv): # (B, N, 3*width)

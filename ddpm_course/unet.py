@@ -18,7 +18,7 @@ from torch import nn
 from .interop import network_from_diffusers
 from .memory import recompute
 from .models import check_labels, register
-from .unet_blocks import parts_of
+from .unet_blocks import Conv3x3, parts_of
 from .unet_inputs import check_config, check_inputs, check_waves
 
 # %% ../nbs/12_unet.ipynb #3327dc31
@@ -46,10 +46,10 @@ class ResBlock(nn.Module):
     def __init__(self, c_in, c_out, c_emb, groups=32, eps=1e-6, dropout=0.0):
         super().__init__()
         self.norm1 = nn.GroupNorm(groups, c_in, eps)
-        self.conv1 = nn.Conv2d(c_in, c_out, 3, padding=1)
+        self.conv1 = Conv3x3(c_in, c_out)
         self.emb = nn.Linear(c_emb, c_out)
         self.norm2 = nn.GroupNorm(groups, c_out, eps)
-        self.conv2 = zero_(nn.Conv2d(c_out, c_out, 3, padding=1))
+        self.conv2 = zero_(Conv3x3(c_out, c_out))
         self.dropout = nn.Dropout(dropout)
         self.skip = nn.Identity() if c_in == c_out else nn.Conv2d(c_in, c_out, 1)
 

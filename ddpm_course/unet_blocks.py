@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .convolution import Conv3x3
 from .memory import recompute
 from .models import check_labels
 from .resampling import Downsample, Upsample
@@ -32,11 +33,11 @@ class AdaptiveResBlock(nn.Module):
         self.scale_shift = o.scale_shift
         self.resample = resample or nn.Identity()
         self.norm1 = nn.GroupNorm(config["groups"], c_in, config["norm_eps"])
-        self.conv1 = nn.Conv2d(c_in, c_out, 3, padding=1)
+        self.conv1 = Conv3x3(c_in, c_out)
         self.emb = nn.Linear(c_emb, c_out * (1 + o.scale_shift))
         self.norm2 = nn.GroupNorm(config["groups"], c_out, config["norm_eps"])
         self.dropout = nn.Dropout(config["dropout"])
-        self.conv2 = _silent(nn.Conv2d(c_out, c_out, 3, padding=1))
+        self.conv2 = _silent(Conv3x3(c_out, c_out))
         convolved = c_in != c_out or resample is not None and o.resample_conv
         self.skip = nn.Conv2d(c_in, c_out, 1) if convolved else nn.Identity()
 

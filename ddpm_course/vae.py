@@ -18,6 +18,7 @@ from torch import nn
 
 from .arguments import (
     check_fields, check_same_shape, checked)
+from .convolution import Conv3x3
 from .images import check_images, load_digits
 from .kinds import a_call, amount, optional, tensor
 from .models import register
@@ -54,9 +55,9 @@ class PlainBlock(nn.Module):
     def __init__(self, c_in, c_out, groups):
         super().__init__()
         self.norm1 = nn.GroupNorm(groups, c_in, 1e-6)
-        self.conv1 = nn.Conv2d(c_in, c_out, 3, padding=1)
+        self.conv1 = Conv3x3(c_in, c_out)
         self.norm2 = nn.GroupNorm(groups, c_out, 1e-6)
-        self.conv2 = zero_(nn.Conv2d(c_out, c_out, 3, padding=1))
+        self.conv2 = zero_(Conv3x3(c_out, c_out))
         self.skip = nn.Identity() if c_in == c_out else nn.Conv2d(c_in, c_out, 1)
 
     def forward(self, x, emb=None, context=None): # called like a layer of the U-Net

@@ -1,0 +1,157 @@
+"A 3x3 convolution that takes six products where the plain one takes twelve, on a CPU."
+
+from contextlib import contextmanager
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.grad import conv2d_weight
+
+WIDE = 128 # channels in and out from which on it pays
+MANY = 2048 # pixels of a batch, likewise
+
+
+class Shortcuts:
+    "Whether layers may compute their convolutions with fewer products than these are written with."
+    allowed = True
+
+
+@contextmanager
+def as_written():
+    "Convolutions as they are written, meanwhile: for counting what a network takes."
+    before, Shortcuts.allowed = Shortcuts.allowed, False
+    try: yield
+    finally: Shortcuts.allowed = before
+
+
+class Conv3x3(nn.Conv2d):
+    """`nn.Conv2d` with a 3x3 kernel that keeps height and width; the same numbers, to rounding.
+
+    A column (a, b, c) of the kernel and rows d0..d5 of an image give four rows of the output,
+    a d0 + b d1 + c d2 and so on: twelve products. They are the coefficients of a product of
+    polynomials, which its values at 0, 1, -1, 2, -2 and infinity say as well: six products, of
+    sums (Winograd 1980; Lavin & Gray 2016, F(4, 3), in one direction). Float32 images on a CPU are
+    convolved so where they are large, their height is a multiple of 4, and they lie with channels
+    last; torch.func.vmap and jvp are not defined there.
+    """
+    def __init__(self, c_in, c_out):
+        super().__init__(c_in, c_out, 3, padding=1)
+
+    def forward(self, x):
+        if not pays(x, self.weight): return super().forward(x)
+        return convolve(x, self.weight, self.bias)
+
+
+def pays(x, w): # (B, c_in, H, W), (c_out, c_in, 3, 3)
+    "Whether `convolve` is faster here than the plain convolution, and may be taken."
+    large = min(w.shape[:2]) >= WIDE and x[:, 0].numel() >= MANY and x.shape[2] % 4 == 0
+    fits = x.device.type == "cpu" and x.dtype == w.dtype == torch.float32 and x.stride(1) == 1
+    other = torch.is_autocast_enabled("cpu") or torch.jit.is_tracing()
+    return Shortcuts.allowed and large and fits and not (other or torch.compiler.is_compiling())
+
+
+def rows_in(x): # (B, c, H, W)
+    "Of each six rows, four further on each time, the sums to multiply: 6 of (B, c, H/4, W)."
+    padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, 0, 0, 1, 1))
+    d0, d1, d2, d3, d4, d5 = (padded[:, i:i + x.shape[2] - 3:4] for i in range(6))
+    even = d4 - d2
+    odd = d3 - d1
+    four_even = torch.sub(d4, d2, alpha=4)
+    four_odd = torch.sub(d3, d1, alpha=4)
+    sums = [(d0 - d2).mul_(4).add_(even), four_even + four_odd, four_even - four_odd,
+            torch.add(even, odd, alpha=2), torch.sub(even, odd, alpha=2),
+            (d5 - d3).sub_(odd, alpha=4)]
+    return [v.permute(0, 3, 1, 2) for v in sums]
+
+
+def taps_in(w): # (c_out, c_in, 3, 3)
+    "Of each column (a, b, c), the sums to multiply: 6 of (c_out, c_in, 1, 3)."
+    a, b, c = w.unbind(2)
+    one = (a + c) / -6
+    two = torch.add(a, c, alpha=4) / 24
+    sums = a / 4, one - b / 6, one + b / 6, two + b / 12, two - b / 12, c
+    return [u.unsqueeze(2) for u in sums]
+
+
+def rows_out(products, bias): # 6 of (B, c, H/4, W), (c,) or None
+    "The rows of the output, four of each six products: (B, c, H, W), channels last."
+    m0, m1, m2, m3, m4, m5 = (m.permute(0, 2, 3, 1) for m in products)
+    B, quarter, W, c = m0.shape
+    y = torch.empty((B, c, 4 * quarter, W), memory_format=torch.channels_last)
+    y0, y1, y2, y3 = y.permute(0, 2, 3, 1).unflatten(1, (-1, 4)).unbind(2)
+    one = m1 + m2
+    two = m3 + m4
+    torch.add(one, two, out=y0).add_(m0)
+    torch.add(one, two, alpha=4, out=y2)
+    torch.sub(m1, m2, out=one)
+    torch.sub(m3, m4, out=two)
+    torch.add(one, two, alpha=2, out=y1)
+    torch.add(one, two, alpha=8, out=y3).add_(m5)
+    return y if bias is None else y.add_(bias[:, None, None])
+
+
+def products_gradient(g): # of the output, (B, c, H, W)
+    "What `rows_out` makes of the output's gradient, backwards: 6 of (B, c, H/4, W)."
+    y0, y1, y2, y3 = g.permute(0, 2, 3, 1).unflatten(1, (-1, 4)).unbind(2)
+    one = y0 + y2
+    one_b = y1 + y3
+    two = torch.add(y0, y2, alpha=4)
+    two_b = torch.add(y1, y3, alpha=4).mul_(2)
+    found = [y0.contiguous(), one + one_b, one - one_b, two + two_b, two - two_b, y3.contiguous()]
+    return [m.permute(0, 3, 1, 2) for m in found]
+
+
+def taps_gradient(x, shape, g): # (B, c_in, H, W), of the kernel, (B, c_out, H, W)
+    "The kernel's gradient of the output's, g, by as few products."
+    column = (*shape[:2], 1, 3)
+    pairs = zip(rows_in(x), products_gradient(g))
+    u0, u1, u2, u3, u4, u5 = (conv2d_weight(v, column, m, padding=(0, 1)).squeeze(2)
+                              for v, m in pairs)
+    one = (u1 + u2) / -6
+    two = (u3 + u4) / 24
+    between = (u2 - u1) / 6 + (u3 - u4) / 12
+    return torch.stack([u0 / 4 + one + two, between, torch.add(one, two, alpha=4).add_(u5)], 2)
+
+
+class Kept(torch.autograd.Function):
+    """x and w as they are, kept for `FourRows`.
+
+    What computes again in place of keeping (`memory.recompute`) stops when it has what was kept
+    last: so that this is not the product, something before it is to keep what the product needs."""
+    @staticmethod
+    def forward(ctx, held, x, w): # a list, to which this node of the graph is added
+        ctx.save_for_backward(x, w)
+        held.append(ctx)
+        given = x.view_as(x), w.view_as(w)
+        needed = ctx.needs_input_grad[1:]
+        ctx.mark_non_differentiable(*(t for t, is_needed in zip(given, needed) if not is_needed))
+        return given
+
+    @staticmethod
+    def backward(ctx, dx, dw): return None, dx, dw
+
+
+class FourRows(torch.autograd.Function):
+    "The convolution of `Conv3x3`, and its gradients with as few products."
+    @staticmethod
+    def forward(ctx, held, x, w, bias): # held: has the node of `Kept` that x and w come from
+        ctx.held = held
+        products = [F.conv2d(v, u, padding=(0, 1)) for v, u in zip(rows_in(x), taps_in(w))]
+        return rows_out(products, bias)
+
+    @staticmethod
+    def backward(ctx, g):
+        x, w = ctx.held[0].saved_tensors
+        _, by_x, by_w, by_bias = ctx.needs_input_grad
+        dx = convolve(g, w.flip(2, 3).transpose(0, 1)) if by_x else None
+        # a gradient of the gradient is left to the plain convolution
+        to_w = partial(conv2d_weight, padding=1) if torch.is_grad_enabled() else taps_gradient
+        dw = to_w(x, w.shape, g) if by_w else None
+        return None, dx, dw, g.sum((0, 2, 3)) if by_bias else None
+
+
+def convolve(x, w, bias=None): # (B, c_in, H, W), (c_out, c_in, 3, 3), (c_out,)
+    "The convolution that keeps H and W, by `FourRows`: (B, c_out, H, W)."
+    held = []
+    return FourRows.apply(held, *Kept.apply(held, x, w), bias)
