@@ -222,7 +222,7 @@ def network_rows(people, rounds, batch, device, compile, bf16):
         )
     yield against(
         f"forward, {how if first else 'float32'}",
-        1.08,
+        1.25,
         interleaved({k: partial(s.infer, x, t) for k, s in setups.items()}, rounds, device),
         batch,
     )
@@ -231,7 +231,7 @@ def network_rows(people, rounds, batch, device, compile, bf16):
     steps = {k: partial(s.train, x, t, eps) for k, s in setups.items()}
     yield against(
         f"training step, {how if first else 'float32'}",
-        1.1,
+        1.15,
         interleaved(steps, rounds, device),
         batch,
     )

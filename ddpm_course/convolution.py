@@ -30,7 +30,7 @@ class Conv3x3(nn.Conv2d):
 
     A column (a, b, c) of the kernel and rows d0..d5 of an image give four rows of the output,
     a d0 + b d1 + c d2 and so on: twelve products. They are the coefficients of a product of
-    polynomials, which its values at 0, 1, -1, 2, -2 and infinity say as well: six products, of
+    polynomials, which its values at 1, -1, 2, -2, 0 and infinity say as well: six products, of
     sums (Winograd 1980; Lavin & Gray 2016, F(4, 3), in one direction). Float32 images on a CPU are
     convolved so where they are large, their height is a multiple of 4, and they lie with channels
     last; torch.func.vmap and jvp are not defined there.
@@ -52,17 +52,22 @@ def pays(x, w): # (B, c_in, H, W), (c_out, c_in, 3, 3)
 
 
 def rows_in(x): # (B, c, H, W)
-    "Of each six rows, four further on each time, the sums to multiply: 6 of (B, c, H/4, W)."
-    padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, 0, 0, 1, 1))
-    d0, d1, d2, d3, d4, d5 = (padded[:, i:i + x.shape[2] - 3:4] for i in range(6))
-    even = d4 - d2
-    odd = d3 - d1
-    four_even = torch.sub(d4, d2, alpha=4)
-    four_odd = torch.sub(d3, d1, alpha=4)
-    sums = [(d0 - d2).mul_(4).add_(even), four_even + four_odd, four_even - four_odd,
-            torch.add(even, odd, alpha=2), torch.sub(even, odd, alpha=2),
-            (d5 - d3).sub_(odd, alpha=4)]
-    return [v.permute(0, 3, 1, 2) for v in sums]
+    """Of each six rows, the sums to multiply, one after the other: 6 of (B, c, H/4, W).
+
+    Six rows begin with the last one of the four before, and end with the first of the next."""
+    d1, d2, d3, d4 = x.permute(0, 2, 3, 1).unflatten(1, (-1, 4)).unbind(2)
+    even = torch.sub(d4, d2, alpha=4)
+    odd = torch.sub(d3, d1, alpha=4)
+    yield (even + odd).permute(0, 3, 1, 2)
+    yield (even - odd).permute(0, 3, 1, 2)
+    torch.sub(d4, d2, out=even)
+    torch.sub(d3, d1, out=odd)
+    yield torch.add(even, odd, alpha=2).permute(0, 3, 1, 2)
+    yield torch.sub(even, odd, alpha=2).permute(0, 3, 1, 2)
+    even.sub_(d2, alpha=4)[:, 1:].add_(d4[:, :-1], alpha=4) # 4 d0 - 5 d2 + d4
+    yield even.permute(0, 3, 1, 2)
+    odd.mul_(-4).sub_(d3)[:, :-1].add_(d1[:, 1:]) # 4 d1 - 5 d3 + d5
+    yield odd.permute(0, 3, 1, 2)
 
 
 def taps_in(w): # (c_out, c_in, 3, 3)
@@ -70,13 +75,13 @@ def taps_in(w): # (c_out, c_in, 3, 3)
     a, b, c = w.unbind(2)
     one = (a + c) / -6
     two = torch.add(a, c, alpha=4) / 24
-    sums = a / 4, one - b / 6, one + b / 6, two + b / 12, two - b / 12, c
+    sums = one - b / 6, one + b / 6, two + b / 12, two - b / 12, a / 4, c
     return [u.unsqueeze(2) for u in sums]
 
 
 def rows_out(products, bias): # 6 of (B, c, H/4, W), (c,) or None
     "The rows of the output, four of each six products: (B, c, H, W), channels last."
-    m0, m1, m2, m3, m4, m5 = (m.permute(0, 2, 3, 1) for m in products)
+    m1, m2, m3, m4, m0, m5 = (m.permute(0, 2, 3, 1) for m in products)
     B, quarter, W, c = m0.shape
     y = torch.empty((B, c, 4 * quarter, W), memory_format=torch.channels_last)
     y0, y1, y2, y3 = y.permute(0, 2, 3, 1).unflatten(1, (-1, 4)).unbind(2)
@@ -94,20 +99,23 @@ def rows_out(products, bias): # 6 of (B, c, H/4, W), (c,) or None
 def products_gradient(g): # of the output, (B, c, H, W)
     "What `rows_out` makes of the output's gradient, backwards: 6 of (B, c, H/4, W)."
     y0, y1, y2, y3 = g.permute(0, 2, 3, 1).unflatten(1, (-1, 4)).unbind(2)
-    one = y0 + y2
-    one_b = y1 + y3
-    two = torch.add(y0, y2, alpha=4)
-    two_b = torch.add(y1, y3, alpha=4).mul_(2)
-    found = [y0.contiguous(), one + one_b, one - one_b, two + two_b, two - two_b, y3.contiguous()]
-    return [m.permute(0, 3, 1, 2) for m in found]
+    even = y0 + y2
+    odd = y1 + y3
+    yield (even + odd).permute(0, 3, 1, 2)
+    yield (even - odd).permute(0, 3, 1, 2)
+    torch.add(y0, y2, alpha=4, out=even)
+    torch.add(y1, y3, alpha=4, out=odd)
+    yield torch.add(even, odd, alpha=2).permute(0, 3, 1, 2)
+    yield torch.sub(even, odd, alpha=2).permute(0, 3, 1, 2)
+    yield y0.contiguous().permute(0, 3, 1, 2)
+    yield y3.contiguous().permute(0, 3, 1, 2)
 
 
 def taps_gradient(x, shape, g): # (B, c_in, H, W), of the kernel, (B, c_out, H, W)
     "The kernel's gradient of the output's, g, by as few products."
     column = (*shape[:2], 1, 3)
-    pairs = zip(rows_in(x), products_gradient(g))
-    u0, u1, u2, u3, u4, u5 = (conv2d_weight(v, column, m, padding=(0, 1)).squeeze(2)
-                              for v, m in pairs)
+    u1, u2, u3, u4, u0, u5 = (conv2d_weight(v, column, m, padding=(0, 1)).squeeze(2)
+                              for v, m in zip(rows_in(x), products_gradient(g)))
     one = (u1 + u2) / -6
     two = (u3 + u4) / 24
     between = (u2 - u1) / 6 + (u3 - u4) / 12
