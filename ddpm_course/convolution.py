@@ -33,7 +33,7 @@ class Conv3x3(nn.Conv2d):
     polynomials, which its values at 1, -1, 2, -2, 0 and infinity say as well: six products, of
     sums (Winograd 1980; Lavin & Gray 2016, F(4, 3), in one direction). Float32 images on a CPU are
     convolved so where they are large, their height is a multiple of 4, and they lie with channels
-    last; torch.func.vmap and jvp are not defined there.
+    last; under a transform of torch.func they are not.
     """
     def __init__(self, c_in, c_out):
         super().__init__(c_in, c_out, 3, padding=1)
@@ -47,8 +47,9 @@ def pays(x, w): # (B, c_in, H, W), (c_out, c_in, 3, 3)
     "Whether `convolve` is faster here than the plain convolution, and may be taken."
     large = min(w.shape[:2]) >= WIDE and x[:, 0].numel() >= MANY and x.shape[2] % 4 == 0
     fits = x.device.type == "cpu" and x.dtype == w.dtype == torch.float32 and x.stride(1) == 1
-    other = torch.is_autocast_enabled("cpu") or torch.jit.is_tracing()
-    return Shortcuts.allowed and large and fits and not (other or torch.compiler.is_compiling())
+    other = (torch.is_autocast_enabled("cpu") or torch.jit.is_tracing()
+             or torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active())
+    return Shortcuts.allowed and large and fits and not other
 
 
 def rows_in(x): # (B, c, H, W)

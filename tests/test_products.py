@@ -96,6 +96,18 @@ def test_the_convolution_is_traced_as_it_is_written():
     assert torch.allclose(traced(few), layer(few), atol=1e-5)
 
 
+def test_transforms_of_functions_take_it():
+    layer, x = conv_and_input()
+    x = x.detach()
+    y, change = torch.func.jvp(layer, (x,), (x,))
+    assert torch.allclose(y - layer.bias[:, None, None], change, atol=1e-5)
+    both = torch.func.vmap(layer)(torch.stack([x, x]))
+    assert torch.allclose(both[1], y, atol=1e-5)
+    found = torch.func.grad(lambda x: layer(x).square().sum())(x)
+    wanted = torch.autograd.grad(layer(x.requires_grad_()).square().sum(), x)[0]
+    assert torch.allclose(found, wanted, atol=1e-4)
+
+
 def test_the_gradient_of_a_gradient():
     layer, x = conv_and_input()
     parameters = [x, layer.weight]
