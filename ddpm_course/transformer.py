@@ -19,7 +19,7 @@ from .dit_inputs import (
 from .dit_interop import dit_from_diffusers
 from .memory import recompute
 from .models import check_labels, register
-from .tokens import TokenLinear
+from .tokens import TokenLinear, gelu
 from .unet import timestep_embedding, zero_
 
 # %% ../nbs/71_transformer.ipynb #79db6b24
@@ -104,7 +104,7 @@ class DiTBlock(nn.Module):
         first = lambda x: self.qkv(modulate(self.norm1(x), shift1, scale1))
         x = torch.addcmul(x, gate1, self.proj(self.attend(recompute(first, x))))
         second = lambda x: self.lin1(modulate(self.norm2(x), shift2, scale2))
-        h = F.gelu(recompute(second, x), approximate="tanh")
+        h = gelu(recompute(second, x))
         return torch.addcmul(x, gate2, self.lin2(h))
 
 # %% ../nbs/71_transformer.ipynb #deb6827a

@@ -235,7 +235,7 @@ DIT_BUGS = {  # noticed in test_transformer: (module, right, wrong)
         "nn.LayerNorm(width, mlp_norm_eps,",
         "nn.LayerNorm(width, norm_eps,",
     ),
-    "an exact GELU": ("transformer", 'approximate="tanh"', 'approximate="none"'),
+    "an exact GELU": ("transformer", "h = gelu(", "h = F.gelu("),
     "one head": ("transformer", "self.heads = heads", "self.heads = 1"),
     "adaLN-Zero initialized away (smalldiffusion)": (
         "transformer",

@@ -10,7 +10,7 @@ from ddpm_course import convolution, tokens
 from ddpm_course.convolution import Conv3x3, as_written
 from ddpm_course.flops import forward_flops
 from ddpm_course.memory import recompute
-from ddpm_course.tokens import TokenLinear
+from ddpm_course.tokens import TokenLinear, gelu
 from ddpm_course.unet import UNet
 
 LAST = torch.channels_last
@@ -213,3 +213,14 @@ def test_other_numbers_than_float32_stay_a_product():
     layer, x = TokenLinear(256, 512).double(), torch.randn(8, 256, 256, dtype=torch.float64)
     assert convolution_flops(lambda: layer(x)) == 0
     assert x.numel() == tokens.LARGE  # or it would be one for being small
+
+
+def test_an_activation_is_written_in_place_in_inference_alone():
+    h = torch.linspace(-4, 4, 99, dtype=torch.float64)
+    inner = (2 / torch.pi) ** 0.5 * (h + 0.044715 * h**3)
+    wanted = 0.5 * h * (1 + inner.tanh())
+    before = h.clone().requires_grad_()
+    assert torch.allclose(gelu(before), wanted, atol=1e-12) and torch.equal(before, h)
+    with torch.no_grad():
+        found = gelu(h)
+    assert found is h and torch.allclose(found, wanted, atol=1e-12)
