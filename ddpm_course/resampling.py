@@ -33,8 +33,8 @@ class Upsample(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x, emb, context=None):
-        few = x.device.type != "cpu" or x[:, 0].numel() < FEW
-        if few or not Shortcuts.allowed:
+        pays = x.device.type == "cpu" and x[:, 0].numel() >= FEW
+        if not (pays and Shortcuts.allowed):
             return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
         taps = TAPS.to(self.conv.weight)
         kernel = torch.einsum("ay,bx,oiyx->ioab", taps, taps, self.conv.weight)

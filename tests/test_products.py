@@ -1,5 +1,7 @@
 "Layers that a CPU computes with fewer or faster products: the numbers of the plain ones."
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -152,6 +154,7 @@ def test_a_network_is_counted_as_it_is_written():
     net = UNet(in_channels=1, channels=(128, 128), layers=1, attention=(False, False))
     written = forward_flops(net, (1, 48, 48))
     assert forward_flops(net.to(memory_format=LAST), (1, 48, 48)) == written
+    assert forward_flops(copy.deepcopy(net).to("meta"), (1, 48, 48)) == written
     x, t = torch.randn(1, 1, 48, 48).to(memory_format=LAST), torch.zeros(1)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         net(x, t)
