@@ -149,9 +149,9 @@ class ExactDenoiser:
         check_noise_levels(sigma)
         x = x.double()
         noise = expand_like(sigma, x)[:, None] # (B, 1, 1, 1, 1)
-        log_p, mean, var = self.mixture.components(x, 1.0, noise)
+        log_p, residual = self.mixture.components(x, 1.0, noise)
         r = log_p.softmax(1)[:, :, None, None, None] # which component x came from
-        return (r * (mean + self.mixture.stds**2 * (x[:, None] - mean) / var)).sum(1)
+        return (r * (self.mixture.means + self.mixture.stds**2 * residual)).sum(1)
 
 
 class NoisePredictor(Wrapper):

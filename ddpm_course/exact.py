@@ -36,7 +36,9 @@ class GaussianMixture:
                  weights=None): # (K,), equal if None
         self.means = _images(means, "means")
         K = len(self.means)
-        self.stds = expanded(_images(stds, "stds"), self.means, "stds")
+        stds_as_images = _images(stds, "stds")
+        expanded(stds_as_images, self.means, "stds")
+        self.stds = stds_as_images.expand(K, -1, -1, -1) # (K, 1, 1, 1): alike in all pixels
         weights = reals([1] * K if weights is None else weights, "weights", finite=True)
         known = weights.shape == (K,) and (weights >= 0).all() and weights.sum() > 0
         if not known or (self.stds <= 0).any():
@@ -58,14 +60,15 @@ class GaussianMixture:
 # %% ../nbs/15_exact.ipynb #15c0a001
 @patch
 def components(self: GaussianMixture, x, signal, noise):
-    "log w_k + log N(x; ...) (B, K), and the noisy means and variances (B, K, ...)."
+    "log w_k + log N(x; ...) (B, K), and the residuals (x - mean) / variance (B, K, ...)."
     means = self.means
     if means.shape[2:] == (1, 1): means = means.expand(-1, -1, *x.shape[2:])
     check_same_rows(x, means, "x", "means")
-    mean = signal * means
+    away = x[:, None] - signal * means
     var = (signal * self.stds)**2 + noise**2
-    log_p = -0.5 * ((x[:, None] - mean)**2 / var + (2 * math.pi * var).log())
-    return log_p.sum((2, 3, 4)) + self.weights.log(), mean, var
+    residual = away / var
+    log_p = (away * residual + (2 * math.pi * var).log()).sum((2, 3, 4)) / -2
+    return log_p + self.weights.log(), residual
 
 # %% ../nbs/15_exact.ipynb #c9757c76
 @dataclass
@@ -82,14 +85,14 @@ class ExactModel:
         x = some_images(x_t, "x_t").double()
         rates = self.schedule.rates(t, x)
         signal, noise = (rate[:, None] for rate in rates) # (B, 1, 1, 1, 1)
-        log_p, mean, var = self.mixture.components(x, signal, noise)
+        log_p, residual = self.mixture.components(x, signal, noise)
         r = log_p.softmax(1)[:, :, None, None, None] # which component x_t came from
-        residual = (x[:, None] - mean) / var
-        eps = (r * noise * residual).sum(1)
+        eps = rates[1] * (r * residual).sum(1)
+        if self.predicts == "eps": return eps.to(x_t.dtype)
         x0_each = self.mixture.means + signal * self.mixture.stds**2 * residual
         x0 = (r * x0_each).sum(1)
         v = rates[0] * eps - rates[1] * x0
-        return {"eps": eps, "x0": x0, "v": v}[self.predicts].to(x_t.dtype)
+        return {"x0": x0, "v": v}[self.predicts].to(x_t.dtype)
 
 # %% ../nbs/15_exact.ipynb #5e0f7b31
 def _near(n, half):

@@ -81,9 +81,8 @@ class ExactVelocity:
     def __call__(self, x_t, t):
         x = x_t.double()
         signal, noise = (expand_like(c, x)[:, None] for c in (1 - t, t))
-        log_p, mean, var = self.mixture.components(x, signal, noise)
+        log_p, residual = self.mixture.components(x, signal, noise)
         r = log_p.softmax(1)[:, :, None, None, None]
-        residual = (x[:, None] - mean) / var
         x0 = self.mixture.means + signal * self.mixture.stds**2 * residual
         return (r * (noise * residual - x0)).sum(1)
 
