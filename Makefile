@@ -10,12 +10,12 @@ test lab: export MALLOC_MMAP_THRESHOLD_ = 1073741824
 help: ## this list (the default)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
-demo: $(BIN)/installed ## train on digits, sample and measure: runs/demo/index.html, in about 5 minutes on 2 cores
+demo: $(BIN)/installed ## train on digits, sample and measure: runs/demo/index.html, in 2 to 4 minutes on 2 cores
 	$(BIN)/ddpm-course demo $(ARGS)
 
 test: $(BIN)/installed-dev ## run every notebook and every test
 	OMP_NUM_THREADS=1 $(BIN)/nbdev-test --n-workers $(WORKERS)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $$(($(WORKERS) + 1)) --dist worksteal $(ARGS) # some tests wait
 
 lab: $(BIN)/installed-dev ## open the course in JupyterLab
 	$(BIN)/jupyter lab nbs/index.ipynb $(ARGS)

@@ -156,7 +156,7 @@ def inputs(batch, device, channels=3):
 class DiTSetup(Setup):
     "The same for DiT-S/2, on latents and labels; the variance is no part of the loss."
 
-    channels = 4
+    channels, layers = 4, 12
 
     def call(self, net):
         y = lambda x: torch.full((len(x),), 7, device=x.device)
@@ -169,19 +169,26 @@ class DiTSetup(Setup):
         from ddpm_course.transformer import DiT, dit_config
 
         if self.who != "ours":
-            model = DiTTransformer2DModel(**DIT_S2)
+            model = DiTTransformer2DModel(**DIT_S2 | {"num_layers": self.layers})
             if weights is not None:
                 model.load_state_dict(weights.state_dict())
             return model
         if weights is not None:
             return DiT.from_diffusers(weights)
-        return DiT(**dit_config("S/2"), num_classes=1000, learn_variance=True)
+        size = dit_config("S/2") | {"depth": self.layers}
+        return DiT(**size, num_classes=1000, learn_variance=True)
 
     def forward(self, x, t):
         return super().forward(x, t)[:, : self.channels]
 
 
-SETUPS = {"unet": Setup, "dit": DiTSetup}
+class ShortDiTSetup(DiTSetup):
+    "A third of its blocks, for a quick run."
+
+    layers = 4
+
+
+SETUPS = {"unet": Setup, "dit": DiTSetup, "short-dit": ShortDiTSetup}
 
 
 def row(what, goal, value, unit, met, **more):
@@ -346,12 +353,13 @@ def memory_row(people, batch, device, bf16, compile, threads):
     )
 
 
-def dit_rows(rounds, batch, device, compile, bf16, threads):
-    "DiT-S/2 on latents against diffusers' with the same switches: forward, training step, memory."
-    from diffusers import DiTTransformer2DModel
-
+def dit_rows(rounds, quick, batch, device, compile, bf16, threads):
+    """DiT-S/2 on latents against diffusers' with the same switches: forward, training step, memory;
+    quick: with a third of its blocks."""
+    kind = "short-dit" if quick else "dit"
     torch.manual_seed(0)
-    weights, (x, t, eps) = DiTTransformer2DModel(**DIT_S2).eval(), inputs(batch, device, 4)
+    weights = SETUPS[kind]("switched", False, False, torch.device("cpu")).model.eval()
+    x, t, eps = inputs(batch, device, 4)
     first, *others = (block.norm1.emb for block in weights.transformer_blocks)
     for emb in others:
         emb.load_state_dict(first.state_dict())
@@ -359,7 +367,7 @@ def dit_rows(rounds, batch, device, compile, bf16, threads):
         if not p.any():
             torch.nn.init.normal_(p, std=0.02)
     people, half = ("ours", "switched"), bf16 and device.type == "cuda"
-    setups = {who: DiTSetup(who, half, compile, device, weights) for who in people}
+    setups = {who: SETUPS[kind](who, half, compile, device, weights) for who in people}
     for s in setups.values():
         s.model.eval()
     if not half:
@@ -380,7 +388,7 @@ def dit_rows(rounds, batch, device, compile, bf16, threads):
         s.start_training()
     calls = {k: partial(s.train, x, t, eps) for k, s in setups.items()}
     yield against_switched(f"DiT-S/2 training step, {how}", 1.05, calls)
-    used = memory_used("dit", people, batch, device, bf16, compile, threads)
+    used = memory_used(kind, people, batch, device, bf16, compile, threads)
     what, goal = "peak memory of a DiT-S/2 training step", "at most 0.85x"
     if used is None:
         yield row(what, goal, None, "", None, note="measured on Linux only")
@@ -494,11 +502,11 @@ def sampler_rows(rounds, quick, device):
 
 
 def solver_rows(rounds, quick, device):
-    "The solvers of EDM on the network of CIFAR-10, batch 16; quick: on the small one, 16x16."
+    "The solvers of EDM on the network of CIFAR-10, batch 16; quick: on the small one, 8 of 16x16."
     from diffusers import DPMSolverMultistepScheduler, HeunDiscreteScheduler
     from ddpm_course.sampling import as_denoiser, dpmpp_2m_steps, heun_steps
 
-    like = {"shape": (16, 1, 16, 16)} if quick else {"network": {}, "shape": (16, 3, 32, 32)}
+    like = {"shape": (8, 1, 16, 16)} if quick else {"network": {}, "shape": (16, 3, 32, 32)}
     for name, walk, scheduler, steps, nfe in (
         ("Heun", heun_steps, HeunDiscreteScheduler, 18, 35),
         ("DPM-Solver++(2M)", dpmpp_2m_steps, DPMSolverMultistepScheduler, 20, 20),
@@ -767,7 +775,7 @@ def row_makers(rounds, quick, device, batch, compile, bf16, threads):
     makers = {
         "network": lambda: network_rows(people, rounds, *how),
         "memory": lambda: [memory_row(people, batch, device, bf16, compile, threads)],
-        "dit": lambda: dit_rows(rounds, *how, threads),
+        "dit": lambda: dit_rows(rounds, quick, *how, threads),
         "samplers": lambda: sampler_rows(rounds, quick, device),
         "solvers": lambda: solver_rows(rounds, quick, device),
         "interval": lambda: [interval_row(quick)],

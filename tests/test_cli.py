@@ -220,23 +220,23 @@ def test_the_demo_refuses_before_it_trains(option, value, says, tmp_path):
 
 
 def test_a_table_by_command_goes_on_where_it_was(tmp_path, capsys):
-    table = ["table", "ddim-steps", "--size", "smoke", "--workers", "0", "--out", str(tmp_path)]
+    table = ["table", "guidance", "--size", "smoke", "--workers", "0", "--out", str(tmp_path)]
     cli.main(table)
     printed = capsys.readouterr().out
-    assert printed.count("DDIM") == 12 and printed.count("DDPM") == 1
+    assert printed.count("DDIM") == 3 and len(printed.splitlines()) == 4
     assert {p.name for p in tmp_path.iterdir()} == {
-        ".ddim-steps",
-        "ddim-steps-smoke.json",
-        "ddim-steps-smoke.csv",
-        "ddim-steps-smoke.png",
-        "ddim-steps-smoke.safetensors",
+        ".guidance",
+        "guidance-smoke.json",
+        "guidance-smoke.csv",
+        "guidance-smoke.png",
+        "guidance-smoke.safetensors",
     }
-    kept = {p: p.stat().st_mtime_ns for p in (tmp_path / ".ddim-steps").glob("*.json")}
+    kept = {p: p.stat().st_mtime_ns for p in (tmp_path / ".guidance").glob("*.json")}
     next(iter(kept)).unlink()
     again = run(*table)  # in another process
     assert (
         again.returncode == 0
-        and sum(kept[p] == p.stat().st_mtime_ns for p in kept) == len(kept) - 1 == 12
+        and sum(kept[p] == p.stat().st_mtime_ns for p in kept) == len(kept) - 1 == 5
     )
 
 
