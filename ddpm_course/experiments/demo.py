@@ -23,7 +23,7 @@ from .tables import format_table
 
 SIZES = { # what is drawn: (sampler, images)
     "quick": [(Sampler("DDIM", 10), 200), (Sampler("DDPM", 50), 100)],
-    "whole": [(Sampler("DDIM", 50), 797), (Sampler("DDPM", 1000), 100)]}
+    "whole": [(Sampler("DDIM", 50), 797), (Sampler("DDPM", 250), 100)]}
 DEMO_STEPS = 900 # of training: three quarters of what the network that ships had
 QUICK_STEPS = 20
 SHOWN = ("sampler", "steps", "n_fake", "seconds", "accuracy", "distance", "floor", "matched_floor",
