@@ -15,7 +15,7 @@ demo: $(BIN)/installed ## train on digits, sample and measure: runs/demo/index.h
 
 test: $(BIN)/installed-dev ## run every notebook and every test
 	OMP_NUM_THREADS=1 $(BIN)/nbdev-test --n-workers $(WORKERS)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $$(($(WORKERS) + 1)) --dist worksteal $(ARGS) # some tests wait
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 lab: $(BIN)/installed-dev ## open the course in JupyterLab
 	$(BIN)/jupyter lab nbs/index.ipynb $(ARGS)

@@ -36,9 +36,9 @@ class GaussianMixture:
                  weights=None): # (K,), equal if None
         self.means = _images(means, "means")
         K = len(self.means)
-        stds_as_images = _images(stds, "stds")
-        expanded(stds_as_images, self.means, "stds")
-        self.stds = stds_as_images.expand(K, -1, -1, -1) # (K, 1, 1, 1): alike in all pixels
+        given = _images(stds, "stds")
+        expanded(given, self.means, "stds")
+        self.stds = given.expand(K, -1, -1, -1) # (K, 1, 1, 1): alike in all pixels
         weights = reals([1] * K if weights is None else weights, "weights", finite=True)
         known = weights.shape == (K,) and (weights >= 0).all() and weights.sum() > 0
         if not known or (self.stds <= 0).any():
@@ -60,7 +60,7 @@ class GaussianMixture:
 # %% ../nbs/15_exact.ipynb #15c0a001
 @patch
 def components(self: GaussianMixture, x, signal, noise):
-    "log w_k + log N(x; ...) (B, K), and the residuals (x - mean) / variance (B, K, ...)."
+    "log w_k + log N(x; ...) (B, K), and residuals (x - mean) / var (B, K, ...)."
     means = self.means
     if means.shape[2:] == (1, 1): means = means.expand(-1, -1, *x.shape[2:])
     check_same_rows(x, means, "x", "means")
