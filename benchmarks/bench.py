@@ -356,7 +356,7 @@ def memory_row(people, batch, device, bf16, compile, threads):
 def dit_rows(rounds, quick, batch, device, compile, bf16, threads):
     """DiT-S/2 on latents against diffusers' with the same switches: forward, training step, memory;
     quick: with a third of its blocks."""
-    kind = "short-dit" if quick else "dit"
+    kind, name = ("short-dit", "DiT-S/2, 4 blocks,") if quick else ("dit", "DiT-S/2")
     torch.manual_seed(0)
     weights = SETUPS[kind]("switched", False, False, torch.device("cpu")).model.eval()
     x, t, eps = inputs(batch, device, 4)
@@ -383,13 +383,13 @@ def dit_rows(rounds, quick, batch, device, compile, bf16, threads):
         return row(what, goal, value, unit, value >= least, speed=value, seconds=medians)
 
     calls = {k: partial(s.infer, x, t) for k, s in setups.items()}
-    yield against_switched(f"DiT-S/2 forward, {how}", 1.1, calls)
+    yield against_switched(f"{name} forward, {how}", 1.1, calls)
     for s in setups.values():
         s.start_training()
     calls = {k: partial(s.train, x, t, eps) for k, s in setups.items()}
-    yield against_switched(f"DiT-S/2 training step, {how}", 1.05, calls)
+    yield against_switched(f"{name} training step, {how}", 1.05, calls)
     used = memory_used(kind, people, batch, device, bf16, compile, threads)
-    what, goal = "peak memory of a DiT-S/2 training step", "at most 0.85x"
+    what, goal = f"peak memory, {name} training step", "at most 0.85x"
     if used is None:
         yield row(what, goal, None, "", None, note="measured on Linux only")
         return

@@ -38,7 +38,7 @@ class GaussianMixture:
         K = len(self.means)
         given = _images(stds, "stds")
         expanded(given, self.means, "stds")
-        self.stds = given.expand(K, -1, -1, -1) # (K, 1, 1, 1): alike in all pixels
+        self.stds = given.expand(K, -1, -1, -1) # (K, 1, 1, 1) if alike in all pixels
         weights = reals([1] * K if weights is None else weights, "weights", finite=True)
         known = weights.shape == (K,) and (weights >= 0).all() and weights.sum() > 0
         if not known or (self.stds <= 0).any():

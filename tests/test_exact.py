@@ -146,3 +146,13 @@ def test_images_of_another_size_than_the_set_are_refused():
     model = LocalModel(randn(7, 1, 6, 6), SCHEDULE)
     with pytest.raises(ValueError, match=r"x_t: got shape \(5, 1, 5, 6\); expected rows like"):
         model(randn(5, 1, 5, 6), T)
+
+
+@pytest.mark.parametrize("predicts", PREDICTS)
+def test_one_spread_for_all_pixels_is_the_same_spread_for_each(predicts):
+    X = randn(7, 1, 4, 5)
+    stds = torch.linspace(0.2, 0.5, len(X))
+    each = stds.view(-1, 1, 1, 1).expand_as(X).clone()
+    x = noised(X)
+    found = [GaussianMixture(X, s).model(SCHEDULE, predicts)(x, T) for s in (stds, each)]
+    assert torch.allclose(*found, atol=1e-9)
