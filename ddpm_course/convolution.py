@@ -80,20 +80,27 @@ def taps_in(w): # (c_out, c_in, 3, 3)
     return [u.unsqueeze(2) for u in sums]
 
 
-def rows_out(products, bias): # 6 of (B, c, H/4, W), (c,) or None
+def rows_out(products, bias): # 6 of (B, c, H/4, W), one after the other, (c,) or None
     "The rows of the output, four of each six products: (B, c, H, W), channels last."
-    m1, m2, m3, m4, m0, m5 = (m.permute(0, 2, 3, 1) for m in products)
-    B, quarter, W, c = m0.shape
+    m1, m2 = (next(products) for _ in range(2))
+    B, c, quarter, W = m1.shape
     y = torch.empty((B, c, 4 * quarter, W), memory_format=torch.channels_last)
-    y0, y1, y2, y3 = y.permute(0, 2, 3, 1).unflatten(1, (-1, 4)).unbind(2)
-    one = m1 + m2
-    two = m3 + m4
-    torch.add(one, two, out=y0).add_(m0)
-    torch.add(one, two, alpha=4, out=y2)
-    torch.sub(m1, m2, out=one)
-    torch.sub(m3, m4, out=two)
-    torch.add(one, two, alpha=2, out=y1)
-    torch.add(one, two, alpha=8, out=y3).add_(m5)
+    y0, y1, y2, y3 = y.unflatten(2, (-1, 4)).unbind(3)
+    torch.add(m1, m2, out=y0)
+    torch.sub(m1, m2, out=y1)
+    y2.copy_(y0)
+    y3.copy_(y1)
+    del m1, m2 # a product is added to all rows that it is in, and let go
+    m3, m4 = (next(products) for _ in range(2))
+    m3 += m4
+    y0 += m3
+    y2.add_(m3, alpha=4)
+    m3.sub_(m4, alpha=2) # the difference
+    y1.add_(m3, alpha=2)
+    y3.add_(m3, alpha=8)
+    del m3, m4
+    y0 += next(products)
+    y3 += next(products)
     return y if bias is None else y.add_(bias[:, None, None])
 
 
@@ -146,17 +153,17 @@ class FourRows(torch.autograd.Function):
     @staticmethod
     def forward(ctx, held, x, w, bias): # held: has the node of `Kept` that x and w come from
         ctx.held = held
-        products = [F.conv2d(v, u, padding=(0, 1)) for v, u in zip(rows_in(x), taps_in(w))]
+        products = (F.conv2d(v, u, padding=(0, 1)) for v, u in zip(rows_in(x), taps_in(w)))
         return rows_out(products, bias)
 
     @staticmethod
     def backward(ctx, g):
         x, w = ctx.held[0].saved_tensors
         _, by_x, by_w, by_bias = ctx.needs_input_grad
-        dx = convolve(g, w.flip(2, 3).transpose(0, 1)) if by_x else None
         # a gradient of the gradient is left to the plain convolution
         to_w = partial(conv2d_weight, padding=1) if torch.is_grad_enabled() else taps_gradient
-        dw = to_w(x, w.shape, g) if by_w else None
+        dw = to_w(x, w.shape, g) if by_w else None # first: while it is made, dx need not be there
+        dx = convolve(g, w.flip(2, 3).transpose(0, 1)) if by_x else None
         return None, dx, dw, g.sum((0, 2, 3)) if by_bias else None
 
 
