@@ -165,10 +165,11 @@ class DiTSetup(Setup):
         return lambda x, t: net(x, timestep=t, class_labels=y(x)).sample
 
     def build(self, weights):
-        from diffusers import DiTTransformer2DModel
         from ddpm_course.transformer import DiT, dit_config
 
         if self.who != "ours":
+            from diffusers import DiTTransformer2DModel
+
             model = DiTTransformer2DModel(**DIT_S2 | {"num_layers": self.layers})
             if weights is not None:
                 model.load_state_dict(weights.state_dict())

@@ -377,7 +377,8 @@ def test_the_table_runs_and_tells_all_that_a_score_depends_on(smoke_tables):
     judged = EDM.family.judge(rows)
     assert [len(found) for found in judged.values()] == [6, 7]
     assert (smoke_tables / "edm-smoke.png").exists()
-    again = edm_row("F", 1, images=128, n=100, steps=3)
+    last = [row for row in EDM.rows("smoke") if row["name"] == "F"][-1]
+    again = edm_row(**last)
     kept = {
         row["distance"].sampler: row["distance"]
         for row in rows

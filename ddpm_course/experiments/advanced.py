@@ -111,6 +111,6 @@ ADVANCED = Table(
                   margins={"distance": 0.5, "bits": 0.02}),
     grid={"digits": product(seed=range(5), name=[*TECHNIQUES], steps=400, n=100,
                             sampler_steps=[[*SHOWN_STEPS]], chain=1000, images=50),
-          "smoke": product(seed=range(2), name=[*TECHNIQUES], steps=2, n=100,
+          "smoke": product(seed=range(2), name=[*TECHNIQUES], steps=2, n=40,
                            sampler_steps=[[2, 4]], chain=4, images=20)},
     columns=("variant", "variance", "steps", "accuracy", "distance", "nearest", "bits"))

@@ -62,6 +62,6 @@ ATTENTION = Table(
     family=Family({"distance": BESIDE_PLAIN, "accuracy": of_card("accuracy", BESIDE_PLAIN)},
                   vary=("variant", "parameters"), margins={"distance": 0.5, "accuracy": 0.01}),
     grid={"digits": product(seed=range(3), name=[*NETS], steps=400, n=797, sampler_steps=50),
-          "smoke": product(seed=range(2), name=[*NETS], steps=1, n=100, sampler_steps=4)},
+          "smoke": product(seed=range(2), name=[*NETS], steps=1, n=40, sampler_steps=4)},
     columns=("variant", "parameters", "train_steps", "step_seconds", "peak_MB", "accuracy",
              "distance", "floor", "nearest"))

@@ -83,7 +83,7 @@ BACKBONES_TABLE = Table(
     plot=partial(plot_variants, title="Four networks of equal work, trained equally long"),
     family=to_unet(RIVALS), columns=BACKBONES_COLUMNS,
     grid={"digits": product(seed=range(3), name=[*RIVALS], steps=1200, n=797, sampler_steps=50),
-          "smoke": product(seed=range(2), name=[*RIVALS], steps=2, n=100, sampler_steps=2)})
+          "smoke": product(seed=range(2), name=[*RIVALS], steps=2, n=40, sampler_steps=2)})
 LATENT_BACKBONES_TABLE = Table(
     "latent-backbones", "The same in latents: a U-Net and transformers of as many operations.",
     latent_backbones_row, order=distance_of, prepare=digits_latents,
@@ -91,5 +91,5 @@ LATENT_BACKBONES_TABLE = Table(
     family=to_unet(LATENT_RIVALS), columns=BACKBONES_COLUMNS,
     grid={"digits": product(seed=range(3), name=[*LATENT_RIVALS], steps=400, n=797,
                             sampler_steps=50),
-          "smoke": product(seed=range(2), name=[*LATENT_RIVALS], steps=2, n=100,
+          "smoke": product(seed=range(2), name=[*LATENT_RIVALS], steps=2, n=40,
                            sampler_steps=2)})

@@ -35,9 +35,10 @@ def all_of(configurations, data, images):
 
 
 def on_digits(plan, names):
-    "The digits' configurations, on as many images as the plan."
+    "The digits' configurations, on as many images as the plan, with as many sample grids."
     images = plan.recipe["steps"] * plan.batch_size
-    return all_of({name: CONFIGURATIONS[name] for name in names}, plan.data, images)
+    some = all_of({name: CONFIGURATIONS[name] for name in names}, plan.data, images)
+    return {name: replace(one, grids=plan.grids) for name, one in some.items()}
 
 
 def digits_scales(names):

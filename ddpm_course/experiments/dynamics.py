@@ -43,5 +43,5 @@ DYNAMICS = Table(
     "dynamics", "Distance against epoch for raw and averaged weights.", dynamics,
     plot=plot_dynamics,
     grid={"digits": [dict(n=797, steps=DIGITS_FIT["steps"], points=12)], # one run: nothing to share
-          "smoke": [dict(n=100, steps=4, points=2, sampler_steps=5)]},
+          "smoke": [dict(n=40, steps=4, points=2, sampler_steps=5)]},
     columns=("epoch", "weights", "seconds", "accuracy", "distance", "nearest"))

@@ -177,7 +177,7 @@ EDM = Table(
                   margins={"distance": 0.5}),
     grid={"digits": product(seed=range(3), name=[*CONFIGURATIONS], images=32_000, n=300,
                             steps=18),
-          "smoke": product(seed=range(2), name=[*CONFIGURATIONS], images=128, n=100,
+          "smoke": product(seed=range(2), name=[*CONFIGURATIONS], images=128, n=40,
                            steps=3)},
     columns=("configuration", "sampler", "steps", "nfe", "seconds", "accuracy", "distance",
              "nearest"))

@@ -111,5 +111,5 @@ EDM_SAMPLERS = Table(
     "edm-samplers", "One trained network under every sampler: quality against evaluations.",
     sampler_row, plot=plot_samplers, family=family(BUDGETS, 1000),
     grid={"digits": sampler_rows("digits", 100, range(5), BUDGETS, 1000),
-          "smoke": sampler_rows("smoke", 100, range(2), (2, 3), 5)},
+          "smoke": sampler_rows("smoke", 40, range(2), (2, 3), 5)},
     columns=("sampler", "budget", "steps", "nfe", "seconds", "accuracy", "distance", "nearest"))

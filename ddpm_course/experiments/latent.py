@@ -45,6 +45,6 @@ LATENT = Table(
                   margins={"distance": 0.5}),
     grid={"digits": product(seed=range(3), space=SPACES, name=LATENT_ROWS, steps=400, n=797,
                             network="digits", sampler_steps=50),
-          "smoke": product(seed=range(2), space=SPACES, name=["cosine, v"], steps=2, n=100,
+          "smoke": product(seed=range(2), space=SPACES, name=["cosine, v"], steps=2, n=40,
                            network="smoke", sampler_steps=5)},
     columns=("model", "variant", "accuracy", "distance", "nearest"))

@@ -66,5 +66,5 @@ QUESTION_2 = Table(
                    "guided minus plain": GUIDED}, vary=("train_steps", "guidance", "nfe"),
                   margins={"distance": 0.5, "plain distance": 0.5}),
     grid={"digits": product(seed=range(3), steps=QUESTION_2_STEPS, n=797, sampler_steps=50),
-          "smoke": product(seed=range(2), steps=[2, 4], n=100, sampler_steps=4)},
+          "smoke": product(seed=range(2), steps=[2, 4], n=40, sampler_steps=4)},
     columns=("epochs", "accuracy", "plain accuracy", "distance", "plain distance", "nearest"))

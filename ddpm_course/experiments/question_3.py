@@ -77,4 +77,4 @@ QUESTION_3 = Table(
     "question-3", "Question 3: guided DDIM against DDPM, at equal steps and at equal evaluations.",
     guided_row, plot=plot_question_3, columns=GUIDED_COLUMNS, family=QUESTION_3_FAMILY,
     grid={"digits": question_3_rows("digits", 797, range(3), COUNTS),
-          "smoke": question_3_rows("smoke", 100, range(2), (2, 4))})
+          "smoke": question_3_rows("smoke", 40, range(2), (2, 4))})

@@ -1,5 +1,6 @@
 "Question 1: which schedule?"
 
+from functools import lru_cache
 from typing import Callable, NamedTuple
 
 import torch
@@ -29,6 +30,7 @@ def always(schedule):
     return lambda network: schedule
 
 
+@lru_cache(maxsize=2)
 def adaptive(network):
     "Equal shares of a network's loss on training digits, weighed by min-SNR."
     trained = NETWORKS[network]()
@@ -91,6 +93,6 @@ SCHEDULES = Table(
                   vary=("variant",), margins={"distance": 0.5, "accuracy": 0.01}),
     grid={"digits": product(seed=range(5), name=[*VARIANTS], steps=400, n=797, network="digits",
                             sampler_steps=50),
-          "smoke": product(seed=range(2), name=[*VARIANTS], steps=2, n=100, network="smoke",
+          "smoke": product(seed=range(2), name=[*VARIANTS], steps=2, n=40, network="smoke",
                            sampler_steps=5)},
     columns=("variant", "accuracy", "distance", "nearest"))

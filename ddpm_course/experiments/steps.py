@@ -65,6 +65,6 @@ STEPS = Table(
     "ddim-steps", "DDIM with few steps against DDPM with all of them: steps, spacing and eta.",
     steps_row, plot=plot_steps, family=STEPS_FAMILY,
     grid={"digits": steps_rows("digits", 797, 1000, [10, 20, 50, 100, 200]),
-          "smoke": steps_rows("smoke", 100, 8, [2, 4])},
+          "smoke": steps_rows("smoke", 40, 8, [2, 4])},
     columns=("sampler", "steps", "spacing", "eta", "nfe", "seconds", "accuracy", "distance",
              "nearest"))
