@@ -92,7 +92,7 @@ def rows_out(products, bias): # 6 of (B, c, H/4, W), one after the other, (c,) o
     y3.copy_(y1)
     del m1, m2 # a product is added to all rows that it is in, and let go
     m3, m4 = (next(products) for _ in range(2))
-    m3 += m4
+    m3 += m4 # the sum
     y0 += m3
     y2.add_(m3, alpha=4)
     m3.sub_(m4, alpha=2) # the difference

@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ddpm_course import convolution, tokens
 from ddpm_course.convolution import Conv3x3, as_written
 from ddpm_course.flops import forward_flops
-from ddpm_course.memory import recompute
+from ddpm_course.memory import peak_bytes, recompute
 from ddpm_course.tokens import TokenLinear, gelu
 from ddpm_course.unet import UNet
 
@@ -41,6 +41,13 @@ def as_near(found, rounded, exact, times=8):
     "Whether what was found is rounded no worse than so many times what the plain one rounds."
     gap = lambda a: (a.double() - exact).abs().max()
     return found.shape == exact.shape and gap(found) <= times * gap(rounded)
+
+
+def test_products_do_not_wait_for_each_other():
+    "All six of them are one and a half times the output, beside which they would be held."
+    layer, x = conv_and_input(B=8, c_out=384, W=32)
+    with torch.no_grad():
+        assert peak_bytes(lambda: layer(x)) < 2.5 * 384 * x[:, 0].nbytes
 
 
 @pytest.mark.parametrize(
